@@ -1,0 +1,91 @@
+//! The command line: arguments to calls, errors to exit codes. One file a command.
+
+mod load;
+mod models;
+mod null_target;
+mod twin_plane;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+/// How a command ended, as the process's exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// A valid result.
+    Valid = 0,
+    /// It failed.
+    Failed = 1,
+    /// It was asked for something that makes no sense.
+    Usage = 2,
+    /// It finished, but the measurement is INVALID.
+    Invalid = 3,
+}
+
+/// Why a command did not finish. Both print one line that names the remedy.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The user's arguments or files; exit code 2.
+    #[error("{0}")]
+    Usage(String),
+    /// Anything else; exit code 1.
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+}
+
+/// Which platform serves my machine-learning model better, and why?
+#[derive(Debug, Parser)]
+#[command(name = "harness", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Drive load at any HTTP endpoint and say what it did.
+    Load(load::Args),
+    /// List, fetch, verify and find models and pictures.
+    Models(models::Args),
+    /// Serve an endpoint that answers at once: measures the harness itself.
+    NullTarget(null_target::Args),
+    /// The twin's data plane of one platform (the harness starts it itself).
+    #[command(hide = true)]
+    TwinPlane(twin_plane::Args),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { Exit::Usage as u8 } else { 0 });
+        }
+    };
+    let exit = match cli.command {
+        Command::Load(args) => load::run(args),
+        Command::Models(args) => models::run(args),
+        Command::NullTarget(args) => null_target::run(args),
+        Command::TwinPlane(args) => twin_plane::run(args),
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "harness", &mut std::io::stdout());
+            Ok(Exit::Valid)
+        }
+    };
+    match exit {
+        Ok(exit) => ExitCode::from(exit as u8),
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::from(match error {
+                CliError::Usage(_) => Exit::Usage as u8,
+                CliError::Failed(_) => Exit::Failed as u8,
+            })
+        }
+    }
+}

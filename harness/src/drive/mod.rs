@@ -1,0 +1,121 @@
+//! Stage 3, the load: a schedule, a player that keeps to it, a client that owns its connections.
+//!
+//! Load code never learns the platform or the model: it sees endpoints, bytes and a [`Judge`].
+
+pub mod shapes;
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use crate::record::{Outcome, ServerTimings};
+
+/// Where requests go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// Address to connect to and path to ask for, for example `http://127.0.0.1:8080/predict?top=5`.
+    pub url: String,
+    /// Headers sent with each request, for example the `Host` of a Knative Service.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+}
+
+/// One request body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Payload {
+    /// What people call it: the file's name.
+    pub name: String,
+    /// Its media type.
+    pub content_type: String,
+    /// The bytes, the same to every platform.
+    pub body: Bytes,
+}
+
+/// What is to be sent when. A pure function of parameters and a seed makes it (see [`shapes`]).
+#[derive(Debug, Clone, PartialEq)]
+pub enum Plan {
+    /// Absolute send times in nanoseconds since the start, ascending. Never waits for answers.
+    Open {
+        /// Intended send times.
+        send_times_ns: Vec<u64>,
+    },
+    /// Each connection sends its next request when the last one was answered.
+    Closed {
+        /// Connections side by side.
+        connections: u32,
+        /// Pause between an answer and the next request, nanoseconds.
+        think_time_ns: u64,
+        /// Stop after this time, nanoseconds.
+        duration_ns: Option<u64>,
+        /// Stop after this many requests.
+        requests: Option<u64>,
+    },
+}
+
+/// What a [`Judge`] reads out of one answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// How the request ended.
+    pub outcome: Outcome,
+    /// The instance that answered, as `instance id/boot id`, if the answer named one.
+    pub instance: Option<Arc<str>>,
+    /// Whether it was the instance's first answer.
+    pub cold: bool,
+    /// Times that the function reported.
+    pub server: Option<ServerTimings>,
+}
+
+/// Decides what an answer is worth. The harness's knowledge of the workload ends here.
+pub trait Judge: Send + Sync {
+    /// Judges the complete answer to the payload with this index.
+    fn judge(&self, payload: usize, status: u16, headers: &hyper::HeaderMap, body: &[u8]) -> Judgement;
+}
+
+/// Everything the player needs to play one cell.
+#[derive(Clone)]
+pub struct Load {
+    /// What is sent when.
+    pub plan: Plan,
+    /// Where to; requests are spread over them by the seed.
+    pub endpoints: Vec<Endpoint>,
+    /// HTTP method.
+    pub method: hyper::Method,
+    /// What is sent; drawn by the seed. Never empty (an empty body is a payload of no bytes).
+    pub payloads: Arc<[Payload]>,
+    /// Deadline of each request, counted from its actual send.
+    pub timeout: Duration,
+    /// How long after the last send answers are still awaited.
+    pub drain: Duration,
+    /// Seed of payload and endpoint draws.
+    pub seed: u64,
+    /// Judges each answer.
+    pub judge: Arc<dyn Judge>,
+}
+
+/// What the load generator says of itself after a cell.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct GeneratorAudit {
+    /// Wall-clock instant of monotonic zero, nanoseconds since the Unix epoch.
+    pub started_unix_ns: u64,
+    /// From the start to the end of the drain, nanoseconds.
+    pub elapsed_ns: u64,
+    /// Intended sends in the plan that were reached before an interrupt (open plans), or sends (closed).
+    pub planned: u64,
+    /// Requests sent.
+    pub sent: u64,
+    /// CPU time of the generator process, seconds, over the cell.
+    pub cpu_seconds: f64,
+    /// Threads that send (each can use at most one core).
+    pub threads: u32,
+    /// Share of its threads' time that the generator was busy, 0..1.
+    pub cpu_share: f64,
+    /// Connections opened.
+    pub connections_opened: u64,
+    /// Requests that were unanswered when the drain ended.
+    pub unfinished: u64,
+    /// Records that could not be written, with the reason (a full disk, say).
+    pub write_error: Option<String>,
+    /// Whether the user stopped it.
+    pub interrupted: bool,
+}

@@ -1,0 +1,195 @@
+//! Stage 1: from a TOML file and flags to a validated experiment, and from that to cells.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::platforms::{PlatformKind, ReplicaBounds};
+
+/// A validated plan: platforms x load points x trials.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Experiment {
+    /// One line that says what is asked.
+    pub title: String,
+    /// Everything random comes from it.
+    pub seed: u64,
+    /// Where the platforms are: `twin`, later also a cluster.
+    pub on: String,
+    /// What is compared, in the order of the report; the first one is the baseline.
+    pub subjects: Vec<Subject>,
+    /// Fresh deployments of each subject.
+    pub trials: u32,
+    /// What is deployed.
+    pub function: FunctionChoice,
+    /// Replica bounds; equal bounds pin the number.
+    pub replicas: ReplicaBounds,
+    /// Deadline of each request.
+    #[serde(with = "duration_text")]
+    pub timeout: Duration,
+    /// How long after the last send answers are still awaited.
+    #[serde(with = "duration_text")]
+    pub drain: Duration,
+    /// Load points; each trial measures every one of them on the same fresh replicas.
+    pub load: Vec<LoadPoint>,
+}
+
+/// One side of the comparison.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Subject {
+    /// Name in tables and folders; unique. `knative`, or `knative-2` in an A/A comparison.
+    pub label: String,
+    /// The platform.
+    pub platform: PlatformKind,
+}
+
+/// The function to deploy and what to send it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct FunctionChoice {
+    /// Workload of our function.
+    pub workload: String,
+    /// Name of the model in `models/manifest.toml`, or `generated`.
+    pub model: String,
+    /// Name of a payload set in the manifest, or a folder of pictures.
+    pub pictures: String,
+    /// How many classes to ask for.
+    pub top: u32,
+    /// CPU limit of a replica, cores.
+    pub cpu_cores: f64,
+    /// Memory limit of a replica, MiB.
+    pub memory_mib: u32,
+    /// Requests a replica works on at once; 0 = no limit.
+    pub container_concurrency: u32,
+}
+
+/// One load to put on every subject, and the question it answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct LoadPoint {
+    /// Short name, a DNS label: `closed-8`.
+    pub name: String,
+    /// The question in words.
+    pub question: String,
+    /// The metric that answers it, named before the run.
+    pub primary_metric: Metric,
+    /// How requests arrive.
+    pub arrivals: Arrivals,
+    /// Load before the measured interval, not counted.
+    #[serde(with = "duration_text")]
+    pub warmup: Duration,
+    /// The measured interval.
+    #[serde(with = "duration_text")]
+    pub duration: Duration,
+}
+
+/// How requests arrive.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
+pub enum Arrivals {
+    /// Open loop, equal distances.
+    Constant {
+        /// Requests a second.
+        rate: f64,
+    },
+    /// Open loop, exponential distances.
+    Poisson {
+        /// Requests a second.
+        rate: f64,
+    },
+    /// Open loop, constant rates one after another, each for the same share of the time.
+    Steps {
+        /// Requests a second, step by step.
+        rates: Vec<f64>,
+    },
+    /// Closed loop.
+    #[serde(rename_all = "kebab-case")]
+    Closed {
+        /// Connections side by side.
+        connections: u32,
+        /// Pause between an answer and the next request.
+        #[serde(with = "duration_text", default)]
+        think_time: Duration,
+    },
+}
+
+/// Metrics that can be compared between subjects, one value a trial.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Metric {
+    /// Correct answers a second.
+    GoodputRps,
+    /// Median response time (from the intended send), ms.
+    ResponseP50Ms,
+    /// 95th percentile of the response time, ms.
+    ResponseP95Ms,
+    /// 99th percentile of the response time, ms.
+    ResponseP99Ms,
+    /// Share of requests that failed, 0..1.
+    FailureShare,
+}
+
+impl Metric {
+    /// Whether more is better.
+    pub fn higher_is_better(self) -> bool {
+        matches!(self, Self::GoodputRps)
+    }
+
+    /// Name and unit for people.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::GoodputRps => "goodput (correct answers/s)",
+            Self::ResponseP50Ms => "median response time (ms)",
+            Self::ResponseP95Ms => "p95 response time (ms)",
+            Self::ResponseP99Ms => "p99 response time (ms)",
+            Self::FailureShare => "share of failed requests",
+        }
+    }
+}
+
+/// One measured interval: a load point on a subject in a trial.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Unique in a run and usable as a folder name: `t03-knative-closed-8`.
+    pub id: String,
+    /// Position in the run, from 0.
+    pub order: u32,
+    /// Label of the subject.
+    pub subject: String,
+    /// The platform behind it.
+    pub platform: PlatformKind,
+    /// Trial, from 1. Cells with the same subject and trial share one deployment.
+    pub trial: u32,
+    /// The load.
+    pub load: LoadPoint,
+    /// Seed of this cell's schedule and draws. Equal for all subjects of a trial and load point,
+    /// so that they get the same bytes at the same intended times.
+    pub seed: u64,
+}
+
+/// Durations as people write them: `7s`, `1m 30s`, `250ms`.
+pub mod duration_text {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    /// Writes a duration as text.
+    ///
+    /// # Errors
+    /// Only those of the serializer.
+    pub fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&humantime::format_duration(*duration))
+    }
+
+    /// Reads a duration from text.
+    ///
+    /// # Errors
+    /// When the text is not a duration.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        humantime::parse_duration(&text).map_err(|e| {
+            D::Error::custom(format!("'{text}' is not a duration ({e}); write for example 7s or 1m 30s"))
+        })
+    }
+}

@@ -1,0 +1,18 @@
+//! The testbed: from an experiment to a verdict.
+//!
+//! Data flows one way, a module a stage:
+//! `experiment` (spec to cells) -> `platforms` (deploy) -> `drive` and `collect` (load, metrics)
+//! -> `store` (the run folder) -> `analyse` (numbers, verdicts; pure) -> `reports` (pages; pure).
+//! `ARCHITECTURE.md` at the top of the repository has the map and the invariants.
+
+pub mod analyse;
+pub mod cli;
+pub mod collect;
+pub mod drive;
+pub mod experiment;
+pub mod interrupt;
+pub mod platforms;
+pub mod record;
+pub mod reports;
+pub mod scaling;
+pub mod store;

@@ -1,0 +1,1 @@
+//! Autoscaling policies as pure functions of observations and time.
