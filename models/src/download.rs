@@ -54,7 +54,7 @@ impl Default for Fetcher {
 }
 
 impl Fetcher {
-    fn new(
+    pub(crate) fn new(
         config: ureq::config::ConfigBuilder<ureq::typestate::AgentScope>,
         attempts: u32,
         pause: Duration,
@@ -84,6 +84,9 @@ impl Fetcher {
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<PathBuf, LocateError> {
         let path = directory.join(item.file);
+        if path.is_file() {
+            return item.check(&path).map(|()| path);
+        }
         let part_path = directory.join(format!("{}.part", item.file));
         std::fs::create_dir_all(directory).map_err(LocateError::io(directory))?;
         let mut part = File::options()
@@ -97,7 +100,7 @@ impl Fetcher {
             return Err(LocateError::Busy { path: part_path });
         }
         if path.is_file() {
-            // Another process finished it since the caller looked; our `part` may be that very file.
+            // Another process finished it just now; our `part` may be that very file.
             return item.check(&path).map(|()| path);
         }
 
