@@ -107,7 +107,7 @@ pub(crate) fn remedy(candidates: &[&Model]) -> String {
     let own =
         format!("put {} into a directory and name that with --models-dir or MODELS_DIR", files.join(" or "));
     match candidates.iter().find(|model| !model.urls.is_empty()) {
-        Some(model) => format!("run `harness models fetch {}`, or {own}", model.name),
+        Some(model) => format!("run `harness models fetch {}` with internet, or {own}", model.name),
         None => own,
     }
 }

@@ -167,7 +167,7 @@ fn photograph(
 /// What to do to have these.
 pub(crate) fn remedy(set: &PictureSet) -> String {
     format!(
-        "run `harness models fetch {}`, or name a folder of pictures with --pictures-dir or PICTURES_DIR",
+        "run `harness models fetch {}` with internet, or name a folder of pictures with --pictures-dir or PICTURES_DIR",
         set.name
     )
 }

@@ -18,7 +18,7 @@ use super::{CliError, Exit};
 #[command(after_help = "\
 Examples:
   harness models list                                 what there is, and where it lies
-  harness models fetch                                the first model with a source, and the photographs
+  harness models fetch                                a model and the photographs
   harness models fetch mobilenetv2-generated drawn --to /tmp/demo
                                                       random weights and drawn pictures, made here
   harness models verify --models-dir ~/models         compare every file with its sha256
@@ -35,11 +35,11 @@ pub struct Args {
 
 #[derive(Debug, clap::Args)]
 struct PlaceArgs {
-    /// Directory that holds models.
-    #[arg(long, global = true, env = "MODELS_DIR", value_name = "DIR")]
+    /// Directory that holds models [env: MODELS_DIR].
+    #[arg(long, global = true, value_name = "DIR")]
     models_dir: Option<PathBuf>,
-    /// Directory that holds pictures.
-    #[arg(long, global = true, env = "PICTURES_DIR", value_name = "DIR")]
+    /// Directory that holds pictures [env: PICTURES_DIR].
+    #[arg(long, global = true, value_name = "DIR")]
     pictures_dir: Option<PathBuf>,
     /// Download nothing.
     #[arg(long, global = true)]
@@ -56,8 +56,7 @@ enum Command {
     },
     /// Download (or make) models and picture sets that are not there yet.
     Fetch {
-        /// Models and picture sets; without any: the first model that has a source, and the
-        /// photographs.
+        /// Models and picture sets; without any: a model with real weights, and the photographs.
         names: Vec<String>,
         /// Put them into this directory instead of the cache.
         #[arg(long, value_name = "DIR")]
@@ -106,7 +105,7 @@ pub fn run(args: Args) -> Result<Exit, CliError> {
         }
         Command::Fetch { names, to } => {
             let entries = match &names[..] {
-                [] => default_entries(&manifest),
+                [] => default_entries(&manifest, &places),
                 names => names.iter().map(|name| entry(&manifest, name)).collect::<Result<_, _>>()?,
             };
             fetch::fetch(&entries, &places, to.as_deref())?;
@@ -125,14 +124,14 @@ pub fn run(args: Args) -> Result<Exit, CliError> {
 }
 
 impl PlaceArgs {
-    /// The environment's places; what clap read from flags or variables counts,
-    /// an empty variable as none.
+    /// The environment's places; a flag counts more.
     fn places(self) -> Places {
+        let places = Places::from_env();
         Places {
-            models_dir: self.models_dir.filter(|path| !path.as_os_str().is_empty()),
-            pictures_dir: self.pictures_dir.filter(|path| !path.as_os_str().is_empty()),
+            models_dir: self.models_dir.or(places.models_dir),
+            pictures_dir: self.pictures_dir.or(places.pictures_dir),
             download: !self.offline,
-            ..Places::from_env()
+            ..places
         }
     }
 }
@@ -182,8 +181,15 @@ fn entry<'a>(manifest: &'a Manifest, name: &str) -> Result<Entry<'a>, CliError> 
     })
 }
 
-fn default_entries(manifest: &Manifest) -> Vec<Entry<'_>> {
-    let model = manifest.models.iter().find(|model| !model.urls.is_empty()).map(Entry::Model);
+/// A model with real weights, one that is there before one that has a source, and the photographs.
+fn default_entries<'a>(manifest: &'a Manifest, places: &Places) -> Vec<Entry<'a>> {
+    let there = |model: &&Model| !model.generated && places.look_up(&model.item()).next().is_some();
+    let model = manifest
+        .models
+        .iter()
+        .find(there)
+        .or_else(|| manifest.models.iter().find(|model| !model.urls.is_empty()))
+        .map(Entry::Model);
     let pictures = manifest.pictures.iter().find(|set| !set.drawn).map(Entry::Pictures);
     model.into_iter().chain(pictures).collect()
 }

@@ -1,6 +1,7 @@
+use std::io;
 use std::path::PathBuf;
 
-use super::Progress;
+use super::{Fault, Progress, no_answer};
 use crate::error::LocateError;
 use crate::places::sha256_hex;
 use crate::test_server::{Reply, Server, fetcher, item, refusing_url};
@@ -162,6 +163,18 @@ fn every_source_that_failed_is_named() {
         )
     );
     assert!(outcome.files().is_empty());
+}
+
+#[test]
+fn only_a_source_that_was_reached_is_asked_again() {
+    let again = |error| matches!(no_answer(&error), Fault::Again(_));
+    assert!(again(ureq::Error::Io(io::ErrorKind::ConnectionReset.into())));
+    assert!(again(ureq::Error::Timeout(ureq::Timeout::RecvResponse)));
+    // What a machine without internet meets.
+    assert!(!again(ureq::Error::Io(io::Error::other("failed to lookup address information"))));
+    assert!(!again(ureq::Error::Io(io::ErrorKind::NetworkUnreachable.into())));
+    assert!(!again(ureq::Error::Timeout(ureq::Timeout::Connect)));
+    assert!(!again(ureq::Error::HostNotFound));
 }
 
 #[test]

@@ -155,7 +155,7 @@ fn offline_nothing_is_downloaded_and_the_remedy_is_named() {
     let places = Places { download: false, models_dir: None, ..world.places() };
     assert_eq!(
         world.message(Some("second"), &places),
-        "model second not found (looked in: ROOT/cache/models); run `harness models fetch second`, or put \
+        "model second not found (looked in: ROOT/cache/models); run `harness models fetch second` with internet, or put \
          second.onnx into a directory and name that with --models-dir or MODELS_DIR"
     );
     assert!(server.asked().is_empty());

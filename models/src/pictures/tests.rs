@@ -69,7 +69,7 @@ fn photographs_that_are_nowhere_are_refused_with_the_remedy() {
     let message = find(&manifest("http://unused"), None, &Places::default()).unwrap_err().to_string();
     assert_eq!(
         message,
-        "picture drawn-gradient.jpg not found (looked in: nowhere); run `harness models fetch photographs`, or \
+        "picture drawn-gradient.jpg not found (looked in: nowhere); run `harness models fetch photographs` with internet, or \
          name a folder of pictures with --pictures-dir or PICTURES_DIR"
     );
 }

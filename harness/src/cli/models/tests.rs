@@ -142,8 +142,12 @@ fn a_directory_that_is_none_is_the_users_mistake() {
 }
 
 #[test]
-fn without_names_fetch_takes_the_first_model_with_a_source_and_the_photographs() {
-    let manifest = Manifest::builtin().unwrap();
-    let names: Vec<_> = default_entries(&manifest).into_iter().map(Entry::name).collect();
-    assert_eq!(names, ["mobilenetv2-12", "photographs"]);
+fn without_names_fetch_takes_the_model_that_is_there_or_else_one_with_a_source() {
+    let world = World::new();
+    let names = || -> Vec<_> {
+        default_entries(&world.manifest, &world.places()).into_iter().map(Entry::name).collect()
+    };
+    assert_eq!(names(), ["mobilenetv2-12", "photographs"]);
+    std::fs::write(world.root.path().join("own/mobilenetv2-1.0-224.onnx"), "").unwrap();
+    assert_eq!(names(), ["mobilenetv2-1.0-224", "photographs"]);
 }
