@@ -471,7 +471,7 @@ async fn send_closed(job: &Rc<Job>, connections: u32, rules: ClosedRules) -> std
 async fn work_closed(job: Rc<Job>, rules: ClosedRules) -> std::io::Result<()> {
     let mut client = Client::new(Rc::clone(&job));
     let mut timer = None;
-    let mut free_ns = 0;
+    let mut free_ns = 0u64;
     let mut backoff_ns = FIRST_BACKOFF_NS;
     loop {
         let wait_ns = free_ns.saturating_sub(job.clock.now_ns());

@@ -154,7 +154,14 @@ mod tests {
         ] {
             messages.push(resolved(url, &headers).await.err().unwrap());
         }
-        insta::assert_snapshot!(messages.join("\n"), @"");
+        insta::assert_snapshot!(messages.join("\n"), @r"
+        the URL 'not a url' cannot be used: it is not a URL; write for example http://127.0.0.1:8080/predict
+        the URL '127.0.0.1:8080' cannot be used: it must begin with http:// or https://
+        the URL 'ftp://127.0.0.1/' cannot be used: it must begin with http:// or https://
+        the URL '127.0.0.1/' cannot be used: it carries a user name or password; send an Authorization header instead
+        the URL 'http://127.0.0.1/' cannot be used: its header 'a b' cannot be sent; check its name and value
+        the URL 'http://127.0.0.1/' cannot be used: its header 'a' cannot be sent; check its name and value
+        ");
     }
 
     #[tokio::test]

@@ -35,7 +35,12 @@ impl PreciseTimer {
     pub(super) fn new() -> std::io::Result<Self> {
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
         let timer = Fd(TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?);
-        Ok(Self { fd: AsyncFd::with_interest(timer, Interest::READABLE)? })
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe because a type may give away or close its descriptor; `Fd` does neither"
+        )]
+        let fd = AsyncFd::with_interest(timer, Interest::READABLE)?;
+        Ok(Self { fd })
     }
 
     /// Resolves after `wait`. Dropping it before is fine; the next call arms the timer anew.

@@ -25,7 +25,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn gaps_do_not_vary_and_the_rate_is_exact(rate in 0.5f64..50_000.0, seconds in 1u64..4) {
+        fn gaps_do_not_vary_and_the_rate_is_exact(rate in 0.5f64..5_000.0, seconds in 1u64..4) {
             let times = constant(rate, Extent::Duration(Duration::from_secs(seconds)));
             prop_assert!((times.len() as f64 - rate * seconds as f64).abs() <= 1.0);
             let gap = NS / rate;

@@ -39,7 +39,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn the_rate_lies_within_sampling_error(rate in 200.0f64..20_000.0, seed: u64) {
+        fn the_rate_lies_within_sampling_error(rate in 200.0f64..5_000.0, seed: u64) {
             let times = poisson(rate, Extent::Duration(Duration::from_secs(5)), seed);
             let expected = rate * 5.0;
             // The count's standard deviation is the root of its mean; 6 of them: 2 in 10^9.
@@ -83,6 +83,6 @@ mod tests {
         assert_eq!(draw(7), draw(7));
         assert_ne!(draw(7), draw(8));
         // Pinned: a change of the generator would silently change every saved experiment.
-        insta::assert_debug_snapshot!(&draw(7)[..3], @"");
+        assert_eq!(draw(7)[..3], [8_266_040, 8_508_137, 28_075_131]);
     }
 }
