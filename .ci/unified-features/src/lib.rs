@@ -1,0 +1,1 @@
+//! Holds no code: its dependencies are what it is for (see Cargo.toml).
