@@ -26,7 +26,7 @@ pub use cell::cell;
 use summary::Summary;
 
 use crate::{
-    experiment::{Cell, Experiment},
+    experiment::{Cell, Experiment, Site},
     store::{CellData, SCHEMA_VERSION},
 };
 
@@ -63,7 +63,7 @@ pub fn run(experiment: &Experiment, planned: &[Cell], cells: &[CellData], facts:
         schema_version: SCHEMA_VERSION,
         run_id: facts.run_id,
         title: experiment.title.clone(),
-        twin: experiment.on == "twin",
+        twin: experiment.on == Site::Twin,
         notices,
         subjects: experiment.subjects.iter().map(|s| s.label.clone()).collect(),
         comparisons: comparison::compare(experiment, &summaries),

@@ -70,6 +70,7 @@ impl CellBuilder {
             question: format!("Who is better under {name}?"),
             primary_metric,
             arrivals,
+            rate_share: None,
             warmup: Duration::from_secs(2),
             duration: Duration::from_secs(10),
         };
@@ -154,7 +155,7 @@ pub fn experiment(trials: u32, load: Vec<LoadPoint>) -> Experiment {
     Experiment {
         title: "A test".into(),
         seed: 7,
-        on: "twin".into(),
+        on: crate::experiment::Site::Twin,
         subjects: vec![
             subject("knative", PlatformKind::Knative),
             subject("openfaas", PlatformKind::OpenFaas),

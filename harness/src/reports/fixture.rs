@@ -214,13 +214,14 @@ fn experiment(labels: &[&str]) -> Experiment {
         question: question.to_owned(),
         primary_metric,
         arrivals,
+        rate_share: None,
         warmup: Duration::from_secs(2),
         duration: Duration::from_secs(12),
     };
     Experiment {
         title: "Knative or OpenFaaS for MobileNetV2 on pictures?".to_owned(),
         seed: 42,
-        on: "twin".to_owned(),
+        on: crate::experiment::Site::Twin,
         subjects: labels.iter().enumerate().map(subject).collect(),
         trials: 5,
         function: FunctionChoice {
