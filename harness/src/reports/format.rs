@@ -24,6 +24,12 @@ pub fn number(value: f64) -> String {
     if carried { format!("{rounded:.*}", decimals - 1) } else { grouped(&text) }
 }
 
+/// A setting that people chose: as [`number`], without zeros at its end: `40`, `0.5`.
+pub fn setting(value: f64) -> String {
+    let text = number(value);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
 /// The number, or a dash.
 pub fn maybe(value: Option<f64>) -> String {
     value.map_or_else(|| NONE.to_owned(), number)
@@ -34,12 +40,14 @@ pub fn count(value: u64) -> String {
     grouped(&value.to_string())
 }
 
-/// A share as per cent: `0 %`, `0.42 %`, `12.3 %`. Something is never rounded to nothing.
+/// A share as per cent: `0 %`, `0.042 %`, `0.42 %`, `12.3 %`. Something is never rounded to nothing.
 pub fn percent(share: f64) -> String {
     match share * 100.0 {
         p if p == 0.0 => "0 %".to_owned(),
         p if p < 0.01 => "< 0.01 %".to_owned(),
-        p => format!("{} %", number(p)),
+        p if p < 0.1 => format!("{p:.3} %"),
+        p if p < 1.0 => format!("{p:.2} %"),
+        p => format!("{} %", setting(p)),
     }
 }
 
@@ -84,10 +92,10 @@ pub fn plural(n: usize, noun: &str) -> String {
 /// How requests arrive, in words.
 pub fn arrivals(arrivals: &Arrivals) -> String {
     match arrivals {
-        Arrivals::Constant { rate } => format!("open loop, constant, {} requests/s", number(*rate)),
-        Arrivals::Poisson { rate } => format!("open loop, Poisson, {} requests/s", number(*rate)),
+        Arrivals::Constant { rate } => format!("open loop, constant, {} requests/s", setting(*rate)),
+        Arrivals::Poisson { rate } => format!("open loop, Poisson, {} requests/s", setting(*rate)),
         Arrivals::Steps { rates } => {
-            let rates: Vec<_> = rates.iter().map(|rate| number(*rate)).collect();
+            let rates: Vec<_> = rates.iter().map(|rate| setting(*rate)).collect();
             format!("open loop, steps of {} requests/s", rates.join(", "))
         }
         Arrivals::Closed { connections, think_time } if think_time.is_zero() => {

@@ -83,12 +83,16 @@ pub(super) struct Key {
 pub(super) enum Sample {
     /// A bold line.
     Line,
-    /// A thin line.
+    /// A thin line: a trial.
     Thin,
+    /// A thin line: a trial that does not count.
+    Faded,
+    /// A thin line at full strength.
+    Fine,
     /// A bar.
     Bar,
     /// A point.
-    Point,
+    Point(Marker),
 }
 
 /// How a line is drawn.
@@ -108,10 +112,15 @@ impl Stroke {
     /// A single trial; a fainter one if it does not count.
     pub(super) fn trial(ink: Ink, valid: bool) -> Self {
         if valid {
-            Self { ink, width_px: 1.2, alpha: 0.5 }
+            Self { ink, width_px: 1.3, alpha: 0.55 }
         } else {
-            Self { ink: Ink::Muted, width_px: 1.0, alpha: 0.35 }
+            Self { ink: Ink::Muted, width_px: 1.3, alpha: 0.5 }
         }
+    }
+
+    /// A thin line at full strength.
+    pub(super) fn fine(ink: Ink) -> Self {
+        Self::plain(ink, 1.3)
     }
 
     /// A line of the given width.
@@ -274,8 +283,6 @@ impl<'b> Canvas<'b> {
         match marker {
             Marker::Circle => self.root.draw(&Circle::new(units(at), (r * UNITS) as u32, style)),
             Marker::Diamond => polygon(&[(0.0, -1.35), (1.35, 0.0), (0.0, 1.35), (-1.35, 0.0)]),
-            Marker::Square => polygon(&[(-0.95, -0.95), (0.95, -0.95), (0.95, 0.95), (-0.95, 0.95)]),
-            Marker::Triangle => polygon(&[(0.0, -1.2), (1.15, 0.9), (-1.15, 0.9)]),
         }
     }
 
@@ -283,12 +290,14 @@ impl<'b> Canvas<'b> {
         let line = [(x, y), (x + 40.0, y)];
         match key.sample {
             Sample::Line => self.line(&line, Stroke::bold(key.ink))?,
-            Sample::Thin => self.line(&line, Stroke::trial(key.ink, key.ink != Ink::Muted))?,
+            Sample::Thin => self.line(&line, Stroke::trial(key.ink, true))?,
+            Sample::Faded => self.line(&line, Stroke::trial(key.ink, false))?,
+            Sample::Fine => self.line(&line, Stroke::fine(key.ink))?,
             Sample::Bar => {
-                let area = Area { left: x + 14.0, top: y - 7.0, right: x + 40.0, bottom: y + 7.0 };
+                let area = Area { left: x, top: y - 7.0, right: x + 40.0, bottom: y + 7.0 };
                 self.bar(area, key.ink, 1.0)?;
             }
-            Sample::Point => self.marker((x + 30.0, y), key.ink.marker(), key.ink, 1.0, 5.0)?,
+            Sample::Point(marker) => self.marker((x + 30.0, y), marker, key.ink, 1.0, 5.0)?,
         }
         self.text((x + 48.0, y), &key.label, LABEL, Ink::Text, Anchor::Start)
     }

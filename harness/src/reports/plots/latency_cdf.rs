@@ -5,7 +5,7 @@ use super::{
     Content, Document, Ink, Picture, all_data,
     axis::{Axis, nines},
     canvas::{Area, PANEL_LEFT, PANEL_RIGHT, Sheet, Stroke},
-    extent, faded_note, legend, load_words, series,
+    extent, faded_note, legend, load_words, series, subtitle,
 };
 use crate::{
     experiment::LoadPoint,
@@ -33,7 +33,7 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
         .collect();
     let most = pooled.iter().map(|(_, times)| times.len()).chain(std::iter::once(2)).max().unwrap_or(2);
 
-    let title = format!("Response times, {}", load_words(load));
+    let title = format!("Response times, {}", load.name);
     let mut notes: Vec<String> = faded_note(&all_data(document, load)).into_iter().collect();
     let timeouts = curves.iter().flat_map(|(_, trials)| trials).map(|trial| trial.timeouts).sum::<u64>();
     if timeouts > 0 {
@@ -44,8 +44,7 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
     }
     let sheet = Sheet {
         title: title.clone(),
-        subtitle: "Share of requests answered within a time. Every further nine has the same room."
-            .to_owned(),
+        subtitle: subtitle(load, "Share of requests answered within a time; each further nine has equal room."),
         legend: legend(document, load, "single trials"),
         body_height: BODY,
         notes,

@@ -7,12 +7,12 @@ use super::{
     canvas::{Sheet, Stroke},
     end_s, extent, faded_note, legend, load_words, median_over_trials,
     series::TimeBin,
-    stacked,
+    stacked, subtitle,
 };
 use crate::{experiment::LoadPoint, reports::format};
 
 const PANEL: f64 = 170.0;
-const GAP: f64 = 44.0;
+const GAP: f64 = 62.0;
 
 /// One percentile of a bin.
 type Pick = fn(&TimeBin) -> Option<f64>;
@@ -32,14 +32,14 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
     if curves.iter().flat_map(|(_, trials)| trials).all(|(bins, _)| bins.is_empty()) {
         return Ok(None);
     }
-    let title = format!("Response times over time, {}", load_words(load));
-    let subtitle = format!(
+    let title = format!("Response times over time, {}", load.name);
+    let reading = format!(
         "Bold: median over the VALID trials, in bins of {} s by send time. Shaded: warm-up, not counted.",
-        format::number(width_s)
+        format::setting(width_s)
     );
     let sheet = Sheet {
         title: title.clone(),
-        subtitle,
+        subtitle: subtitle(load, &reading),
         legend: legend(document, load, "single trials"),
         body_height: 2.0 * (PANEL + GAP) + 50.0,
         notes: faded_note(&all_data(document, load)).into_iter().collect(),
@@ -73,7 +73,7 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
     let alt = format!(
         "Median and 95th percentile of the response time in bins of {} s under {}, a line a subject. The tables \
          hold the figures of the measured interval.",
-        format::number(width_s),
+        format::setting(width_s),
         load_words(load)
     );
     Ok(Some(Content { title, alt, svg }))

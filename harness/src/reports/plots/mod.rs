@@ -184,7 +184,7 @@ fn legend(document: &Document, load: &LoadPoint, thin: &str) -> Vec<Key> {
         keys.push(Key { label: thin.to_owned(), ink: Ink::Subject(0), sample: Sample::Thin });
     }
     if any_invalid {
-        keys.push(Key { label: "not counted".to_owned(), ink: Ink::Muted, sample: Sample::Thin });
+        keys.push(Key { label: "not counted".to_owned(), ink: Ink::Muted, sample: Sample::Faded });
     }
     keys
 }
@@ -239,7 +239,14 @@ fn stacked(top: f64, panel_height: f64, gap: f64, index: usize) -> Area {
     Area { left: PANEL_LEFT, top, right: PANEL_RIGHT, bottom: top + panel_height }
 }
 
-/// How the load point is called in titles.
+/// How the load point is called in descriptions.
 fn load_words(load: &LoadPoint) -> String {
     format!("{} ({})", load.name, format::arrivals(&load.arrivals))
+}
+
+/// A subtitle: the load, and how to read the plot.
+fn subtitle(load: &LoadPoint, reading: &str) -> String {
+    let arrivals = format::arrivals(&load.arrivals);
+    let (first, rest) = arrivals.split_at(1);
+    format!("{}{rest}. {reading}", first.to_uppercase())
 }

@@ -1,4 +1,4 @@
-//! Colours, dashes and markers. Subjects differ by all three, so that no reader needs the colour.
+//! Colours and dashes. Subjects differ by both, or have labels beside them, so that no reader needs the colour.
 //!
 //! The colours are those of Okabe and Ito ("Color Universal Design", 2008), darkened a little where
 //! they would vanish on white, and lightened for dark pages.
@@ -58,10 +58,6 @@ pub(super) enum Marker {
     Circle,
     /// A square standing on its corner.
     Diamond,
-    /// A square.
-    Square,
-    /// A triangle.
-    Triangle,
 }
 
 impl Ink {
@@ -69,12 +65,6 @@ impl Ink {
     pub(super) fn rgb(self) -> RGBColor {
         let (r, g, b) = self.colour().light;
         RGBColor(r, g, b)
-    }
-
-    /// The marker of a subject; a circle for anything else.
-    pub(super) fn marker(self) -> Marker {
-        let Self::Subject(i) = self else { return Marker::Circle };
-        [Marker::Circle, Marker::Diamond, Marker::Square, Marker::Triangle][i % LOOKS]
     }
 
     fn colour(self) -> &'static Colour {

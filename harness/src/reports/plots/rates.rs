@@ -7,7 +7,7 @@ use super::{
     canvas::{Key, Sample, Sheet, Stroke},
     end_s, extent, faded_note, legend, load_words, median_over_trials,
     series::TimeBin,
-    stacked,
+    stacked, subtitle,
 };
 use crate::{
     experiment::{Arrivals, LoadPoint},
@@ -15,7 +15,7 @@ use crate::{
 };
 
 const PANEL: f64 = 130.0;
-const GAP: f64 = 44.0;
+const GAP: f64 = 62.0;
 
 pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
     let width_s = bin_s(load);
@@ -37,22 +37,23 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
     let (_, high) = extent(every_bin().flat_map(|b| [b.offered_rps, b.achieved_rps])).unwrap_or((0.0, 1.0));
 
     let closed = matches!(load.arrivals, Arrivals::Closed { .. });
-    let title = format!("Offered and achieved rate, {}", load_words(load));
+    let title = format!("Offered and achieved rate, {}", load.name);
     let mut keys = legend(document, load, "single trials");
     for key in keys.iter_mut().filter(|key| key.sample == Sample::Line) {
         key.label = format!("{}, achieved", key.label);
     }
-    keys.push(Key { label: "offered".to_owned(), ink: Ink::Text, sample: Sample::Thin });
+    keys.push(Key { label: "offered".to_owned(), ink: Ink::Text, sample: Sample::Fine });
     let mut notes: Vec<String> = faded_note(&all_data(document, load)).into_iter().collect();
     if closed {
         notes.push("In a closed loop a request waits for the answer before it: what is offered follows what is achieved.".to_owned());
     }
+    let reading = format!(
+        "Bold and black: median over the VALID trials, in bins of {} s. Shaded: warm-up, not counted.",
+        format::setting(width_s)
+    );
     let sheet = Sheet {
         title: title.clone(),
-        subtitle: format!(
-            "Bold and black: median over the VALID trials, in bins of {} s. Shaded: warm-up, not counted.",
-            format::number(width_s)
-        ),
+        subtitle: subtitle(load, &reading),
         legend: keys,
         body_height: curves.len() as f64 * (PANEL + GAP) + 50.0,
         notes,
@@ -75,13 +76,13 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
             let achieved = median_over_trials(&valid, width_s, |bin| Some(bin.achieved_rps));
             panel.line(&achieved, Stroke::bold(Ink::Subject(*i)))?;
             let offered = median_over_trials(&valid, width_s, |bin| Some(bin.offered_rps));
-            panel.line(&offered, Stroke::plain(Ink::Text, 1.2))?;
+            panel.line(&offered, Stroke::fine(Ink::Text))?;
         }
         Ok(())
     })?;
     let alt = format!(
         "Requests offered and answers achieved a second, in bins of {} s, under {}, a panel a subject.",
-        format::number(width_s),
+        format::setting(width_s),
         load_words(load)
     );
     Ok(Some(Content { title, alt, svg }))

@@ -7,13 +7,14 @@ use super::{
     canvas::{Canvas, Drawn, Key, LABEL, MARGIN, PANEL_RIGHT, Panel, Sample, Stroke, WIDTH},
     extent,
     palette::Marker,
+    text::shortened,
 };
 use crate::{
     analyse::summary::{Comparison, TrialValue},
     reports::format,
 };
 
-const ROW: f64 = 76.0;
+const ROW: f64 = 100.0;
 
 pub(super) fn draw(document: &Document) -> Picture {
     let rows: Vec<Row> = document.summary.comparisons.iter().filter_map(row).collect();
@@ -29,13 +30,14 @@ pub(super) fn draw(document: &Document) -> Picture {
     let title = "Ratios, with every trial".to_owned();
     let (point, faded) =
         (rows.iter().any(|r| r.dots.iter().any(|d| d.1)), rows.iter().any(|r| r.dots.iter().any(|d| !d.1)));
+    let first = rows.first().map_or(0, |row| document.position(&row.comparison.contender));
     let key = |label: &str, ink, sample| Key { label: label.to_owned(), ink, sample };
-    let mut legend = vec![key("estimate and interval", Ink::Text, Sample::Point)];
+    let mut legend = vec![key("estimate and interval", Ink::Text, Sample::Point(Marker::Diamond))];
     if point {
-        legend.push(key("single trial", Ink::Subject(0), Sample::Point));
+        legend.push(key("single trial", Ink::Subject(first), Sample::Point(Marker::Circle)));
     }
     if faded {
-        legend.push(key("not counted (INVALID)", Ink::Grid, Sample::Point));
+        legend.push(key("not counted (INVALID)", Ink::Muted, Sample::Point(Marker::Circle)));
     }
     let sheet = Sheet {
         title: title.clone(),
@@ -94,20 +96,20 @@ impl Row<'_> {
         let primary = if c.primary { "" } else { " (not judged)" };
         let name = format!("{}, {}{primary}", c.load, c.metric.title());
         canvas.bar(
-            Area { left: MARGIN + 1.0, top: top + 2.0, right: PANEL_RIGHT, bottom: top + 22.0 },
+            Area { left: MARGIN + 1.0, top: top + 2.0, right: PANEL_RIGHT, bottom: top + 44.0 },
             Ink::Paper,
             0.85,
         )?;
         canvas.text((MARGIN + 6.0, top + 13.0), &name, LABEL, Ink::Text, Anchor::Start)?;
-        canvas.text((WIDTH - 26.0, top + 13.0), &self.figures(), LABEL, Ink::Text, Anchor::End)?;
+        canvas.text((MARGIN + 6.0, top + 33.0), &self.figures(13.0), LABEL, Ink::Muted, Anchor::Start)?;
 
-        let y = top + 38.0;
+        let y = top + 62.0;
         let ink = Ink::Subject(document.position(&c.contender));
         for (i, (ratio, valid)) in self.dots.iter().enumerate() {
             // Apart in height, so that equal trials do not hide each other.
             let dy = ((i % 3) as f64 - 1.0) * 5.0;
             let (ink, alpha) = if *valid { (ink, 0.65) } else { (Ink::Muted, 0.4) };
-            canvas.marker((panel.at(*ratio, 0.0).0, y + dy), ink.marker(), ink, alpha, 5.0)?;
+            canvas.marker((panel.at(*ratio, 0.0).0, y + dy), Marker::Circle, ink, alpha, 5.0)?;
         }
         if let Some(ratio) = c.ratio {
             let x = |v: f64| panel.at(v, 0.0).0;
@@ -120,12 +122,15 @@ impl Row<'_> {
         }
         let direction =
             if c.metric.higher_is_better() { ("", "more is better ▶") } else { ("◀ less is better", "") };
-        canvas.text((MARGIN + 6.0, top + 62.0), direction.0, LABEL - 2.0, Ink::Muted, Anchor::Start)?;
-        canvas.text((WIDTH - 26.0, top + 62.0), direction.1, LABEL - 2.0, Ink::Muted, Anchor::End)
+        canvas.text((MARGIN + 6.0, top + 86.0), direction.0, LABEL - 2.0, Ink::Muted, Anchor::Start)?;
+        canvas.text((WIDTH - 26.0, top + 86.0), direction.1, LABEL - 2.0, Ink::Muted, Anchor::End)
     }
 
-    fn figures(&self) -> String {
-        let pair = format!("{} / {}", self.comparison.contender, self.comparison.baseline);
+    /// `room`: for each label, in ems.
+    fn figures(&self, room: f64) -> String {
+        let pair =
+            [&self.comparison.contender, &self.comparison.baseline].map(|label| shortened(label, 1.0, room));
+        let pair = pair.join(" / ");
         match self.comparison.ratio {
             Some(r) => {
                 let [estimate, low, high] = [r.estimate, r.low, r.high].map(format::ratio);
@@ -136,6 +141,11 @@ impl Row<'_> {
     }
 
     fn words(&self) -> String {
-        format!("{}, {}: {}", self.comparison.load, self.comparison.metric.title(), self.figures())
+        format!(
+            "{}, {}: {}",
+            self.comparison.load,
+            self.comparison.metric.title(),
+            self.figures(f64::INFINITY)
+        )
     }
 }

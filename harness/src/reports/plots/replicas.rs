@@ -4,12 +4,12 @@ use super::{
     Content, Document, Ink, Picture, all_data,
     axis::Axis,
     canvas::{Key, Sample, Sheet, Stroke},
-    end_s, faded_note, legend, load_words, series, stacked,
+    end_s, faded_note, legend, load_words, series, stacked, subtitle,
 };
 use crate::experiment::LoadPoint;
 
 const PANEL: f64 = 110.0;
-const GAP: f64 = 44.0;
+const GAP: f64 = 62.0;
 
 pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
     let curves: Vec<(usize, &String, Vec<Trial>)> = document
@@ -30,12 +30,12 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
     let samples = || curves.iter().flat_map(|(_, _, trials)| trials).flat_map(|trial| &trial.samples);
     let most = samples().map(|sample| sample.1.max(sample.2)).max().unwrap_or(1);
 
-    let title = format!("Replicas over time, {}", load_words(load));
+    let title = format!("Replicas over time, {}", load.name);
     let mut keys = legend(document, load, "");
     for key in keys.iter_mut().filter(|key| key.sample == Sample::Line) {
         key.label = format!("{}, ready", key.label);
     }
-    keys.push(Key { label: "wanted".to_owned(), ink: Ink::Text, sample: Sample::Thin });
+    keys.push(Key { label: "wanted".to_owned(), ink: Ink::Text, sample: Sample::Fine });
     let sheet = Sheet {
         title: title.clone(),
         subtitle:
@@ -56,6 +56,9 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
             let area = stacked(canvas.top, PANEL, GAP, index);
             let panel = canvas.panel(area, (Axis::time(end_s), x_title), (y, &name))?;
             panel.band((0.0, load.warmup.as_secs_f64()), y_range)?;
+            for trial in trials.iter().filter(|trial| trial.valid) {
+                panel.line(&steps(&trial.samples, end_s, |sample| sample.2), Stroke::fine(Ink::Text))?;
+            }
             for trial in trials {
                 let ready = if trial.valid {
                     Stroke::bold(Ink::Subject(*i))
@@ -63,10 +66,6 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
                     Stroke::trial(Ink::Muted, false)
                 };
                 panel.line(&steps(&trial.samples, end_s, |sample| sample.1), ready)?;
-            }
-            for trial in trials.iter().filter(|trial| trial.valid) {
-                panel
-                    .line(&steps(&trial.samples, end_s, |sample| sample.2), Stroke::plain(Ink::Text, 1.2))?;
             }
         }
         Ok(())
