@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use models::locate::Places;
+use models::Places;
 
 use super::CliError;
 use crate::{

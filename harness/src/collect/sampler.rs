@@ -1,8 +1,9 @@
 //! Replica samples at a fixed distance while a cell runs.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::{
+    drive::Progress,
     platforms::{Platform, PlatformError},
     store::TimedSample,
 };
@@ -12,11 +13,11 @@ pub const SAMPLE_EVERY: Duration = Duration::from_millis(250);
 
 /// Asks the platform for its replicas until `until` resolves, and hands each sample on.
 ///
-/// Times count from `zero`, the cell's start. A question that fails is counted, not fatal: the
-/// measurement goes on without that sample.
+/// Times are those of the load that plays, so samples begin when it does. A question that fails is
+/// counted, not fatal: the measurement goes on without that sample.
 pub async fn sample<P: Platform>(
     platform: &P,
-    zero: Instant,
+    playing: &Progress,
     until: impl Future<Output = ()>,
     mut keep: impl FnMut(TimedSample),
 ) -> Missed {
@@ -30,8 +31,9 @@ pub async fn sample<P: Platform>(
             () = &mut until => return missed,
             _ = ticks.tick() => {}
         }
+        let Some(at_ns) = playing.elapsed_ns() else { continue };
         match platform.observe().await {
-            Ok(sample) => keep(TimedSample { at_ns: zero.elapsed().as_nanos() as u64, sample }),
+            Ok(sample) => keep(TimedSample { at_ns, sample }),
             Err(error) => {
                 missed.count += 1;
                 missed.last = Some(error);

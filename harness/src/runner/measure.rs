@@ -1,15 +1,16 @@
 //! Deploys, plays and removes, cell by cell. Records reach the disk while a cell runs; whatever
 //! goes wrong is written into the cell and the run goes on.
 
-use std::time::{Duration, Instant};
+use std::{sync::Arc, time::Duration};
 
 use super::{pilot, prepare::Prepared, progress::Progress};
 use crate::{
     collect::sampler,
-    drive::{self, Load},
+    drive::{self, Load, PlayOptions},
     experiment::{Cell, Experiment, deployments},
     interrupt::Interrupt,
     platforms::{AnyPlatform, Deployed, Platform},
+    record::Record,
     store::{CellMeta, CellState, RunFolder, SCHEMA_VERSION},
 };
 
@@ -80,25 +81,42 @@ impl Run<'_> {
     }
 
     async fn play(&self, cell: &Cell, platform: &AnyPlatform, deployed: &Deployed) -> anyhow::Result<String> {
-        let mut writer = self.folder.cell_writer(self.meta(cell, CellState::Running, Some(deployed)))?;
-        let zero = Instant::now();
-        let mut samples = writer.sampler();
+        let writer = self.folder.cell_writer(self.meta(cell, CellState::Running, Some(deployed)))?;
+        let playing = Arc::new(drive::Progress::default());
+        let options =
+            PlayOptions { core: super::generator_core(self.experiment), progress: playing.clone() };
+        let rows = writer.clone();
+        let sink = move |batch: &[Record]| rows.append(batch).map_err(Into::into);
+
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let load = self.load(cell, deployed);
-        let playing = async {
-            let played = drive::play(load, zero, writer.sink(), self.interrupt.clone()).await;
+        let play = async {
+            let played = drive::play(self.load(cell, deployed), options, sink, self.interrupt.clone()).await;
             drop(stop);
             played
         };
-        let sampling = sampler::sample(platform, zero, async { _ = stopped.await }, |sample| samples.append(&sample));
-        let (played, missed) = tokio::join!(playing, sampling);
-        let audit = played?;
+        let mut unwritten = 0;
+        let sample = sampler::sample(platform, &playing, async { _ = stopped.await }, |sample| {
+            unwritten += u32::from(writer.sample(&sample).is_err());
+        });
+        let (played, missed) = tokio::join!(play, sample);
+
+        let audit = match played {
+            Ok(audit) => audit,
+            Err(error) => {
+                writer.finish(None, CellState::Failed(error.to_string()))?;
+                return Err(error.into());
+            }
+        };
         let state = if audit.interrupted { CellState::Interrupted } else { CellState::Done };
-        let mut line = format!("{}: {} requests in {:.1} s", cell.id, audit.sent, audit.elapsed_ns as f64 / 1e9);
-        if missed.count > 0 {
-            line += &format!(", {} replica samples missed", missed.count);
+        let failed = playing.failed.load(std::sync::atomic::Ordering::Relaxed);
+        let mut line = format!("{}: {} requests, {failed} failed", cell.id, audit.sent);
+        if missed.count + unwritten > 0 {
+            line += &format!(", {} replica samples lost", missed.count + unwritten);
         }
-        writer.finish(audit, state)?;
+        if let Some(error) = &audit.write_error {
+            line += &format!(", RECORDS LOST: {error}");
+        }
+        writer.finish(Some(audit), state)?;
         Ok(line)
     }
 
@@ -112,13 +130,13 @@ impl Run<'_> {
             drain: self.experiment.drain,
             seed: cell.seed,
             judge: pilot::judge(self.prepared),
-            core: super::generator_core(self.experiment),
         }
     }
 
     fn keep_failure(&self, cell: &Cell, reason: &str, progress: &Progress) {
         let meta = self.meta(cell, CellState::Failed(reason.into()), None);
-        if let Err(error) = self.folder.write_cell_meta(&meta) {
+        let kept = self.folder.cell_writer(meta).and_then(|w| w.finish(None, CellState::Failed(reason.into())));
+        if let Err(error) = kept {
             progress.say(&format!("error: {}: {error}", cell.id));
         }
     }

@@ -1,17 +1,20 @@
 //! The pilot: before anything is measured, each subject answers every picture once and shows
 //! roughly what it can serve. It fixes the rate of load points that ask for a share of it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 
 use super::prepare::Prepared;
 use crate::{
-    drive::{self, Endpoint, Load, Plan},
+    drive::{self, Endpoint, Judge, Judgement, Load, Plan, PlayOptions, SinkError, answer::StatusJudge},
     experiment::{Arrivals, Experiment},
     interrupt::Interrupt,
-    record::Outcome,
-    workloads::classify::ClassifyJudge,
+    record::{Outcome, Record},
+    workloads::classify::{self, ClassifyJudge},
 };
 
 /// Connections of the pilot's closed loop: enough to keep one replica busy.
@@ -28,18 +31,66 @@ pub const WARMUP: Duration = Duration::from_millis(500);
 pub async fn ask_each(endpoint: &Endpoint, prepared: &Prepared, timeout: Duration) -> anyhow::Result<Vec<String>> {
     let mut classes = Vec::with_capacity(prepared.payloads.len());
     for payload in prepared.payloads.iter() {
-        let answer = drive::once(endpoint, payload, timeout).await?;
-        let top = crate::workloads::classify::top_class(&answer.body);
-        classes.push(top.with_context(|| {
-            format!(
-                "{} was answered with status {} and no prediction: {}",
-                payload.name,
-                answer.status,
-                String::from_utf8_lossy(&answer.body[..answer.body.len().min(200)])
-            )
-        })?);
+        let listener = Arc::new(Listener::default());
+        let load = Load {
+            plan: Plan::Closed { connections: 1, think_time_ns: 0, duration_ns: None, requests: Some(1) },
+            endpoints: vec![endpoint.clone()],
+            method: hyper::Method::POST,
+            payloads: [payload.clone()].into(),
+            timeout,
+            drain: timeout,
+            seed: 0,
+            judge: listener.clone(),
+        };
+        let records = play_to_memory(load, None, Interrupt::never()).await?;
+        let heard = listener.heard.lock().map_err(|_| anyhow!("the judge panicked"))?.take();
+        classes.push(match heard {
+            Some(Heard { top: Some(top), .. }) => top,
+            Some(Heard { status, text, .. }) => {
+                bail!("{} was answered with status {status} and no prediction: {text}", payload.name)
+            }
+            None => {
+                let outcome = records.first().map_or("nothing", |r| r.outcome.name());
+                bail!("{} was not answered ({outcome}); give the replica more CPU, or raise --timeout", payload.name)
+            }
+        });
     }
     Ok(classes)
+}
+
+/// Hears one answer.
+#[derive(Default)]
+struct Listener {
+    heard: Mutex<Option<Heard>>,
+}
+
+struct Heard {
+    status: u16,
+    top: Option<String>,
+    text: String,
+}
+
+impl Judge for Listener {
+    fn judge(&self, payload: usize, status: u16, headers: &hyper::HeaderMap, body: &[u8]) -> Judgement {
+        if let Ok(mut heard) = self.heard.lock() {
+            let text = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
+            *heard = Some(Heard { status, top: classify::top_class(body), text });
+        }
+        StatusJudge.judge(payload, status, headers, body)
+    }
+}
+
+/// Plays a load and keeps its rows in memory: for short loads that are no measurement.
+async fn play_to_memory(load: Load, core: Option<usize>, interrupt: Interrupt) -> anyhow::Result<Vec<Record>> {
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let sink = kept.clone();
+    let keep = move |rows: &[Record]| -> Result<(), SinkError> {
+        sink.lock().map_err(|_| "a thread panicked")?.extend_from_slice(rows);
+        Ok(())
+    };
+    drive::play(load, PlayOptions { core, ..PlayOptions::default() }, keep, interrupt).await?;
+    let rows = std::mem::take(&mut *kept.lock().map_err(|_| anyhow!("a thread panicked"))?);
+    Ok(rows)
 }
 
 /// Settles the expected classes: those of an independent engine where there are any, else the
@@ -88,9 +139,8 @@ pub async fn capacity_rps(
         drain: experiment.drain,
         seed: experiment.seed,
         judge: judge(prepared),
-        core: super::generator_core(experiment),
     };
-    let records = drive::play_to_memory(load, interrupt.clone()).await?.records;
+    let records = play_to_memory(load, super::generator_core(experiment), interrupt.clone()).await?;
     let (from, to) = (WARMUP.as_nanos() as u64, (WARMUP + DURATION).as_nanos() as u64);
     let good = records.iter().filter(|r| r.outcome == Outcome::Ok && (from..to).contains(&r.done_ns)).count();
     if good == 0 && !interrupt.is_raised() {

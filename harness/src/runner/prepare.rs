@@ -3,10 +3,7 @@
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, bail};
-use models::{
-    Manifest,
-    locate::{FoundModel, FoundPictures, Places, find_model, find_pictures},
-};
+use models::{FoundModel, FoundPictures, Manifest, Places, find_model, find_pictures};
 
 use super::function_binary;
 use crate::{
@@ -83,7 +80,7 @@ pub async fn prepare(
     let payloads = pictures
         .pictures
         .into_iter()
-        .map(|p| Payload { name: p.name, content_type: p.content_type, body: p.bytes.into() })
+        .map(|p| Payload { name: p.name, content_type: p.content_type.into(), body: p.bytes.into() })
         .collect();
     Ok(Prepared { spec: spec(experiment, binary, &model)?, payloads, expected, notices, facts })
 }

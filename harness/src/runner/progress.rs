@@ -6,7 +6,7 @@ use std::{
 };
 
 use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
-use models::locate::Progress as Download;
+use models::Progress as Download;
 
 /// The progress of a run, on standard error.
 pub struct Progress {
@@ -75,12 +75,14 @@ impl Progress {
 }
 
 /// Shows a download as a line every few seconds.
-pub fn download_lines(say: &dyn Fn(&str)) -> impl FnMut(Download) {
+pub fn download_lines(say: &dyn Fn(&str)) -> impl FnMut(Download<'_>) {
     let mut last: Option<Instant> = None;
-    move |download: Download| {
+    move |download: Download<'_>| {
         if last.is_none_or(|at| at.elapsed() >= Duration::from_secs(3)) {
             last = Some(Instant::now());
-            say(&download.to_string());
+            let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+            let (done, total) = (mib(download.done_bytes), mib(download.total_bytes));
+            say(&format!("downloading {}: {done:.1} of {total:.1} MiB", download.file));
         }
     }
 }

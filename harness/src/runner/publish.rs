@@ -7,10 +7,13 @@ use anyhow::Context;
 use super::RunError;
 use crate::{
     analyse::{self, summary::Summary},
-    experiment::Site,
-    reports::{self, Document},
+    reports::{self, Document, Report},
     store::RunFolder,
 };
+
+/// Pixels of a PNG for each unit of its SVG.
+const PNG_SCALE: f32 = 2.0;
+const WRITE: &str = "cannot write into the run's folder; free some space and call `harness report` again";
 
 /// A run that has its report.
 #[derive(Debug)]
@@ -47,19 +50,22 @@ pub fn publish(folder: &RunFolder) -> Result<Finished, RunError> {
         .as_array()
         .map(|list| list.iter().filter_map(|n| n.as_str().map(String::from)).collect())
         .unwrap_or_default();
-    let facts = analyse::RunFacts { run_id: folder.id(), twin: experiment.on == Site::Twin, notices };
+    let facts = analyse::RunFacts { run_id: folder.id(), notices };
     let summary = analyse::run(&experiment, &planned, &cells, facts);
     folder.write_summary(&summary).context("cannot write the run's summary.json")?;
 
     let document =
         Document { summary: &summary, experiment: &experiment, environment: &environment, cells: &cells };
-    let plots = reports::plots::all(&document);
+    let plots = reports::plots::all(&document).context("cannot draw the plots")?;
     for plot in &plots {
-        folder.write_file(&format!("plots/{}.svg", plot.name), plot.svg.as_bytes())?;
-        folder.write_file(&format!("plots/{}.png", plot.name), &reports::png::render(&plot.svg, 2.0)?)?;
+        let png = reports::png::render(&plot.svg_light, PNG_SCALE).context("cannot render a plot as PNG")?;
+        folder.write_file(&format!("plots/{}.svg", plot.name), plot.svg_light.as_bytes()).context(WRITE)?;
+        folder.write_file(&format!("plots/{}.png", plot.name), &png).context(WRITE)?;
     }
-    folder.write_file("report.md", reports::markdown::render(&document, &plots).as_bytes())?;
-    folder.write_file("report.html", reports::html::render(&document, &plots).as_bytes())?;
+    for report in Report::ALL {
+        let page = report.render(&document, &plots);
+        folder.write_file(report.file_name(), page.as_bytes()).context(WRITE)?;
+    }
     let table = reports::terminal::table(&document, terminal_width());
     Ok(Finished { folder: folder.path().to_path_buf(), summary, table, interrupted: false })
 }

@@ -4,7 +4,7 @@ use hyper::HeaderMap;
 use serde::Deserialize;
 
 use crate::{
-    drive::{Judge, Judgement, answer},
+    drive::{Judge, Judgement, answer::StatusJudge},
     record::Outcome,
 };
 
@@ -22,7 +22,7 @@ pub struct ClassifyJudge {
 
 impl Judge for ClassifyJudge {
     fn judge(&self, payload: usize, status: u16, headers: &HeaderMap, body: &[u8]) -> Judgement {
-        let mut judgement = answer::judge_status(status, headers);
+        let mut judgement = StatusJudge.judge(payload, status, headers, body);
         if judgement.outcome == Outcome::Ok {
             let right = top_class(body).is_some_and(|top| self.expected.get(payload) == Some(&top));
             if !right {
