@@ -1,5 +1,6 @@
 //! Stage 2, deployment: one file (or folder) a platform, behind one small trait.
 
+pub mod limits;
 pub mod twin;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -9,12 +10,15 @@ use serde::{Deserialize, Serialize};
 use crate::drive::Endpoint;
 
 /// The platforms that can be compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum PlatformKind {
     /// Knative Serving.
     Knative,
     /// OpenFaaS Community Edition.
+    #[value(name = "openfaas")]
     OpenFaas,
 }
 
@@ -138,4 +142,50 @@ pub trait Platform: Send + Sync {
     fn observe(&self) -> impl Future<Output = Result<ReplicaSample, PlatformError>> + Send;
     /// Takes the function away and waits until its replicas are gone.
     fn remove(&mut self) -> impl Future<Output = Result<(), PlatformError>> + Send;
+}
+
+/// Any platform, wherever it is. Closed, so that the compiler lists what a new one still needs.
+#[derive(Debug)]
+pub enum AnyPlatform {
+    /// On the embedded stand-in.
+    Twin(twin::Twin),
+}
+
+impl AnyPlatform {
+    /// The stand-in for this platform.
+    pub fn twin(kind: PlatformKind, options: twin::TwinOptions) -> Self {
+        Self::Twin(twin::Twin::new(kind, options))
+    }
+}
+
+impl Platform for AnyPlatform {
+    async fn deploy(&mut self, spec: &FunctionSpec) -> Result<Deployed, PlatformError> {
+        match self {
+            Self::Twin(twin) => twin.deploy(spec).await,
+        }
+    }
+
+    async fn observe(&self) -> Result<ReplicaSample, PlatformError> {
+        match self {
+            Self::Twin(twin) => twin.observe().await,
+        }
+    }
+
+    async fn remove(&mut self) -> Result<(), PlatformError> {
+        match self {
+            Self::Twin(twin) => twin.remove().await,
+        }
+    }
+}
+
+/// What points at a cluster, in words: a kubeconfig, or being a pod. None: there is no cluster.
+pub fn cluster_hint() -> Option<String> {
+    let file = |path: PathBuf| path.is_file().then(|| format!("there is a kubeconfig at {}", path.display()));
+    if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+        return Some("this is a pod in a cluster".into());
+    }
+    match std::env::var_os("KUBECONFIG").filter(|v| !v.is_empty()) {
+        Some(paths) => std::env::split_paths(&paths).find_map(file),
+        None => std::env::home_dir().and_then(|home| file(home.join(".kube/config"))),
+    }
 }
