@@ -145,7 +145,9 @@ impl KpaConfig {
                 return Err(bad("set the experiment's replicas instead; both platforms must get the same"));
             }
             _ => {
-                return Err(bad("no such setting of the autoscaler; see the table in Knative's documentation"));
+                return Err(bad(
+                    "no such setting of the autoscaler; see the table in Knative's documentation",
+                ));
             }
         }
         Ok(())

@@ -264,7 +264,11 @@ fn the_recorded_averages_give_the_recorded_decisions() {
     let mut checked = 0;
     for row in recorded.iter().filter(|r| r.desired >= 0) {
         let at = row.at_s;
-        assert!(near(at).any(|d| d.desired == Some(row.desired as u32)), "desired at {at} s: {}", row.desired);
+        assert!(
+            near(at).any(|d| d.desired == Some(row.desired as u32)),
+            "desired at {at} s: {}",
+            row.desired
+        );
         // The recorder's first data already came in panic, 1 s before this replay could see it.
         assert!(near(at).any(|d| d.panic == row.in_panic) || at < 62.0, "panic at {at} s: {}", row.in_panic);
         assert!(near(at).any(|d| (d.excess_burst_capacity - row.excess).abs() <= 2), "burst at {at} s");
@@ -299,10 +303,10 @@ fn the_stated_load_gives_the_recorded_averages() {
 #[test]
 fn the_landmarks_of_the_recording_appear_when_the_loop_is_closed() {
     let mut kpa = Kpa::new(recorded_config(), s(0.0));
-    let (mut ready, mut wanted) = (1, 1);
+    let mut wanted = 1;
     let mut log = Vec::new();
     for second in 0..360u32 {
-        ready = wanted;
+        let ready = wanted;
         let now = Duration::from_secs(u64::from(second));
         kpa.observe(now, recorded_load(second));
         if second % 2 == 1 {
