@@ -14,7 +14,7 @@
 //! corrected by Holm over the primary comparisons, yields p < 0.05. Else: cannot tell.
 
 use super::{
-    sentence::{self, Facts},
+    sentence::{self, Facts, FailureGap},
     statistics::{
         bootstrap::{Plan, RESAMPLES, bca, difference_of_means, mean},
         effect, holm, mann_whitney,
@@ -95,11 +95,6 @@ impl<'a> Side<'a> {
         self.cells.iter().filter_map(|(_, cell)| *cell).filter(|c| c.validity.is_valid())
     }
 
-    /// Share of failed requests of each valid trial.
-    fn failure_shares(&self) -> Vec<f64> {
-        self.valid().filter_map(failure_share).collect()
-    }
-
     /// Whether a time-out makes this metric a lower bound in any valid trial.
     fn is_bounded_only(&self, metric: Metric) -> bool {
         let name = match metric {
@@ -124,8 +119,18 @@ fn value_of(cell: &CellSummary, metric: Metric) -> Option<f64> {
 }
 
 fn failure_share(cell: &CellSummary) -> Option<f64> {
-    let correct = cell.outcomes.get(Outcome::Ok.name()).copied().unwrap_or(0);
-    (cell.requests > 0).then(|| 1.0 - correct as f64 / cell.requests as f64)
+    share_without(cell, &[Outcome::Ok])
+}
+
+/// Failures that response times leave out.
+fn untimed_failure_share(cell: &CellSummary) -> Option<f64> {
+    share_without(cell, &[Outcome::Ok, Outcome::Timeout])
+}
+
+/// Share of the requests that did not end in one of these.
+fn share_without(cell: &CellSummary, outcomes: &[Outcome]) -> Option<f64> {
+    let without: u64 = outcomes.iter().filter_map(|o| cell.outcomes.get(o.name())).sum();
+    (cell.requests > 0).then(|| cell.requests.saturating_sub(without) as f64 / cell.requests as f64)
 }
 
 /// The values that count: of VALID trials that yield one.
@@ -255,22 +260,32 @@ impl<'a> Weighed<'a> {
         }
     }
 
-    /// Mean failure shares of both, if they differ clearly: by a percentage point, and by twice the
-    /// standard error over trials.
-    fn failures(&self) -> Option<(f64, f64)> {
-        let (a, b) = (self.baseline.failure_shares(), self.contender.failure_shares());
-        if a.is_empty() || b.is_empty() {
-            return None;
-        }
-        let (of_a, of_b) = (mean(&a), mean(&b));
-        let squared_error = |values: &[f64], mean: f64| {
-            let n = values.len() as f64;
-            values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0) / n
+    /// Failure shares of both, if they differ clearly.
+    fn failures(&self) -> Option<FailureGap> {
+        let shares_of = |share: fn(&CellSummary) -> Option<f64>| {
+            clearly_different(
+                [&self.baseline, &self.contender].map(|side| side.valid().filter_map(share).collect()),
+            )
         };
-        let error = (squared_error(&a, of_a) + squared_error(&b, of_b)).sqrt();
-        let gap = (of_a - of_b).abs();
-        (gap > FAILURES_DIFFER && gap > 2.0 * error).then_some((of_a, of_b))
+        let shares = shares_of(failure_share)?;
+        let contender_flattered =
+            shares_of(untimed_failure_share).map(|[baseline, contender]| contender > baseline);
+        Some(FailureGap { shares, contender_flattered })
     }
+}
+
+/// The means of both, if they differ by a percentage point and by twice the standard error over trials.
+fn clearly_different(sides: [Vec<f64>; 2]) -> Option<[f64; 2]> {
+    if sides.iter().any(Vec::is_empty) {
+        return None;
+    }
+    let squared_error = |values: &Vec<f64>| {
+        let (n, centre) = (values.len() as f64, mean(values));
+        values.iter().map(|v| (v - centre).powi(2)).sum::<f64>() / (n - 1.0).max(1.0) / n
+    };
+    let error = sides.iter().map(squared_error).sum::<f64>().sqrt();
+    let [a, b] = sides.each_ref().map(|values| mean(values));
+    ((a - b).abs() > FAILURES_DIFFER.max(2.0 * error)).then_some([a, b])
 }
 
 /// Says so if more than a fifth of the trials do not count.

@@ -42,7 +42,7 @@ pub fn percentiles_over_time(data: &CellData, bin_s: f64) -> Vec<TimeBin> {
         return Vec::new();
     }
     let bin_of = |at_ns: u64| (at_ns as f64 / NS_PER_S / bin_s) as usize;
-    let bins = (bin_of(end_ns) + 1).min(100_000);
+    let bins = bin_of(end_ns).saturating_add(1).min(100_000);
     let mut times_ms = vec![Vec::new(); bins];
     let mut sent = vec![0_u64; bins];
     let mut answered = vec![0_u64; bins];
