@@ -15,16 +15,14 @@
 
 use super::{
     sentence::{self, Facts, FailureGap},
+    side::{Side, clearly_different, failure_share, untimed_failure_share},
     statistics::{
-        bootstrap::{Plan, RESAMPLES, bca, difference_of_means, mean},
+        bootstrap::{Plan, RESAMPLES, bca, difference_of_means},
         effect, holm, mann_whitney,
     },
     summary::{CellSummary, Comparison, Interval, TrialValue, Verdict},
 };
-use crate::{
-    experiment::{Experiment, LoadPoint, Metric},
-    record::Outcome,
-};
+use crate::experiment::{Experiment, LoadPoint, Metric};
 
 /// Confidence of every interval.
 pub(super) const CONFIDENCE: f64 = 0.95;
@@ -38,9 +36,6 @@ const METRICS: [Metric; 5] = [
     Metric::ResponseP99Ms,
     Metric::FailureShare,
 ];
-/// Difference between failure shares from which it must be spoken of.
-const FAILURES_DIFFER: f64 = 0.01;
-
 /// All comparisons of a run, the primary ones first, each group in the order of the experiment.
 pub(super) fn compare(experiment: &Experiment, cells: &[CellSummary]) -> Vec<Comparison> {
     let Some((baseline, others)) = experiment.subjects.split_first() else { return Vec::new() };
@@ -67,70 +62,6 @@ pub(super) fn compare(experiment: &Experiment, cells: &[CellSummary]) -> Vec<Com
             weighed.judge(p_adjusted, questions)
         })
         .collect()
-}
-
-/// The cells of one subject at one load point, by trial.
-struct Side<'a> {
-    label: String,
-    cells: Vec<(u32, Option<&'a CellSummary>)>,
-}
-
-impl<'a> Side<'a> {
-    fn new(label: &str, trials: u32, load: &LoadPoint, cells: &'a [CellSummary]) -> Self {
-        let find =
-            |trial| cells.iter().find(|c| c.subject == label && c.load == load.name && c.trial == trial);
-        Self { label: label.to_owned(), cells: (1..=trials).map(|trial| (trial, find(trial))).collect() }
-    }
-
-    fn trials(&self, metric: Metric) -> Vec<TrialValue> {
-        let value = |&(trial, cell): &(u32, Option<&CellSummary>)| TrialValue {
-            trial,
-            value: cell.and_then(|c| value_of(c, metric)),
-            valid: cell.is_some_and(|c| c.validity.is_valid()),
-        };
-        self.cells.iter().map(value).collect()
-    }
-
-    fn valid(&self) -> impl Iterator<Item = &'a CellSummary> {
-        self.cells.iter().filter_map(|(_, cell)| *cell).filter(|c| c.validity.is_valid())
-    }
-
-    /// Whether a time-out makes this metric a lower bound in any valid trial.
-    fn is_bounded_only(&self, metric: Metric) -> bool {
-        let name = match metric {
-            Metric::ResponseP50Ms => "p50",
-            Metric::ResponseP95Ms => "p95",
-            Metric::ResponseP99Ms => "p99",
-            Metric::GoodputRps | Metric::FailureShare => return false,
-        };
-        self.valid().any(|c| c.response_ms.lower_bounds.iter().any(|bound| bound == name))
-    }
-}
-
-/// The metric in one cell. No rate without requests: such a cell says nothing.
-fn value_of(cell: &CellSummary, metric: Metric) -> Option<f64> {
-    match metric {
-        Metric::GoodputRps => (cell.requests > 0).then_some(cell.goodput_rps),
-        Metric::ResponseP50Ms => cell.response_ms.p50,
-        Metric::ResponseP95Ms => cell.response_ms.p95,
-        Metric::ResponseP99Ms => cell.response_ms.p99,
-        Metric::FailureShare => failure_share(cell),
-    }
-}
-
-fn failure_share(cell: &CellSummary) -> Option<f64> {
-    share_without(cell, &[Outcome::Ok])
-}
-
-/// Failures that response times leave out.
-fn untimed_failure_share(cell: &CellSummary) -> Option<f64> {
-    share_without(cell, &[Outcome::Ok, Outcome::Timeout])
-}
-
-/// Share of the requests that did not end in one of these.
-fn share_without(cell: &CellSummary, outcomes: &[Outcome]) -> Option<f64> {
-    let without: u64 = outcomes.iter().filter_map(|o| cell.outcomes.get(o.name())).sum();
-    (cell.requests > 0).then(|| cell.requests.saturating_sub(without) as f64 / cell.requests as f64)
 }
 
 /// The values that count: of VALID trials that yield one.
@@ -170,7 +101,10 @@ impl<'a> Weighed<'a> {
         let by_ratio = metric != Metric::FailureShare && a.iter().chain(&b).all(|v| *v > 0.0);
         let logs = |values: &[f64]| values.iter().map(|v| v.ln()).collect::<Vec<f64>>();
         let (ratio, difference) = if by_ratio {
-            (interval(&logs(&a), &logs(&b), plan).map(|i| i.map(f64::exp)), None)
+            (
+                interval(&logs(&a), &logs(&b), plan).map(|i| i.map(f64::exp)).filter(|i| i.high.is_finite()),
+                None,
+            )
         } else {
             (None, interval(&a, &b, plan))
         };
@@ -264,7 +198,7 @@ impl<'a> Weighed<'a> {
     fn failures(&self) -> Option<FailureGap> {
         let shares_of = |share: fn(&CellSummary) -> Option<f64>| {
             clearly_different(
-                [&self.baseline, &self.contender].map(|side| side.valid().filter_map(share).collect()),
+                &[&self.baseline, &self.contender].map(|side| side.valid().filter_map(share).collect()),
             )
         };
         let shares = shares_of(failure_share)?;
@@ -272,20 +206,6 @@ impl<'a> Weighed<'a> {
             shares_of(untimed_failure_share).map(|[baseline, contender]| contender > baseline);
         Some(FailureGap { shares, contender_flattered })
     }
-}
-
-/// The means of both, if they differ by a percentage point and by twice the standard error over trials.
-fn clearly_different(sides: [Vec<f64>; 2]) -> Option<[f64; 2]> {
-    if sides.iter().any(Vec::is_empty) {
-        return None;
-    }
-    let squared_error = |values: &Vec<f64>| {
-        let (n, centre) = (values.len() as f64, mean(values));
-        values.iter().map(|v| (v - centre).powi(2)).sum::<f64>() / (n - 1.0).max(1.0) / n
-    };
-    let error = sides.iter().map(squared_error).sum::<f64>().sqrt();
-    let [a, b] = sides.each_ref().map(|values| mean(values));
-    ((a - b).abs() > FAILURES_DIFFER.max(2.0 * error)).then_some([a, b])
 }
 
 /// Says so if more than a fifth of the trials do not count.

@@ -245,7 +245,7 @@ fn primaries_come_first_and_share_one_correction() {
         [[true; 2].as_slice(), &[false; 8]].concat()
     );
     assert!((found[0].p_adjusted.unwrap() - 4.0 / 252.0).abs() < 1e-12, "twice the raw one");
-    assert!(found[0].sentence.contains("p = 0.008, 0.016 after Holm's correction for 2 questions"));
+    assert!(found[0].sentence.contains("p = 0.008, p = 0.016 after Holm's correction for 2 questions"));
     assert!(found[2..].iter().all(|c| c.p_adjusted.is_none() && c.verdict == Verdict::Described));
 }
 

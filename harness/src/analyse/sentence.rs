@@ -49,13 +49,15 @@ impl Facts<'_> {
 /// The verdict as one or more sentences.
 pub(super) fn sentence(facts: &Facts, verdict: &Verdict) -> String {
     let mut text = match verdict {
-        Verdict::Better { .. } => format!("{} ({}).", claim(facts), evidence(facts, true)),
+        Verdict::Better { .. } => format!("{} ({}).", claim(facts, true), evidence(facts, true)),
         Verdict::CannotTell => cannot_tell(facts),
         Verdict::NoVerdict { reason } => {
             return format!("No verdict on the {}: {reason}.", noun(facts.metric));
         }
         Verdict::Described => match facts.ratio.or(facts.difference) {
-            Some(_) => format!("{} ({}; described, not judged).", claim(facts), evidence(facts, false)),
+            Some(_) => {
+                format!("{} ({}; described, not judged).", claim(facts, false), evidence(facts, false))
+            }
             None => {
                 return format!("The {} cannot be compared: too few trials yield one.", noun(facts.metric));
             }
@@ -67,18 +69,15 @@ pub(super) fn sentence(facts: &Facts, verdict: &Verdict) -> String {
 }
 
 /// "openfaas serves 12 % more correct answers per second than knative".
-fn claim(facts: &Facts) -> String {
+fn claim(facts: &Facts, judged: bool) -> String {
     let Facts { metric, baseline, contender, .. } = facts;
     let (more, size) = match (facts.ratio, facts.difference) {
         (Some(ratio), _) => (ratio.estimate > 1.0, percent(ratio.estimate - 1.0)),
-        (None, Some(difference)) if *metric == Metric::FailureShare => (
-            difference.estimate > 0.0,
-            format!("{} percentage points", decimals(100.0 * difference.estimate.abs())),
-        ),
-        (None, Some(difference)) => (difference.estimate > 0.0, decimals(difference.estimate.abs())),
+        (None, Some(difference)) => (difference.estimate > 0.0, amount(*metric, difference.estimate)),
         (None, None) => return format!("nothing is known of the {}", noun(*metric)),
     };
-    if size.starts_with("0.0") || size.starts_with("0 ") || size == "0" {
+    let nothing = size.starts_with("0.0") || size.starts_with("0 ") || size == "0";
+    if nothing && !judged {
         return format!("{contender} and {baseline} have the same {}", noun(*metric));
     }
     match metric {
@@ -113,11 +112,15 @@ fn evidence(facts: &Facts, judged: bool) -> String {
     if let Some(p) = facts.p_value.filter(|_| judged) {
         let corrected = match facts.p_adjusted {
             Some(adjusted) if facts.questions > 1 => {
-                format!(", {adjusted:.3} after Holm's correction for {} questions", facts.questions)
+                format!(
+                    ", p {} after Holm's correction for {} questions",
+                    probability(adjusted),
+                    facts.questions
+                )
             }
             _ => String::new(),
         };
-        parts.push(format!("exact rank test p = {p:.3}{corrected}"));
+        parts.push(format!("exact rank test p {}{corrected}", probability(p)));
     }
     parts.push(format!("n = {} + {} trials", facts.trials.0, facts.trials.1));
     parts.join(", ")
@@ -133,13 +136,13 @@ fn cannot_tell(facts: &Facts) -> String {
         Some(effect) if facts.ratio.is_some() => {
             format!(" This run could have seen a difference of {} or more.", percent(effect))
         }
-        Some(effect) if *metric == Metric::FailureShare => {
+        Some(effect) => {
+            let per_second = if *metric == Metric::GoodputRps { " correct answers per second" } else { "" };
             format!(
-                " This run could have seen a difference of {} percentage points or more.",
-                decimals(100.0 * effect)
+                " This run could have seen a difference of {}{per_second} or more.",
+                amount(*metric, effect)
             )
         }
-        Some(effect) => format!(" This run could have seen a difference of {} or more.", decimals(effect)),
         None => String::new(),
     };
     format!("{found} ({}).{power}", evidence(facts, true))
@@ -184,6 +187,22 @@ fn noun(metric: Metric) -> &'static str {
         Metric::ResponseP95Ms => "p95 response time",
         Metric::ResponseP99Ms => "p99 response time",
         Metric::FailureShare => "share of failed requests",
+    }
+}
+
+/// "= 0.008", or "< 0.001".
+fn probability(p: f64) -> String {
+    if p < 0.001 { "< 0.001".into() } else { format!("= {p:.3}") }
+}
+
+/// A difference with its unit; answers per second go without, since sentences say it.
+fn amount(metric: Metric, difference: f64) -> String {
+    match metric {
+        Metric::GoodputRps => decimals(difference.abs()),
+        Metric::FailureShare => format!("{} percentage points", decimals(100.0 * difference.abs())),
+        Metric::ResponseP50Ms | Metric::ResponseP95Ms | Metric::ResponseP99Ms => {
+            format!("{} ms", decimals(difference.abs()))
+        }
     }
 }
 

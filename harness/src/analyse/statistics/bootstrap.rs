@@ -59,9 +59,9 @@ pub fn bca(
     let bias = normal_quantile(share_below);
     let acceleration = acceleration(a, b, &statistic);
     let end = |tail: f64| {
-        let z = bias + normal_quantile(tail);
-        let p = normal_cdf(bias + z / (1.0 - acceleration * z));
-        draws[((p * n) as usize).min(draws.len() - 1)]
+        let shifted = bias + normal_quantile(tail);
+        let share = normal_cdf(bias + shifted / (1.0 - acceleration * shifted));
+        draws[((share * n) as usize).min(draws.len() - 1)]
     };
     let tail = (1.0 - plan.confidence) / 2.0;
     Some((end(tail), end(1.0 - tail)))
