@@ -104,9 +104,11 @@ fn no_cluster() -> CliError {
             "{found}, but this version cannot deploy to a cluster yet; \
              use --on twin for the embedded stand-in on this machine"
         ),
-        None => "no cluster found: KUBECONFIG is not set, there is no ~/.kube/config, and this is not a pod; \
+        None => {
+            "no cluster found: KUBECONFIG is not set, there is no ~/.kube/config, and this is not a pod; \
                  use --on twin for the embedded stand-in on this machine"
-            .into(),
+                .into()
+        }
     };
     CliError::Usage(message)
 }

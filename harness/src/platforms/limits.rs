@@ -105,10 +105,7 @@ fn accept_knative(spec: &FunctionSpec) -> Result<Accepted, PlatformError> {
     if concurrency > 0.0 {
         kpa.target = kpa.target.min(concurrency);
     }
-    Ok(Accepted {
-        scaling: ScalingRules::Knative(kpa),
-        request_timeout: Duration::from_secs(timeout_s),
-    })
+    Ok(Accepted { scaling: ScalingRules::Knative(kpa), request_timeout: Duration::from_secs(timeout_s) })
 }
 
 fn accept_openfaas(spec: &FunctionSpec) -> Result<Accepted, PlatformError> {

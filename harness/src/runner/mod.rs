@@ -93,7 +93,9 @@ pub async fn run(
 
     let cells = experiment::expand(&experiment);
     folder.write_experiment(&experiment).context("cannot write into the run's folder")?;
-    folder.write_environment(&environment(&experiment, &prepared)).context("cannot write into the run's folder")?;
+    folder
+        .write_environment(&environment(&experiment, &prepared))
+        .context("cannot write into the run's folder")?;
     folder.write_plan(&cells).context("cannot write into the run's folder")?;
 
     measure::all(&experiment, &prepared, &cells, &folder, &mut progress, &interrupt).await;
@@ -170,7 +172,9 @@ async fn pilot_all(
         let removed = platform.remove().await;
         let capacity = tried?;
         removed?;
-        progress.say(&format!("pilot: {label} answers every picture as expected and serves about {capacity:.0} requests/s"));
+        progress.say(&format!(
+            "pilot: {label} answers every picture as expected and serves about {capacity:.0} requests/s"
+        ));
         slowest = Some(slowest.map_or(capacity, |s| s.min(capacity)));
     }
     pilot::settle_rates(experiment, slowest.unwrap_or_default());
@@ -211,8 +215,9 @@ fn create_folder(experiment: &Experiment, options: &Options) -> Result<RunFolder
             options.runs_dir.join(&name).display()
         )));
     }
-    let folder = RunFolder::create(&options.runs_dir, &name)
-        .with_context(|| format!("cannot make a run folder in {}; choose another with --runs-dir", options.runs_dir.display()))?;
+    let folder = RunFolder::create(&options.runs_dir, &name).with_context(|| {
+        format!("cannot make a run folder in {}; choose another with --runs-dir", options.runs_dir.display())
+    })?;
     Ok(folder)
 }
 
@@ -234,4 +239,3 @@ fn environment(experiment: &Experiment, prepared: &Prepared) -> serde_json::Valu
             .collect::<std::collections::BTreeMap<_, _>>(),
     })
 }
-

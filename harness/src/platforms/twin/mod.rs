@@ -135,7 +135,8 @@ impl Twin {
         let bytes = std::fs::read(binary).map_err(|error| {
             self.control(format!("{} cannot be read ({error}); build the function first", binary.display()))
         })?;
-        let digest = Sha256::digest(&bytes).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+        let digest =
+            Sha256::digest(&bytes).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         self.digest = Some((binary.to_owned(), digest.clone()));
         Ok(digest)
     }
