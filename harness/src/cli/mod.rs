@@ -121,3 +121,9 @@ pub fn main() -> ExitCode {
         }
     }
 }
+
+/// A value as indented JSON, for `--output json`.
+fn json(value: &impl serde::Serialize) -> String {
+    // Our own structures have string keys and finite numbers: nothing that JSON cannot say.
+    serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
+}

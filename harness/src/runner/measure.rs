@@ -9,7 +9,7 @@ use crate::{
     drive::{self, Load, PlayOptions},
     experiment::{Cell, Experiment, deployments},
     interrupt::Interrupt,
-    platforms::{AnyPlatform, Deployed, Platform},
+    platforms::{AnyPlatform, Deployed, Platform, twin::TwinOptions},
     record::Record,
     store::{CellMeta, CellState, RunFolder, SCHEMA_VERSION},
 };
@@ -48,7 +48,7 @@ impl Run<'_> {
             "trial {} of {}: deploying on {}",
             first.trial, self.experiment.trials, first.subject
         ));
-        let mut platform = AnyPlatform::twin(first.platform);
+        let mut platform = AnyPlatform::twin(first.platform, TwinOptions::default());
         match platform.deploy(&self.prepared.spec).await {
             Ok(deployed) => {
                 for cell in cells {

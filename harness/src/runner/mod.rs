@@ -8,7 +8,7 @@ mod progress;
 mod publish;
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, SystemTime},
 };
 
@@ -20,7 +20,7 @@ use crate::{
     collect::environment::Machine,
     experiment::{self, Experiment, Site, Subject},
     interrupt::Interrupt,
-    platforms::{AnyPlatform, Platform, PlatformError, twin},
+    platforms::{AnyPlatform, Platform, PlatformError, limits, twin, twin::TwinOptions},
     store::RunFolder,
 };
 use prepare::{Prepared, Sources, prepare};
@@ -83,7 +83,7 @@ pub async fn run(
     let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
     prepared.notices.extend(twin::placement().notice);
     for subject in &experiment.subjects {
-        AnyPlatform::twin(subject.platform).check(&prepared.spec)?;
+        limits::accept(subject.platform, &prepared.spec)?;
     }
     let folder = create_folder(&experiment, options)?;
     for notice in &prepared.notices {
@@ -167,7 +167,7 @@ async fn pilot_all(
             return Err(RunError::Failed(anyhow::anyhow!("interrupted before anything was measured")));
         }
         progress.now(&format!("pilot on {label}"));
-        let mut platform = AnyPlatform::twin(platform);
+        let mut platform = AnyPlatform::twin(platform, TwinOptions::default());
         let tried = pilot_one(&mut platform, &label, experiment, prepared, interrupt).await;
         let removed = platform.remove().await;
         let capacity = tried?;
