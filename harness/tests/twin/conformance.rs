@@ -16,7 +16,7 @@ use super::*;
 
 /// Runs a test on all platforms side by side: most of it is waiting for probes.
 async fn on_each<T>(test: impl AsyncFn(PlatformKind) -> T) -> Vec<T> {
-    futures_util::future::join_all(PlatformKind::ALL.map(&test)).await
+    futures_util::future::join_all(PlatformKind::ALL.map(|kind| test(kind))).await
 }
 
 fn sigkill(pid: u32) {
