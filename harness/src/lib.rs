@@ -14,5 +14,7 @@ pub mod interrupt;
 pub mod platforms;
 pub mod record;
 pub mod reports;
+pub mod runner;
 pub mod scaling;
 pub mod store;
+pub mod workloads;

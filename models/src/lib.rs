@@ -3,6 +3,21 @@
 //! Used by the function and by the harness alike, so that both find the same bytes in the same
 //! way; it knows neither of them, and no inference engine.
 
+pub mod download;
+pub mod draw;
+pub mod error;
+pub mod generate;
+pub mod locate;
 pub mod manifest;
+pub mod pictures;
+pub mod places;
+mod random;
 
-pub use manifest::{Class, Input, Layout, Manifest, ManifestError, Model, Output, PictureSet, ResizeRule};
+pub use download::Progress;
+pub use error::LocateError;
+pub use locate::{FoundModel, find_model};
+pub use manifest::{
+    Class, Input, Layout, Manifest, ManifestError, Model, Output, Picture, PictureSet, ResizeRule,
+};
+pub use pictures::{FoundPicture, FoundPictures, find_pictures};
+pub use places::{Item, Kind, Origin, Places, sha256_hex};

@@ -1,6 +1,8 @@
 //! What `manifest.toml` says: each model's source, licence, input and output; each picture set.
 //! No code outside this file's data knows a model's numbers.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// All models and picture sets that the project knows.
@@ -141,7 +143,7 @@ pub struct Picture {
     pub sha256: String,
     /// Expected top class (WordNet id) by model name, from an independent engine.
     #[serde(default)]
-    pub expected: std::collections::BTreeMap<String, String>,
+    pub expected: BTreeMap<String, String>,
 }
 
 /// Why a manifest cannot be used.
@@ -159,6 +161,14 @@ pub enum ManifestError {
         name: String,
         /// What there is.
         known: String,
+    },
+    /// An entry that cannot be right.
+    #[error("manifest.toml: '{entry}': {what}")]
+    Entry {
+        /// Name of the model or file.
+        entry: String,
+        /// What is wrong with it.
+        what: &'static str,
     },
     /// A class list that is not built in.
     #[error("class list '{0}' is not built in")]
@@ -179,9 +189,26 @@ impl Manifest {
     /// Reads a manifest.
     ///
     /// # Errors
-    /// With line and column, if the text is not one.
+    /// With line and column, if the text is not one; with the entry's name, if one cannot be right.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
-        Ok(toml::from_str(text)?)
+        let manifest: Self = toml::from_str(text)?;
+        let pictures = manifest.pictures.iter().flat_map(|set| &set.pictures);
+        let files = manifest
+            .models
+            .iter()
+            .map(|m| (&m.file, m.bytes, &m.sha256))
+            .chain(pictures.map(|p| (&p.file, p.bytes, &p.sha256)));
+        for (file, bytes, sha256) in files {
+            check_file(file, bytes, sha256)
+                .map_err(|what| ManifestError::Entry { entry: file.clone(), what })?;
+        }
+        for model in &manifest.models {
+            if model.input.std.contains(&0.0) {
+                return Err(ManifestError::Entry { entry: model.name.clone(), what: "std must not be 0" });
+            }
+            model.output.class_list()?;
+        }
+        Ok(manifest)
     }
 
     /// The model of this name.
@@ -210,7 +237,7 @@ impl Manifest {
 }
 
 impl Output {
-    /// The class list, in the order of the outputs.
+    /// The class list, in the order of the outputs. The label is the first of the class's names.
     ///
     /// # Errors
     /// If the list is not built in.
@@ -223,13 +250,92 @@ impl Output {
             .lines()
             .filter_map(|line| {
                 let mut fields = line.splitn(3, '\t');
-                let (_index, class_id, label) = (fields.next()?, fields.next()?, fields.next()?);
+                let (_index, class_id, names) = (fields.next()?, fields.next()?, fields.next()?);
+                let label = names.split(',').next().unwrap_or(names);
                 Some(Class { class_id: class_id.into(), label: label.into() })
             })
             .collect())
     }
 }
 
+/// A file name is joined to directories, so it must stay inside them.
+fn check_file(file: &str, bytes: u64, sha256: &str) -> Result<(), &'static str> {
+    let digest = sha256.len() == 64 && sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    match () {
+        () if file.is_empty() || file.starts_with('.') || file.contains(['/', '\\']) => {
+            Err("file must be a plain file name")
+        }
+        () if bytes == 0 => Err("bytes must not be 0"),
+        () if !digest => Err("sha256 must be 64 lower-case hex digits"),
+        () => Ok(()),
+    }
+}
+
 fn names<'a>(names: impl Iterator<Item = &'a String>) -> String {
     names.cloned().collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_entry_of_the_shipped_manifest_is_complete() {
+        let manifest = Manifest::builtin().unwrap();
+        for model in &manifest.models {
+            assert!(!model.about.is_empty() && !model.licence.is_empty(), "{}", model.name);
+            assert_eq!(model.output.class_list().unwrap().len(), 1000, "{}", model.name);
+        }
+        for set in &manifest.pictures {
+            assert!(!set.about.is_empty() && !set.licence.is_empty(), "{}", set.name);
+            for picture in &set.pictures {
+                assert_ne!(set.drawn, !picture.urls.is_empty(), "{} is drawn or has a source", picture.file);
+            }
+        }
+        let generated: Vec<_> = manifest.models.iter().filter(|m| m.generated).map(|m| &m.name).collect();
+        assert_eq!(generated, ["mobilenetv2-generated"]);
+    }
+
+    #[test]
+    fn expected_classes_name_models_and_classes_that_exist() {
+        let manifest = Manifest::builtin().unwrap();
+        for picture in manifest.pictures.iter().flat_map(|set| &set.pictures) {
+            for (model, class_id) in &picture.expected {
+                let classes = manifest.model(model).unwrap().output.class_list().unwrap();
+                assert!(classes.iter().any(|c| c.class_id == *class_id), "{}: {class_id}", picture.file);
+            }
+        }
+    }
+
+    #[test]
+    fn a_class_is_called_by_the_first_of_its_names() {
+        let classes = Manifest::builtin().unwrap().models[0].output.class_list().unwrap();
+        let class = |index: usize| (classes[index].class_id.as_str(), classes[index].label.as_str());
+        assert_eq!(class(285), ("n02124075", "Egyptian cat"));
+        assert_eq!(class(281), ("n02123045", "tabby"));
+    }
+
+    #[test]
+    fn an_unknown_name_is_answered_with_the_known_ones() {
+        let manifest = Manifest::builtin().unwrap();
+        let message = manifest.model("resnet").unwrap_err().to_string();
+        assert_eq!(
+            message,
+            "no model named 'resnet'; there are: mobilenetv2-1.0-224, mobilenetv2-12, mobilenetv2-generated"
+        );
+    }
+
+    #[test]
+    fn a_file_name_that_leaves_its_directory_is_refused() {
+        let text = include_str!("../manifest.toml").replace("\"cat.jpg\"", "\"../cat.jpg\"");
+        let message = Manifest::parse(&text).unwrap_err().to_string();
+        assert_eq!(message, "manifest.toml: '../cat.jpg': file must be a plain file name");
+    }
+
+    #[test]
+    fn a_misspelt_key_is_refused_with_its_line() {
+        let text = include_str!("../manifest.toml").replacen("licence", "license", 1);
+        let message = Manifest::parse(&text).unwrap_err().to_string();
+        assert!(message.contains("unknown field `license`") && message.contains("line 1"), "{message}");
+    }
 }

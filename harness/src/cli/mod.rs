@@ -1,8 +1,11 @@
 //! The command line: arguments to calls, errors to exit codes. One file a command.
 
+mod compare;
+mod experiment_args;
 mod load;
 mod models;
 mod null_target;
+mod report;
 mod twin_plane;
 
 use std::process::ExitCode;
@@ -33,9 +36,24 @@ pub enum CliError {
     Failed(#[from] anyhow::Error),
 }
 
+impl From<crate::runner::RunError> for CliError {
+    fn from(error: crate::runner::RunError) -> Self {
+        match error {
+            crate::runner::RunError::Usage(message) => Self::Usage(message),
+            crate::runner::RunError::Failed(error) => Self::Failed(error),
+        }
+    }
+}
+
 /// Which platform serves my machine-learning model better, and why?
 #[derive(Debug, Parser)]
-#[command(name = "harness", version, propagate_version = true)]
+#[command(name = "harness", version, propagate_version = true, after_help = "Examples:
+  harness compare --platforms knative,openfaas --on twin
+  harness load http://127.0.0.1:8080/predict --body cat.jpg --rate 20 --duration 30s
+  harness report runs/NAME
+  harness models list
+
+Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID.")]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -43,6 +61,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Compare platforms: deploy the same function to each, put the same load on it, judge.
+    Compare(compare::CompareArgs),
+    /// Measure one platform.
+    Run(compare::RunArgs),
+    /// Rebuild the report of a run from its folder.
+    Report(report::Args),
     /// Drive load at any HTTP endpoint and say what it did.
     Load(load::Args),
     /// List, fetch, verify and find models and pictures.
@@ -69,6 +93,9 @@ pub fn main() -> ExitCode {
         }
     };
     let exit = match cli.command {
+        Command::Compare(args) => compare::compare(args),
+        Command::Run(args) => compare::run(args),
+        Command::Report(args) => report::run(args),
         Command::Load(args) => load::run(args),
         Command::Models(args) => models::run(args),
         Command::NullTarget(args) => null_target::run(args),

@@ -1,1 +1,4 @@
 //! Stage 4: what is observed beside the requests.
+
+pub mod environment;
+pub mod sampler;

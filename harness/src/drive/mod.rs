@@ -1,10 +1,26 @@
 //! Stage 3, the load: a schedule, a player that keeps to it, a client that owns its connections.
 //!
 //! Load code never learns the platform or the model: it sees endpoints, bytes and a [`Judge`].
+//!
+//! [`play`] plays a [`Load`]: a thread of its own sends (`player`, `client`, `timer`), another one
+//! hands the rows to a sink, so that a slow disk does not make the generator late.
 
+pub mod answer;
+mod audit;
+mod client;
+mod draws;
+pub mod null_target;
+mod play;
+mod player;
 pub mod shapes;
+mod target;
+#[cfg(test)]
+mod tests;
+mod timer;
 
 use std::{sync::Arc, time::Duration};
+
+pub use play::{PlayOptions, Progress, play};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -116,6 +132,49 @@ pub struct GeneratorAudit {
     pub unfinished: u64,
     /// Records that could not be written, with the reason (a full disk, say).
     pub write_error: Option<String>,
+    /// The first failure to connect that was this machine's own (open files, ports, memory).
+    #[serde(default)]
+    pub local_error: Option<String>,
     /// Whether the user stopped it.
     pub interrupted: bool,
+}
+
+/// Why a load could not be played. Failed requests are not errors: they are records.
+#[derive(Debug, thiserror::Error)]
+pub enum DriveError {
+    /// The load makes no sense.
+    #[error("this load cannot be played: {0}")]
+    Load(String),
+    /// An endpoint's address cannot be used.
+    #[error("the URL '{url}' cannot be used: {cause}")]
+    Url {
+        /// The endpoint's URL.
+        url: String,
+        /// What is wrong with it, and what to write.
+        cause: String,
+    },
+    /// A host name was not resolved.
+    #[error("the host '{host}' was not found ({cause}); check its spelling, DNS, or give an IP address")]
+    Resolve {
+        /// The host name.
+        host: String,
+        /// What the resolver said.
+        cause: String,
+    },
+    /// The generator's thread could not be bound to the core.
+    #[error("the generator cannot be bound to core {core} ({cause}); choose one of {allowed}")]
+    Core {
+        /// The core asked for.
+        core: usize,
+        /// What the kernel said.
+        cause: String,
+        /// Cores this process may use.
+        allowed: String,
+    },
+    /// The machine refused what the generator needs.
+    #[error("the load generator could not start ({0}); free memory, threads or open files, and try again")]
+    Start(#[from] std::io::Error),
+    /// The generator's thread ended without a word: a fault of the harness.
+    #[error("the load generator ended unexpectedly; please report this as a fault of the harness")]
+    Lost,
 }

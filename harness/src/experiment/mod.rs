@@ -1,22 +1,33 @@
 //! Stage 1: from a TOML file and flags to a validated experiment, and from that to cells.
 
+mod cells;
+mod defaults;
+mod file;
+
 use std::time::Duration;
+
+pub use cells::{deployments, expand};
+pub use file::{ExperimentError, load_file, parse, validate};
 
 use serde::{Deserialize, Serialize};
 
 use crate::platforms::{PlatformKind, ReplicaBounds};
 
 /// A validated plan: platforms x load points x trials.
+///
+/// An experiment file is this structure in TOML; what it leaves out keeps its default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Experiment {
     /// One line that says what is asked.
     pub title: String,
     /// Everything random comes from it.
     pub seed: u64,
-    /// Where the platforms are: `twin`, later also a cluster.
-    pub on: String,
-    /// What is compared, in the order of the report; the first one is the baseline.
+    /// Where the platforms are.
+    pub on: Site,
+    /// What is compared, in the order of the report; the first one is the baseline. In a file a
+    /// list of platform names; the same name twice is an A/A comparison.
+    #[serde(rename = "platforms", with = "subject_names")]
     pub subjects: Vec<Subject>,
     /// Fresh deployments of each subject.
     pub trials: u32,
@@ -34,9 +45,18 @@ pub struct Experiment {
     pub load: Vec<LoadPoint>,
 }
 
+/// Where the platforms are that an experiment runs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Site {
+    /// The cluster of the current context.
+    Cluster,
+    /// The embedded stand-in on this machine.
+    Twin,
+}
+
 /// One side of the comparison.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Subject {
     /// Name in tables and folders; unique. `knative`, or `knative-2` in an A/A comparison.
     pub label: String,
@@ -46,13 +66,13 @@ pub struct Subject {
 
 /// The function to deploy and what to send it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct FunctionChoice {
     /// Workload of our function.
     pub workload: String,
-    /// Name of the model in `models/manifest.toml`, or `generated`.
+    /// Name of the model in `models/manifest.toml`; `auto`: the first that is found.
     pub model: String,
-    /// Name of a payload set in the manifest, or a folder of pictures.
+    /// Name of a picture set in the manifest, or a folder of pictures; `auto`: the first that is found.
     pub pictures: String,
     /// How many classes to ask for.
     pub top: u32,
@@ -76,6 +96,10 @@ pub struct LoadPoint {
     pub primary_metric: Metric,
     /// How requests arrive.
     pub arrivals: Arrivals,
+    /// Sets the rate of a constant or Poisson arrival to this share (0..1) of what one bare
+    /// replica serves in the pilot before the run; the rate given in `arrivals` is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_share: Option<f64>,
     /// Load before the measured interval, not counted.
     #[serde(with = "duration_text")]
     pub warmup: Duration,
@@ -166,6 +190,37 @@ pub struct Cell {
     /// Seed of this cell's schedule and draws. Equal for all subjects of a trial and load point,
     /// so that they get the same bytes at the same intended times.
     pub seed: u64,
+}
+
+/// Subjects as a list of platform names; labels follow from it.
+mod subject_names {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::{Subject, label_subjects};
+    use crate::platforms::PlatformKind;
+
+    pub fn serialize<S: Serializer>(subjects: &[Subject], serializer: S) -> Result<S::Ok, S::Error> {
+        let kinds: Vec<PlatformKind> = subjects.iter().map(|s| s.platform).collect();
+        kinds.serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Subject>, D::Error> {
+        Ok(label_subjects(&Vec::<PlatformKind>::deserialize(deserializer)?))
+    }
+}
+
+/// Gives each platform of a list a unique label: `knative`, and `knative-2` for a second one.
+pub fn label_subjects(platforms: &[PlatformKind]) -> Vec<Subject> {
+    let mut subjects: Vec<Subject> = Vec::with_capacity(platforms.len());
+    for &platform in platforms {
+        let earlier = subjects.iter().filter(|s| s.platform == platform).count();
+        let label = match earlier {
+            0 => platform.name().to_string(),
+            n => format!("{}-{}", platform.name(), n + 1),
+        };
+        subjects.push(Subject { label, platform });
+    }
+    subjects
 }
 
 /// Durations as people write them: `7s`, `1m 30s`, `250ms`.

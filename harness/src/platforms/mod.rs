@@ -1,5 +1,6 @@
 //! Stage 2, deployment: one file (or folder) a platform, behind one small trait.
 
+pub mod limits;
 pub mod twin;
 
 use std::{collections::BTreeMap, path::PathBuf, time::Duration};
@@ -138,4 +139,38 @@ pub trait Platform: Send + Sync {
     fn observe(&self) -> impl Future<Output = Result<ReplicaSample, PlatformError>> + Send;
     /// Takes the function away and waits until its replicas are gone.
     fn remove(&mut self) -> impl Future<Output = Result<(), PlatformError>> + Send;
+}
+
+/// Any platform, wherever it is. Closed, so that the compiler lists what a new one still needs.
+#[derive(Debug)]
+pub enum AnyPlatform {
+    /// On the embedded stand-in.
+    Twin(twin::Twin),
+}
+
+impl AnyPlatform {
+    /// The stand-in for this platform.
+    pub fn twin(kind: PlatformKind, options: twin::TwinOptions) -> Self {
+        Self::Twin(twin::Twin::new(kind, options))
+    }
+}
+
+impl Platform for AnyPlatform {
+    async fn deploy(&mut self, spec: &FunctionSpec) -> Result<Deployed, PlatformError> {
+        match self {
+            Self::Twin(twin) => twin.deploy(spec).await,
+        }
+    }
+
+    async fn observe(&self) -> Result<ReplicaSample, PlatformError> {
+        match self {
+            Self::Twin(twin) => twin.observe().await,
+        }
+    }
+
+    async fn remove(&mut self) -> Result<(), PlatformError> {
+        match self {
+            Self::Twin(twin) => twin.remove().await,
+        }
+    }
 }

@@ -1,1 +1,148 @@
 //! Stage 6, pure: from a summary and its cells to pages and plots.
+//!
+//! ```text
+//! Document ─► plots::all ─► [Plot] ─► outline::sections ─► markdown | html     (the caller writes the files)
+//!                             └─────► png
+//! ```
+//! What a report says, and in which order, is decided once, in [`outline`]; Markdown and HTML only
+//! differ in how they spell it. To add a kind of report, write a file beside these and its arm in
+//! [`Report`]; the compiler lists what was forgotten.
+
+pub mod format;
+pub mod html;
+pub mod markdown;
+pub mod outline;
+pub mod plots;
+pub mod png;
+pub mod terminal;
+
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+pub use plots::Plot;
+
+use crate::{
+    analyse::summary::{CellSummary, Summary},
+    experiment::Experiment,
+    store::CellData,
+};
+
+/// The twin's label, on every page and plot that it produces.
+pub const TWIN_BANNER: &str = "This is the twin, an embedded stand-in on one machine. Its figures say nothing about \
+                               a real cluster, and replicas add no capacity on a small machine.";
+
+/// Everything a report is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct Document<'a> {
+    /// The run in numbers.
+    pub summary: &'a Summary,
+    /// What was planned.
+    pub experiment: &'a Experiment,
+    /// `environment.json`: versions, hardware, digests.
+    pub environment: &'a Value,
+    /// The cells that left anything on disk, for the plots and their metadata.
+    pub cells: &'a [CellData],
+}
+
+/// A cell of the plan that left no measurement.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingCell<'a> {
+    /// Trial, from 1.
+    pub trial: u32,
+    /// Label of the subject.
+    pub subject: &'a str,
+    /// Name of the load point.
+    pub load: &'a str,
+}
+
+impl<'a> Document<'a> {
+    /// Summaries of one subject's cells at one load point, by trial.
+    pub fn summaries(&self, subject: &str, load: &str) -> Vec<&'a CellSummary> {
+        let mut found: Vec<_> =
+            self.summary.cells.iter().filter(|cell| cell.subject == subject && cell.load == load).collect();
+        found.sort_by_key(|cell| cell.trial);
+        found
+    }
+
+    /// The VALID ones of [`Document::summaries`]; only they count in tables and verdicts.
+    pub fn valid(&self, subject: &str, load: &str) -> Vec<&'a CellSummary> {
+        self.summaries(subject, load).into_iter().filter(|cell| cell.validity.is_valid()).collect()
+    }
+
+    /// Raw data of one subject's cells at one load point by trial, each with whether it is VALID.
+    /// A cell without a summary does not count as VALID.
+    pub fn data(&self, subject: &str, load: &str) -> Vec<(&'a CellData, bool)> {
+        let mut found: Vec<_> = self
+            .cells
+            .iter()
+            .filter(|data| data.meta.cell.subject == subject && data.meta.cell.load.name == load)
+            .map(|data| (data, self.is_valid(&data.meta.cell.id)))
+            .collect();
+        found.sort_by_key(|(data, _)| data.meta.cell.trial);
+        found
+    }
+
+    /// Cells of the plan for which there is neither a summary nor data, in the plan's order.
+    pub fn missing(&self) -> Vec<MissingCell<'a>> {
+        let data =
+            self.cells.iter().map(|data| &data.meta.cell).map(|c| (c.trial, &*c.subject, &*c.load.name));
+        let summaries = self.summary.cells.iter().map(|c| (c.trial, &*c.subject, &*c.load));
+        let there: BTreeSet<(u32, &str, &str)> = data.chain(summaries).collect();
+        let plan = (1..=self.experiment.trials).flat_map(|trial| {
+            let loads = move |subject: &'a str| {
+                self.experiment.load.iter().map(move |load| MissingCell { trial, subject, load: &load.name })
+            };
+            self.experiment.subjects.iter().flat_map(move |subject| loads(&subject.label))
+        });
+        plan.filter(|cell| !there.contains(&(cell.trial, cell.subject, cell.load))).collect()
+    }
+
+    /// Cells in the plan.
+    pub fn planned_cells(&self) -> usize {
+        self.experiment.subjects.len() * self.experiment.load.len() * self.experiment.trials as usize
+    }
+
+    fn is_valid(&self, cell_id: &str) -> bool {
+        self.summary.cells.iter().any(|cell| cell.id == cell_id && cell.validity.is_valid())
+    }
+
+    fn position(&self, subject: &str) -> usize {
+        self.summary.subjects.iter().position(|label| label == subject).unwrap_or(0)
+    }
+}
+
+/// The kinds of written reports.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Report {
+    /// One Markdown file that links the plots.
+    Markdown,
+    /// One HTML file that holds everything.
+    Html,
+}
+
+impl Report {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Markdown, Self::Html];
+
+    /// Its file in the run folder.
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Markdown => "report.md",
+            Self::Html => "report.html",
+        }
+    }
+
+    /// The file's content.
+    pub fn render(self, document: &Document, plots: &[Plot]) -> String {
+        match self {
+            Self::Markdown => markdown::render(document, plots),
+            Self::Html => html::render(document, plots),
+        }
+    }
+}

@@ -13,7 +13,22 @@
 //!   summary.json report.md report.html plots/
 //! ```
 
+mod cell;
+mod columns;
+mod files;
+mod parquet;
+mod run_folder;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
 use serde::{Deserialize, Serialize};
+
+pub use cell::CellWriter;
+pub use run_folder::RunFolder;
+pub use stream::RecordFile;
 
 use crate::{drive::GeneratorAudit, experiment::Cell, platforms::ReplicaSample, record::Record};
 
@@ -76,4 +91,48 @@ pub struct CellData {
     pub samples: Vec<TimedSample>,
     /// What was found damaged and left out, in words (a torn last batch after a kill, say).
     pub damage: Vec<String>,
+}
+
+/// Why the run folder could not be written or read. Torn data is not an error: see
+/// [`CellData::damage`].
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file system refused.
+    #[error("{path}: {source}; check free space and permissions", path = path.display())]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A run of this name is there already.
+    #[error("{path} exists already; choose another name or folder", path = path.display())]
+    Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// It is not a run folder.
+    #[error("{path} is not a run folder (it has no {missing}); name a folder like runs/2026-01-31-1200", path = path.display())]
+    NotARun {
+        /// The folder.
+        path: PathBuf,
+        /// The file that every run folder has.
+        missing: &'static str,
+    },
+    /// A newer harness wrote it.
+    #[error("{path} has format {found}, and this harness reads up to {known}; use a newer harness", path = path.display(), known = SCHEMA_VERSION)]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its format's version.
+        found: u32,
+    },
+    /// The content makes no sense.
+    #[error("{path} cannot be used: {cause}", path = path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        cause: String,
+    },
 }

@@ -1,1 +1,272 @@
-//! The embedded stand-in for a cluster.
+//! The embedded stand-in for a cluster: the real function as real processes, behind a data plane
+//! per platform that follows the platform's documented rules.
+//!
+//! It is a stand-in, labelled as one on every page ([`BANNER`]): its figures say nothing about a
+//! real cluster, and its replicas share one machine, so more of them add no capacity. All hops of a
+//! platform run in one process on loopback, without containers and virtual networks, so they cost
+//! less than on a cluster; CPU and memory limits are not enforced.
+//!
+//! Map: `plane/` is the data plane process; `process` starts and ends it; `protocol` is what they
+//! say to each other; `placement` divides the cores; `settings` says what is in force.
+
+mod placement;
+pub mod plane;
+mod process;
+pub mod protocol;
+mod settings;
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use http_body_util::{BodyExt, Empty};
+use hyper::{Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use sha2::{Digest, Sha256};
+
+pub use placement::{Placement, placement};
+pub use process::is_running;
+pub use protocol::PlaneState;
+
+use self::{
+    process::PlaneProcess,
+    protocol::{FunctionProcess, PlaneConfig, Rules},
+};
+use super::{
+    Deployed, FunctionSpec, Platform, PlatformError, PlatformKind, ReplicaSample,
+    limits::{Accepted, ScalingRules, accept},
+};
+use crate::drive::Endpoint;
+
+/// What every page that the twin produces must say.
+pub const BANNER: &str = "Twin: a stand-in on one machine, not a cluster. Its figures say nothing about a \
+     real cluster, and replicas add no capacity on a small machine.";
+
+/// How long a replica goes on serving after SIGTERM, seconds, unless the spec's environment says
+/// otherwise. Nothing is needed here: the twin takes a replica out of its routing first.
+const DRAIN_SECONDS: &str = "0";
+
+/// How a twin is set up.
+#[derive(Debug, Clone)]
+pub struct TwinOptions {
+    /// The binary that has the `twin-plane` command; none = the running one.
+    pub plane_command: Option<PathBuf>,
+    /// Arguments of the function's binary; only tests need any.
+    pub function_arguments: Vec<String>,
+    /// How long a deployment may take until the first answer.
+    pub ready_limit: Duration,
+}
+
+impl Default for TwinOptions {
+    fn default() -> Self {
+        Self { plane_command: None, function_arguments: Vec::new(), ready_limit: Duration::from_secs(60) }
+    }
+}
+
+/// One platform on the twin.
+#[derive(Debug)]
+pub struct Twin {
+    kind: PlatformKind,
+    options: TwinOptions,
+    plane: Option<PlaneProcess>,
+    /// Digest of the binary deployed last.
+    digest: Option<(PathBuf, String)>,
+}
+
+impl Twin {
+    /// A twin of this platform; nothing is started yet.
+    pub fn new(kind: PlatformKind, options: TwinOptions) -> Self {
+        Self { kind, options, plane: None, digest: None }
+    }
+
+    /// Everything the data plane says of itself.
+    ///
+    /// # Errors
+    /// When nothing is deployed or the data plane does not answer.
+    pub async fn state(&self) -> Result<PlaneState, PlatformError> {
+        let plane = self.plane.as_ref().ok_or_else(|| self.control("nothing is deployed".to_owned()))?;
+        plane.state().await.map_err(|cause| self.control(cause))
+    }
+
+    /// Process ids of the data plane and of all living replicas.
+    pub fn pids(&self) -> Vec<u32> {
+        self.plane.as_ref().map(PlaneProcess::pids).unwrap_or_default()
+    }
+
+    fn control(&self, cause: String) -> PlatformError {
+        PlatformError::Control { platform: self.kind.name(), cause }
+    }
+
+    fn plane_config(&self, spec: &FunctionSpec, accepted: &Accepted) -> PlaneConfig {
+        let mut env = spec.env.clone();
+        env.entry("DRAIN_SECONDS".to_owned()).or_insert_with(|| DRAIN_SECONDS.to_owned());
+        env.insert("INFERENCE_THREADS".to_owned(), settings::inference_threads(spec).to_string());
+        let rules = match accepted.scaling.clone() {
+            ScalingRules::Knative(kpa) => Rules::Knative(kpa),
+            ScalingRules::OpenFaas(alert) => Rules::OpenFaas {
+                // Prometheus does not know when a function is deployed, so its phase is random.
+                scrape_in: alert.scrape_interval.mul_f64(rand::random()),
+                evaluation_in: alert.evaluation_interval.mul_f64(rand::random()),
+                alert,
+            },
+        };
+        PlaneConfig {
+            function: FunctionProcess {
+                name: spec.name.clone(),
+                command: spec.binary.clone(),
+                arguments: self.options.function_arguments.clone(),
+                env,
+            },
+            container_concurrency: spec.container_concurrency,
+            request_timeout: accepted.request_timeout,
+            cores: placement().rest,
+            rules,
+        }
+    }
+
+    /// SHA-256 of the binary, computed once per binary.
+    fn digest_of(&mut self, binary: &Path) -> Result<String, PlatformError> {
+        if let Some((known, digest)) = &self.digest
+            && known == binary
+        {
+            return Ok(digest.clone());
+        }
+        let bytes = std::fs::read(binary).map_err(|error| {
+            self.control(format!("{} cannot be read ({error}); build the function first", binary.display()))
+        })?;
+        let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        self.digest = Some((binary.to_owned(), digest.clone()));
+        Ok(digest)
+    }
+
+    /// Waits for the entry, for enough replicas, and for one real answer of the function.
+    async fn first_answer(&self, plane: &PlaneProcess, name: &str, wanted: u32) -> Result<Endpoint, String> {
+        let mut tries = tokio::time::interval(Duration::from_millis(50));
+        let enough = |state: &PlaneState| state.ready >= wanted;
+        loop {
+            let news = plane
+                .wait_for(|news| {
+                    let state = news.state.as_ref().map(|(_, state)| state);
+                    news.address.is_some() && state.is_some_and(|s| enough(s) || s.restarts > 0)
+                })
+                .await;
+            let (Some(address), false) = (news.address, news.ended) else {
+                return Err("the data plane process has ended".to_owned());
+            };
+            let state = plane.state().await?;
+            if state.ready == 0 && state.restarts > 1 {
+                return Err(state.last_error.unwrap_or_else(|| "it ends again and again".to_owned()));
+            }
+            if enough(&state) {
+                let endpoint = self.endpoint(address, name, "/health");
+                match get(address, &endpoint).await {
+                    Ok(()) => return Ok(self.endpoint(address, name, "")),
+                    Err(cause) if state.restarts > 0 => return Err(cause),
+                    Err(_) => {}
+                }
+            }
+            tries.tick().await;
+        }
+    }
+
+    /// Where invocations go on this platform.
+    fn endpoint(&self, address: std::net::SocketAddr, name: &str, path: &str) -> Endpoint {
+        match self.kind {
+            PlatformKind::Knative => Endpoint {
+                url: format!("http://{address}{path}"),
+                headers: vec![("Host".to_owned(), plane::host_of(name))],
+            },
+            PlatformKind::OpenFaas => {
+                Endpoint { url: format!("http://{address}/function/{name}{path}"), headers: Vec::new() }
+            }
+        }
+    }
+}
+
+impl Platform for Twin {
+    async fn deploy(&mut self, spec: &FunctionSpec) -> Result<Deployed, PlatformError> {
+        let accepted = accept(self.kind, spec)?;
+        let digest = self.digest_of(&spec.binary)?;
+        let config = self.plane_config(spec, &accepted);
+        let command = match &self.options.plane_command {
+            Some(command) => command.clone(),
+            None => std::env::current_exe()
+                .map_err(|error| self.control(format!("the harness does not find itself: {error}")))?,
+        };
+        self.remove().await?;
+        let started = Instant::now();
+        let plane = PlaneProcess::start(&command, &config).await.map_err(|cause| self.control(cause))?;
+        let wanted = spec.replicas.min.max(1);
+        let limit = self.options.ready_limit;
+        let answered = tokio::time::timeout(limit, self.first_answer(&plane, &spec.name, wanted)).await;
+        let cause = match answered {
+            Ok(Ok(mut endpoint)) => {
+                endpoint.url.push_str(&spec.path);
+                self.plane = Some(plane);
+                let drain = config.function.env.get("DRAIN_SECONDS").map_or("", String::as_str);
+                return Ok(Deployed {
+                    endpoints: vec![endpoint],
+                    ready_after: started.elapsed(),
+                    settings: settings::effective(spec, &accepted, &digest, drain, &placement()),
+                });
+            }
+            Ok(Err(cause)) => cause,
+            Err(_) => match plane.state().await {
+                Ok(PlaneState { last_error: Some(error), .. }) => error,
+                Ok(state) => format!("{} of {wanted} replicas answer their probes", state.ready),
+                Err(cause) => cause,
+            },
+        };
+        let waited_s = started.elapsed().as_secs_f64();
+        let _ = plane.stop(plane::STOP_GRACE).await;
+        Err(PlatformError::NotReady { platform: self.kind.name(), name: spec.name.clone(), waited_s, cause })
+    }
+
+    async fn observe(&self) -> Result<ReplicaSample, PlatformError> {
+        let state = self.state().await?;
+        Ok(ReplicaSample {
+            ready: state.ready,
+            desired: state.desired,
+            cpu_seconds: state.cpu_seconds,
+            memory_bytes: state.memory_bytes,
+            plane_cpu_seconds: Some(state.plane_cpu_seconds),
+            restarts: state.restarts,
+        })
+    }
+
+    async fn remove(&mut self) -> Result<(), PlatformError> {
+        let Some(plane) = self.plane.take() else { return Ok(()) };
+        let limit = plane::STOP_GRACE + Duration::from_secs(2);
+        plane.stop(limit).await.map_err(|cause| self.control(cause))
+    }
+}
+
+/// One GET through the data plane; only an answer of our function counts.
+async fn get(address: std::net::SocketAddr, endpoint: &Endpoint) -> Result<(), String> {
+    let path = endpoint.url.splitn(4, '/').nth(3).unwrap_or_default();
+    let mut request = Request::get(format!("/{path}")).header(header::HOST, address.to_string());
+    if let Some(headers) = request.headers_mut() {
+        for (name, value) in &endpoint.headers {
+            if let (Ok(name), Ok(value)) =
+                (header::HeaderName::try_from(name), header::HeaderValue::try_from(value))
+            {
+                headers.insert(name, value);
+            }
+        }
+    }
+    let request = request.body(Empty::<bytes::Bytes>::new()).map_err(|e| e.to_string())?;
+    let stream = tokio::net::TcpStream::connect(address).await.map_err(|e| e.to_string())?;
+    let (mut sender, connection) =
+        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
+    tokio::spawn(connection);
+    let response = sender.send_request(request).await.map_err(|e| e.to_string())?;
+    let (head, body) = response.into_parts();
+    let body = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
+    let ours = ["x-instance-id", "x-boot-id"].iter().all(|name| head.headers.contains_key(*name));
+    match head.status {
+        StatusCode::OK if ours => Ok(()),
+        StatusCode::OK => Err("what answers has no X-Instance-Id and X-Boot-Id: not our function".to_owned()),
+        status => Err(format!("/health answers {status}: {}", String::from_utf8_lossy(&body).trim())),
+    }
+}

@@ -1,0 +1,324 @@
+//! Subjects against each other, over trials: the unit of replication is the trial, not the request.
+//!
+//! The first subject is the baseline; each other one is compared with it (not all pairs: every
+//! further pair would cost power under Holm's correction). At each load point the metric that was
+//! named before the run gets a verdict, the others are described.
+//!
+//! The estimate is the ratio of geometric means over trials. Rates and times are positive and vary
+//! in proportion to their size; the geometric mean is the one under which a against b is exactly
+//! the inverse of b against a, whichever is the baseline (Fleming and Wallace, "How Not to Lie with
+//! Statistics", Communications of the ACM 29(3), 1986). Its logarithm is a difference of means, for
+//! which the BCa interval behaves best. A share of failures may be 0: it is compared by difference.
+//!
+//! A difference is claimed only where the 95 % interval excludes "none" *and* the exact rank test,
+//! corrected by Holm over the primary comparisons, yields p < 0.05. Else: cannot tell.
+
+use super::{
+    sentence::{self, Facts},
+    statistics::{
+        bootstrap::{Plan, RESAMPLES, bca, difference_of_means, mean},
+        effect, holm, mann_whitney,
+    },
+    summary::{CellSummary, Comparison, Interval, TrialValue, Verdict},
+};
+use crate::{
+    experiment::{Experiment, LoadPoint, Metric},
+    record::Outcome,
+};
+
+/// Confidence of every interval.
+pub(super) const CONFIDENCE: f64 = 0.95;
+/// Level of the corrected rank test.
+pub(super) const LEVEL: f64 = 0.05;
+/// Metrics that are compared.
+const METRICS: [Metric; 5] = [
+    Metric::GoodputRps,
+    Metric::ResponseP50Ms,
+    Metric::ResponseP95Ms,
+    Metric::ResponseP99Ms,
+    Metric::FailureShare,
+];
+/// Difference between failure shares from which it must be spoken of.
+const FAILURES_DIFFER: f64 = 0.01;
+
+/// All comparisons of a run, the primary ones first, each group in the order of the experiment.
+pub(super) fn compare(experiment: &Experiment, cells: &[CellSummary]) -> Vec<Comparison> {
+    let Some((baseline, others)) = experiment.subjects.split_first() else { return Vec::new() };
+    let mut found = Vec::new();
+    for primary in [true, false] {
+        for load in &experiment.load {
+            for other in others {
+                let of = |label: &str| Side::new(label, experiment.trials, load, cells);
+                let metrics = METRICS.into_iter().filter(|&m| (m == load.primary_metric) == primary);
+                found.extend(metrics.map(|metric| {
+                    Weighed::new(experiment, load, metric, of(&baseline.label), of(&other.label))
+                }));
+            }
+        }
+    }
+    let p_values: Vec<f64> = found.iter().filter(|w| w.primary).filter_map(|w| w.p_value).collect();
+    let questions = p_values.len();
+    let mut adjusted = holm::adjust(&p_values).into_iter();
+    found
+        .into_iter()
+        .map(|weighed| {
+            let p_adjusted =
+                if weighed.primary && weighed.p_value.is_some() { adjusted.next() } else { None };
+            weighed.judge(p_adjusted, questions)
+        })
+        .collect()
+}
+
+/// The cells of one subject at one load point, by trial.
+struct Side<'a> {
+    label: String,
+    cells: Vec<(u32, Option<&'a CellSummary>)>,
+}
+
+impl<'a> Side<'a> {
+    fn new(label: &str, trials: u32, load: &LoadPoint, cells: &'a [CellSummary]) -> Self {
+        let find =
+            |trial| cells.iter().find(|c| c.subject == label && c.load == load.name && c.trial == trial);
+        Self { label: label.to_owned(), cells: (1..=trials).map(|trial| (trial, find(trial))).collect() }
+    }
+
+    fn trials(&self, metric: Metric) -> Vec<TrialValue> {
+        let value = |&(trial, cell): &(u32, Option<&CellSummary>)| TrialValue {
+            trial,
+            value: cell.and_then(|c| value_of(c, metric)),
+            valid: cell.is_some_and(|c| c.validity.is_valid()),
+        };
+        self.cells.iter().map(value).collect()
+    }
+
+    fn valid(&self) -> impl Iterator<Item = &'a CellSummary> {
+        self.cells.iter().filter_map(|(_, cell)| *cell).filter(|c| c.validity.is_valid())
+    }
+
+    /// Share of failed requests of each valid trial.
+    fn failure_shares(&self) -> Vec<f64> {
+        self.valid().filter_map(failure_share).collect()
+    }
+
+    /// Whether a time-out makes this metric a lower bound in any valid trial.
+    fn is_bounded_only(&self, metric: Metric) -> bool {
+        let name = match metric {
+            Metric::ResponseP50Ms => "p50",
+            Metric::ResponseP95Ms => "p95",
+            Metric::ResponseP99Ms => "p99",
+            Metric::GoodputRps | Metric::FailureShare => return false,
+        };
+        self.valid().any(|c| c.response_ms.lower_bounds.iter().any(|bound| bound == name))
+    }
+}
+
+/// The metric in one cell. No rate without requests: such a cell says nothing.
+fn value_of(cell: &CellSummary, metric: Metric) -> Option<f64> {
+    match metric {
+        Metric::GoodputRps => (cell.requests > 0).then_some(cell.goodput_rps),
+        Metric::ResponseP50Ms => cell.response_ms.p50,
+        Metric::ResponseP95Ms => cell.response_ms.p95,
+        Metric::ResponseP99Ms => cell.response_ms.p99,
+        Metric::FailureShare => failure_share(cell),
+    }
+}
+
+fn failure_share(cell: &CellSummary) -> Option<f64> {
+    let correct = cell.outcomes.get(Outcome::Ok.name()).copied().unwrap_or(0);
+    (cell.requests > 0).then(|| 1.0 - correct as f64 / cell.requests as f64)
+}
+
+/// The values that count: of VALID trials that yield one.
+fn counted(trials: &[TrialValue]) -> Vec<f64> {
+    trials.iter().filter(|t| t.valid).filter_map(|t| t.value).collect()
+}
+
+/// One comparison with its figures, before the correction for the number of questions.
+struct Weighed<'a> {
+    load: &'a LoadPoint,
+    metric: Metric,
+    primary: bool,
+    baseline: Side<'a>,
+    contender: Side<'a>,
+    baseline_trials: Vec<TrialValue>,
+    contender_trials: Vec<TrialValue>,
+    /// Ratio of geometric means.
+    ratio: Option<Interval>,
+    /// Difference of means, where there is no ratio.
+    difference: Option<Interval>,
+    p_value: Option<f64>,
+}
+
+impl<'a> Weighed<'a> {
+    fn new(
+        experiment: &Experiment,
+        load: &'a LoadPoint,
+        metric: Metric,
+        baseline: Side<'a>,
+        contender: Side<'a>,
+    ) -> Self {
+        let (baseline_trials, contender_trials) = (baseline.trials(metric), contender.trials(metric));
+        let (a, b) = (counted(&baseline_trials), counted(&contender_trials));
+        let name = format!("{}/{metric:?}/{}/{}", load.name, baseline.label, contender.label);
+        let plan =
+            Plan { resamples: RESAMPLES, confidence: CONFIDENCE, seed: seed_of(experiment.seed, &name) };
+        let by_ratio = metric != Metric::FailureShare && a.iter().chain(&b).all(|v| *v > 0.0);
+        let logs = |values: &[f64]| values.iter().map(|v| v.ln()).collect::<Vec<f64>>();
+        let (ratio, difference) = if by_ratio {
+            (interval(&logs(&a), &logs(&b), plan).map(|i| i.map(f64::exp)), None)
+        } else {
+            (None, interval(&a, &b, plan))
+        };
+        let p_value = (a.len() >= 2 && b.len() >= 2).then(|| mann_whitney::p_value(&a, &b));
+        let primary = metric == load.primary_metric;
+        Self {
+            load,
+            metric,
+            primary,
+            baseline,
+            contender,
+            baseline_trials,
+            contender_trials,
+            ratio,
+            difference,
+            p_value,
+        }
+    }
+
+    fn judge(self, p_adjusted: Option<f64>, questions: usize) -> Comparison {
+        let (a, b) = (counted(&self.baseline_trials), counted(&self.contender_trials));
+        let level = LEVEL / questions.max(1) as f64;
+        let smallest = if self.ratio.is_some() {
+            let logs = |values: &[f64]| values.iter().map(|v| v.ln()).collect::<Vec<f64>>();
+            effect::smallest_difference(&logs(&a), &logs(&b), level).map(f64::exp_m1)
+        } else {
+            effect::smallest_difference(&a, &b, level)
+        };
+        let facts = Facts {
+            metric: self.metric,
+            baseline: &self.baseline.label,
+            contender: &self.contender.label,
+            ratio: self.ratio,
+            difference: self.difference,
+            p_value: self.p_value,
+            p_adjusted,
+            questions,
+            trials: (a.len(), b.len()),
+            smallest,
+            enough_trials: mann_whitney::attainable_level(a.len(), b.len(), level).is_some(),
+            bounded: [&self.baseline, &self.contender].map(|side| side.is_bounded_only(self.metric)),
+            failures: self.failures(),
+        };
+        let verdict = self.verdict(&facts);
+        let sentence = sentence::sentence(&facts, &verdict);
+        Comparison {
+            load: self.load.name.clone(),
+            question: self.load.question.clone(),
+            metric: self.metric,
+            primary: self.primary,
+            smallest_effect: smallest.filter(|_| self.ratio.is_some()),
+            ratio: self.ratio,
+            p_value: self.p_value,
+            p_adjusted,
+            verdict,
+            sentence,
+            baseline: self.baseline.label,
+            contender: self.contender.label,
+            baseline_trials: self.baseline_trials,
+            contender_trials: self.contender_trials,
+        }
+    }
+
+    fn verdict(&self, facts: &Facts) -> Verdict {
+        if !self.primary {
+            return Verdict::Described;
+        }
+        let sides =
+            [(&self.baseline.label, &self.baseline_trials), (&self.contender.label, &self.contender_trials)];
+        let reasons: Vec<String> =
+            sides.iter().filter_map(|(label, trials)| too_many_out(label, trials)).collect();
+        if !reasons.is_empty() {
+            return Verdict::NoVerdict { reason: reasons.join("; ") };
+        }
+        let shown = facts.p_adjusted.is_some_and(|p| p < LEVEL);
+        match facts.contender_above().filter(|_| shown) {
+            None => Verdict::CannotTell,
+            Some(above) => {
+                let contender_wins = above == self.metric.higher_is_better();
+                // A figure that is only a lower bound may in truth be as bad as the other's.
+                if facts.bounded[usize::from(contender_wins)] {
+                    return Verdict::CannotTell;
+                }
+                let winner = if contender_wins { &self.contender } else { &self.baseline };
+                Verdict::Better { subject: winner.label.clone() }
+            }
+        }
+    }
+
+    /// Mean failure shares of both, if they differ clearly: by a percentage point, and by twice the
+    /// standard error over trials.
+    fn failures(&self) -> Option<(f64, f64)> {
+        let (a, b) = (self.baseline.failure_shares(), self.contender.failure_shares());
+        if a.is_empty() || b.is_empty() {
+            return None;
+        }
+        let (of_a, of_b) = (mean(&a), mean(&b));
+        let squared_error = |values: &[f64], mean: f64| {
+            let n = values.len() as f64;
+            values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0) / n
+        };
+        let error = (squared_error(&a, of_a) + squared_error(&b, of_b)).sqrt();
+        let gap = (of_a - of_b).abs();
+        (gap > FAILURES_DIFFER && gap > 2.0 * error).then_some((of_a, of_b))
+    }
+}
+
+/// Says so if more than a fifth of the trials do not count.
+fn too_many_out(label: &str, trials: &[TrialValue]) -> Option<String> {
+    let planned = trials.len();
+    let invalid = trials.iter().filter(|t| !t.valid).count();
+    let empty = trials.iter().filter(|t| t.valid && t.value.is_none()).count();
+    let mut parts = Vec::new();
+    if invalid > 0 {
+        parts.push(format!("{invalid} of {planned} trials of {label} are INVALID or missing"));
+    }
+    if empty > 0 {
+        parts.push(format!("{label} gave no correct answer in {empty} of {planned} trials"));
+    }
+    (planned == 0 || 5 * (invalid + empty) > planned)
+        .then(|| if parts.is_empty() { format!("{label} has no trials") } else { parts.join(", ") })
+}
+
+/// mean(b) - mean(a) with its interval; none with fewer than two trials a side.
+fn interval(a: &[f64], b: &[f64], plan: Plan) -> Option<Interval> {
+    let (low, high) = bca(a, b, difference_of_means, plan)?;
+    Some(Interval { estimate: difference_of_means(a, b), low, high, confidence: plan.confidence })
+}
+
+impl Interval {
+    /// The same on another scale; `scale` must not reverse the order.
+    fn map(self, scale: impl Fn(f64) -> f64) -> Self {
+        Self { estimate: scale(self.estimate), low: scale(self.low), high: scale(self.high), ..self }
+    }
+
+    /// Whether it lies above or below this value; none if it contains it.
+    pub(super) fn side_of(&self, value: f64) -> Option<bool> {
+        if self.low > value {
+            Some(true)
+        } else if self.high < value {
+            Some(false)
+        } else {
+            None
+        }
+    }
+}
+
+/// A seed for one purpose: the experiment's, mixed with a name (FNV-1a, Fowler, Noll and Vo).
+fn seed_of(seed: u64, name: &str) -> u64 {
+    let start = 0xcbf2_9ce4_8422_2325 ^ seed;
+    name.bytes().fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+}
+
+#[cfg(test)]
+#[path = "comparison_tests.rs"]
+mod tests;

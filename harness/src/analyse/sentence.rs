@@ -1,0 +1,185 @@
+//! Verdicts in words that can be pasted: what was found, how sure it is, and on how many trials.
+
+use super::summary::{Interval, Verdict};
+use crate::experiment::Metric;
+
+/// What a sentence is made of.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Facts<'a> {
+    pub metric: Metric,
+    pub baseline: &'a str,
+    pub contender: &'a str,
+    /// contender / baseline.
+    pub ratio: Option<Interval>,
+    /// contender - baseline, where there is no ratio.
+    pub difference: Option<Interval>,
+    pub p_value: Option<f64>,
+    pub p_adjusted: Option<f64>,
+    /// Primary comparisons of the run.
+    pub questions: usize,
+    /// Trials that count, of the baseline and of the contender.
+    pub trials: (usize, usize),
+    /// Smallest effect that the run could have seen: ratio - 1, or a difference.
+    pub smallest: Option<f64>,
+    /// Whether the rank test could ever have shown a difference with so many trials.
+    pub enough_trials: bool,
+    /// Whether figures of the baseline, of the contender, are lower bounds only.
+    pub bounded: [bool; 2],
+    /// Shares of failed requests, if they differ clearly.
+    pub failures: Option<(f64, f64)>,
+}
+
+impl Facts<'_> {
+    /// Whether the whole interval has the contender's figure above the baseline's, or below it.
+    pub fn contender_above(&self) -> Option<bool> {
+        self.ratio.and_then(|r| r.side_of(1.0)).or_else(|| self.difference.and_then(|d| d.side_of(0.0)))
+    }
+}
+
+/// The verdict as one or more sentences.
+pub(super) fn sentence(facts: &Facts, verdict: &Verdict) -> String {
+    let mut text = match verdict {
+        Verdict::Better { .. } => format!("{} ({}).", claim(facts), evidence(facts)),
+        Verdict::CannotTell => cannot_tell(facts),
+        Verdict::NoVerdict { reason } => {
+            return format!("No verdict on the {}: {reason}.", noun(facts.metric));
+        }
+        Verdict::Described => match facts.ratio.or(facts.difference) {
+            Some(_) => format!("{} ({}; described, not judged).", claim(facts), evidence(facts)),
+            None => {
+                return format!("The {} cannot be compared: too few trials yield one.", noun(facts.metric));
+            }
+        },
+    };
+    text.push_str(&bounds(facts));
+    text.push_str(&failures(facts));
+    text
+}
+
+/// "openfaas serves 12 % more correct answers per second than knative".
+fn claim(facts: &Facts) -> String {
+    let Facts { metric, baseline, contender, .. } = facts;
+    let (more, size) = match (facts.ratio, facts.difference) {
+        (Some(ratio), _) => (ratio.estimate > 1.0, percent(ratio.estimate - 1.0)),
+        (None, Some(difference)) if *metric == Metric::FailureShare => (
+            difference.estimate > 0.0,
+            format!("{} percentage points", decimals(100.0 * difference.estimate.abs())),
+        ),
+        (None, Some(difference)) => (difference.estimate > 0.0, decimals(difference.estimate.abs())),
+        (None, None) => return format!("nothing is known of the {}", noun(*metric)),
+    };
+    match metric {
+        Metric::GoodputRps => {
+            let word = if more { "more" } else { "fewer" };
+            format!("{contender} serves {size} {word} correct answers per second than {baseline}")
+        }
+        Metric::FailureShare => {
+            let word = if more { "more" } else { "fewer" };
+            format!("{contender} fails {size} {word} of its requests than {baseline}")
+        }
+        Metric::ResponseP50Ms | Metric::ResponseP95Ms | Metric::ResponseP99Ms => {
+            let word = if more { "longer" } else { "shorter" };
+            format!("{contender} has a {size} {word} {} than {baseline}", noun(*metric))
+        }
+    }
+}
+
+/// "ratio 1.12, 95 % interval 1.08 to 1.17, exact rank test p = 0.008, n = 5 + 5 trials".
+fn evidence(facts: &Facts) -> String {
+    let mut parts = Vec::new();
+    if let Some(Interval { estimate, low, high, .. }) = facts.ratio {
+        let near_one = [estimate, low, high].iter().any(|v| (v - 1.0).abs() < 0.01);
+        let digits = if near_one { 3 } else { 2 };
+        parts.push(format!("ratio {estimate:.digits$}, 95 % interval {low:.digits$} to {high:.digits$}"));
+    } else if let Some(Interval { low, high, .. }) = facts.difference {
+        let scale = if facts.metric == Metric::FailureShare { 100.0 } else { 1.0 };
+        parts.push(format!("95 % interval {} to {}", decimals(scale * low), decimals(scale * high)));
+    }
+    if let Some(p) = facts.p_value {
+        let corrected = match facts.p_adjusted {
+            Some(adjusted) if facts.questions > 1 => {
+                format!(", {adjusted:.3} after Holm's correction for {} questions", facts.questions)
+            }
+            _ => String::new(),
+        };
+        parts.push(format!("exact rank test p = {p:.3}{corrected}"));
+    }
+    parts.push(format!("n = {} + {} trials", facts.trials.0, facts.trials.1));
+    parts.join(", ")
+}
+
+fn cannot_tell(facts: &Facts) -> String {
+    let Facts { metric, baseline, contender, .. } = facts;
+    let found = format!(
+        "Cannot tell: the {} of {contender} and {baseline} {}",
+        noun(*metric),
+        "show no clear difference"
+    );
+    let power = match facts.smallest {
+        _ if !facts.enough_trials => {
+            " So few trials could never have shown one: use more (--trials).".to_owned()
+        }
+        Some(effect) if facts.ratio.is_some() => {
+            format!(" This run could have seen a difference of {} or more.", percent(effect))
+        }
+        Some(effect) if *metric == Metric::FailureShare => {
+            format!(
+                " This run could have seen a difference of {} percentage points or more.",
+                decimals(100.0 * effect)
+            )
+        }
+        Some(effect) => format!(" This run could have seen a difference of {} or more.", decimals(effect)),
+        None => String::new(),
+    };
+    format!("{found} ({}).{power}", evidence(facts))
+}
+
+fn bounds(facts: &Facts) -> String {
+    let who = match facts.bounded {
+        [false, false] => return String::new(),
+        [true, false] => facts.baseline.to_owned(),
+        [false, true] => facts.contender.to_owned(),
+        [true, true] => format!("{} and {}", facts.baseline, facts.contender),
+    };
+    format!(" Time-outs make figures of {who} lower bounds: the true ones are longer.")
+}
+
+fn failures(facts: &Facts) -> String {
+    let Some((baseline, contender)) = facts.failures else { return String::new() };
+    if facts.metric == Metric::FailureShare {
+        return String::new();
+    }
+    let mut text = format!(
+        " Failures differ: {} failed {} of its requests, {} {}.",
+        facts.baseline,
+        percent(baseline),
+        facts.contender,
+        percent(contender)
+    );
+    if facts.metric != Metric::GoodputRps {
+        let flattered = if baseline > contender { facts.baseline } else { facts.contender };
+        text.push_str(&format!(
+            " Response times are of correct answers and time-outs alone, which flatters {flattered}."
+        ));
+    }
+    text
+}
+
+fn noun(metric: Metric) -> &'static str {
+    match metric {
+        Metric::GoodputRps => "goodput",
+        Metric::ResponseP50Ms => "median response time",
+        Metric::ResponseP95Ms => "p95 response time",
+        Metric::ResponseP99Ms => "p99 response time",
+        Metric::FailureShare => "share of failed requests",
+    }
+}
+
+/// A share as a percentage: whole from 10 % on, with a decimal below. Its sign is said in words.
+fn percent(share: f64) -> String {
+    format!("{} %", decimals(100.0 * share.abs()))
+}
+
+fn decimals(value: f64) -> String {
+    if value.abs() >= 9.95 || value == 0.0 { format!("{value:.0}") } else { format!("{value:.1}") }
+}

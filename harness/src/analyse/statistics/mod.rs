@@ -1,0 +1,7 @@
+//! The statistics behind the verdicts; each file names its source.
+
+pub mod bootstrap;
+pub mod distributions;
+pub mod effect;
+pub mod holm;
+pub mod mann_whitney;

@@ -1,0 +1,219 @@
+//! Whether the measured interval was steady, and whether the platform kept up.
+//!
+//! The warm-up is a fixed cut stated before the run; this checks that what remains shows no
+//! start-up transient and no drift. The interval is divided into 20 batches (batch means: Law,
+//! "Simulation Modeling and Analysis", 2015, section 9.5), and early ones are compared with late
+//! ones (the idea of Geweke's diagnostic, in "Bayesian Statistics 4", 1992) by the exact rank test of
+//! Mann and Whitney over the batches: the first fifth with the rest, and the first two fifths with
+//! the last two. A change counts if it is both large and improbable.
+//! * Open loop: a batch's figure is the lower quartile of its response times. Queueing makes
+//!   response times of neighbouring requests alike for long stretches, which a test of their
+//!   means mistakes for a trend; the quartile is near the time of a request that met no queue.
+//! * Closed loop: a batch's figure is the number of correct answers in a twentieth of the interval.
+//!
+//! The limits come from simulation (tests below): at most 1 % of stationary cells are called
+//! unsteady. Transients shorter than a fifth of the interval are below what this can see.
+//!
+//! Scaling, restarts and failures are what a platform does: with one of them, an unsteady course is
+//! remarked upon, not INVALID. So is overload, where answers fall behind arrivals.
+
+use super::{
+    quantiles::nearest_rank,
+    resources::Resources,
+    statistics::mann_whitney,
+    summary::Problem,
+    tally::Tally,
+    window::{Pacing, Window, is_answer},
+};
+use crate::{
+    experiment::Arrivals,
+    record::{Outcome, Record},
+    store::CellData,
+};
+
+/// Stretches that an interval is divided into.
+const BATCHES: usize = 20;
+/// Factor by which late batches must differ from early ones: response times.
+const FACTOR_OPEN: f64 = 1.25;
+/// The same for rates, which scatter less. A drift of service times to +50 % makes 1.27.
+const FACTOR_CLOSED: f64 = 1.2;
+/// Rank tests must yield less than this: completions in a closed loop.
+const P_CLOSED: f64 = 1e-3;
+/// The same for response times, which are more alike among neighbours than chance has it.
+const P_OPEN: f64 = 5e-4;
+/// The same with few requests, where one busy spell spans several batches.
+const P_OPEN_FEW: f64 = 2e-4;
+/// Requests below which there are few.
+const FEW: usize = 200;
+/// Requests below which nothing can be said.
+const FEWEST: usize = 5 * BATCHES;
+/// Share of failures from which an unsteady course is the platform's.
+const FAILURE_SHARE: f64 = 0.05;
+/// Growth of the unanswered requests from which answers fall behind arrivals: as a share of the
+/// requests, and in requests (a stable queue at 70 % load reaches ten about once in 500 looks).
+const BEHIND_SHARE: f64 = 0.05;
+const BEHIND_REQUESTS: f64 = 10.0;
+
+/// How an interval went.
+#[derive(Debug, Default)]
+pub(super) struct Course {
+    /// What the platform did.
+    pub remarks: Vec<String>,
+    /// No steady state, and nothing that the platform did explains it.
+    pub problem: Option<Problem>,
+}
+
+/// A change between an early and a late part of an interval.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Change {
+    /// Which parts differ, in words.
+    parts: &'static str,
+    /// Figure of the early part.
+    early: f64,
+    /// Figure of the late part.
+    late: f64,
+    /// Of the rank test over the batches.
+    p: f64,
+}
+
+/// Looks at how an interval went.
+pub(super) fn course(data: &CellData, window: &Window, counts: &Tally, used: &Resources) -> Course {
+    let behind = falls_behind(&data.records, window, counts.requests);
+    let steps = matches!(data.meta.cell.load.arrivals, Arrivals::Steps { .. });
+    let change = if steps || behind.is_some() { None } else { change(&data.records, window) };
+    let mut course = Course { remarks: behind.into_iter().collect(), problem: None };
+    let Some(change) = change else { return course };
+    let found = describe(change, window.pacing);
+    match excuse(counts, used) {
+        Some(excuse) => course.remarks.push(format!("not steady: {found}; {excuse}.")),
+        None => {
+            course.problem = Some(Problem {
+                reason: format!("No steady state: {found}."),
+                remedy:
+                    "Lengthen the load before the interval (warmup) and the interval (duration) of this load \
+                         point, and see that nothing else runs on the machine."
+                        .into(),
+            });
+        }
+    }
+    course
+}
+
+fn describe(change: Change, pacing: Pacing) -> String {
+    let Change { parts, early, late, p } = change;
+    match pacing {
+        Pacing::Open => format!(
+            "the lower quartile of the response time is {early:.1} ms in {parts} {late:.1} ms (rank test p = {p:.5})"
+        ),
+        Pacing::Closed => {
+            format!("correct answers a second are {early:.1} in {parts} {late:.1} (rank test p = {p:.5})")
+        }
+    }
+}
+
+/// What the platform did that explains an unsteady course.
+fn excuse(counts: &Tally, used: &Resources) -> Option<String> {
+    if let Some(replicas) = used.replicas.filter(|r| r.min < r.max) {
+        Some(format!("the platform went between {} and {} ready replicas", replicas.min, replicas.max))
+    } else if used.restarts > 0 {
+        Some(format!("{} replicas ended meanwhile", used.restarts))
+    } else if counts.failures() as f64 > FAILURE_SHARE * counts.requests as f64 {
+        Some(format!("{} of {} requests failed meanwhile", counts.failures(), counts.requests))
+    } else {
+        None
+    }
+}
+
+/// Open loop: requests that came in minus answers that went out, over the interval.
+fn falls_behind(records: &[Record], window: &Window, requests: u64) -> Option<String> {
+    if window.pacing == Pacing::Closed {
+        return None;
+    }
+    let unanswered_at = |at_ns: u64| {
+        let came = records.iter().filter(|r| r.scheduled_ns < at_ns).count();
+        let went = records
+            .iter()
+            .filter(|r| r.done_ns < at_ns)
+            .filter(|r| is_answer(r.outcome) || r.outcome == Outcome::Connect);
+        came as f64 - went.count() as f64
+    };
+    let (before, after) = (unanswered_at(window.start_ns), unanswered_at(window.end_ns));
+    let growth = after - before;
+    (growth > BEHIND_REQUESTS.max(BEHIND_SHARE * requests as f64)).then(|| {
+        format!(
+            "overloaded: answers fell behind arrivals; unanswered requests went from {before} to {after} while {requests} came in."
+        )
+    })
+}
+
+/// The most improbable change, if one is large and improbable enough.
+pub(super) fn change(records: &[Record], window: &Window) -> Option<Change> {
+    match window.pacing {
+        Pacing::Open => {
+            let mut correct: Vec<&Record> =
+                records.iter().filter(|r| r.outcome == Outcome::Ok && window.holds(r)).collect();
+            correct.sort_by_key(|r| r.scheduled_ns);
+            let times: Vec<f64> = correct.iter().map(|r| r.response_ns() as f64 / 1e6).collect();
+            change_of_times(&times)
+        }
+        Pacing::Closed => {
+            let answers = records.iter().filter(|r| r.outcome == Outcome::Ok && window.saw_answer(r));
+            let done_s: Vec<f64> = answers.map(|r| (r.done_ns - window.start_ns) as f64 / 1e9).collect();
+            change_of_rate(&done_s, window.seconds())
+        }
+    }
+}
+
+/// A change in response times (any unit) in the order of their requests.
+fn change_of_times(times: &[f64]) -> Option<Change> {
+    let n = times.len();
+    if n < FEWEST {
+        return None;
+    }
+    let quartile = |from: usize, to: usize| {
+        let mut batch = times[from * n / BATCHES..to * n / BATCHES].to_vec();
+        batch.sort_by(f64::total_cmp);
+        nearest_rank(&batch, 250).unwrap_or(0.0)
+    };
+    most_improbable(quartile, FACTOR_OPEN, if n < FEW { P_OPEN_FEW } else { P_OPEN })
+}
+
+/// A change in the rate of events at these times (seconds since the interval's start).
+fn change_of_rate(done_s: &[f64], length_s: f64) -> Option<Change> {
+    if done_s.len() < FEWEST || length_s <= 0.0 {
+        return None;
+    }
+    let mut counts = [0_u32; BATCHES];
+    for at_s in done_s {
+        counts[((at_s / length_s * BATCHES as f64) as usize).min(BATCHES - 1)] += 1;
+    }
+    let batch_s = length_s / BATCHES as f64;
+    let rate = |from: usize, to: usize| {
+        f64::from(counts[from..to].iter().sum::<u32>()) / batch_s / (to - from) as f64
+    };
+    most_improbable(rate, FACTOR_CLOSED, P_CLOSED)
+}
+
+/// Compares early with late batches. `figure(from, to)` is the figure of a range of batches.
+fn most_improbable(figure: impl Fn(usize, usize) -> f64, factor: f64, p_limit: f64) -> Option<Change> {
+    const FIFTH: usize = BATCHES / 5;
+    let batches = |from: usize, to: usize| (from..to).map(|i| figure(i, i + 1)).collect::<Vec<f64>>();
+    let splits = [
+        ("the first fifth and in the rest", (0, FIFTH), (FIFTH, BATCHES)),
+        ("the first two fifths and in the last two", (0, 2 * FIFTH), (3 * FIFTH, BATCHES)),
+    ];
+    splits
+        .into_iter()
+        .filter_map(|(parts, early, late)| {
+            let (before, after) = (figure(early.0, early.1), figure(late.0, late.1));
+            let large = before.max(after) >= factor * before.min(after);
+            let test = || mann_whitney::p_value(&batches(early.0, early.1), &batches(late.0, late.1));
+            let p = if large { test() } else { 1.0 };
+            (p < p_limit).then_some(Change { parts, early: before, late: after, p })
+        })
+        .min_by(|a, b| a.p.total_cmp(&b.p))
+}
+
+#[cfg(test)]
+#[path = "steady_tests.rs"]
+mod tests;

@@ -1,0 +1,218 @@
+//! Playing a load: the threads around the player, and what they say of themselves afterwards.
+
+use std::{
+    rc::Rc,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc,
+    },
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use nix::sys::resource::UsageWho;
+use tokio::sync::oneshot;
+
+use super::{
+    DriveError, GeneratorAudit, Load, Plan, audit,
+    player::{self, Clock, Job},
+    target::{self, Resolved},
+};
+use crate::{
+    interrupt::Interrupt,
+    record::{Outcome, Record},
+};
+
+/// Between the start of the generator's thread and monotonic zero: the thread is then ready.
+const LEAD: Duration = Duration::from_millis(10);
+
+/// Tasks that run between two looks at the sockets; few, so that answers are seen soon.
+const EVENT_INTERVAL: u32 = 13;
+
+/// Choices that concern the generator, not the load.
+#[derive(Debug, Clone, Default)]
+pub struct PlayOptions {
+    /// Bind the generator's thread to this core.
+    pub core: Option<usize>,
+    /// Filled while the load plays.
+    pub progress: Arc<Progress>,
+}
+
+/// How far a load has come; readable from any thread while it plays.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Requests sent so far.
+    pub sent: AtomicU64,
+    /// Requests that ended so far, however they did.
+    pub ended: AtomicU64,
+    /// Of them failed.
+    pub failed: AtomicU64,
+    zero: OnceLock<Instant>,
+}
+
+impl Progress {
+    /// Nanoseconds since the cell's start, the time base of the records; none before it. What
+    /// samples something beside the load (replicas, say) takes its times from here.
+    pub fn elapsed_ns(&self) -> Option<u64> {
+        let elapsed = Instant::now().checked_duration_since(*self.zero.get()?)?;
+        Some(elapsed.as_nanos() as u64)
+    }
+
+    /// Counts a request that ended.
+    pub(super) fn note(&self, outcome: Outcome) {
+        self.ended.fetch_add(1, Relaxed);
+        if outcome != Outcome::Ok {
+            self.failed.fetch_add(1, Relaxed);
+        }
+    }
+}
+
+/// Why a sink could not keep rows.
+pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Plays a load to its end, or until the interrupt, and hands each batch of rows to `sink` (on a
+/// thread of its own, at least every 200 ms while requests end).
+///
+/// A sink that fails is not called again: the load plays on, and the audit says what was lost.
+/// Dropping the returned future stops the load.
+///
+/// # Errors
+/// When the load makes no sense, an endpoint cannot be resolved, the core is not to be had, or the
+/// machine gives no threads or files. Requests that fail are records, not errors.
+pub async fn play<S>(
+    load: Load,
+    options: PlayOptions,
+    sink: S,
+    interrupt: Interrupt,
+) -> Result<GeneratorAudit, DriveError>
+where
+    S: FnMut(&[Record]) -> Result<(), SinkError> + Send + 'static,
+{
+    check(&load)?;
+    let mut targets = Vec::with_capacity(load.endpoints.len());
+    for endpoint in &load.endpoints {
+        targets.push(target::resolve(endpoint).await?);
+    }
+    let (rows, received) = mpsc::channel();
+    let (written, write_error) = oneshot::channel();
+    std::thread::Builder::new().name("records".into()).spawn(move || {
+        // Nobody listens any more if the caller gave up; the rows are safe all the same.
+        let _ = written.send(write_all(&received, sink));
+    })?;
+    let (finished, report) = oneshot::channel();
+    std::thread::Builder::new().name("generator".into()).spawn(move || {
+        generate(load, targets, &options, rows, interrupt, finished);
+    })?;
+    let mut audit = report.await.map_err(|_| DriveError::Lost)??;
+    audit.write_error = write_error.await.map_err(|_| DriveError::Lost)?;
+    Ok(audit)
+}
+
+/// Refuses a load that cannot be played.
+fn check(load: &Load) -> Result<(), DriveError> {
+    let refuse = |cause: &str| Err(DriveError::Load(cause.into()));
+    if load.endpoints.is_empty() || load.payloads.is_empty() {
+        return refuse("it has no endpoint or no payload; give at least one of each (an empty body is one)");
+    }
+    // Records hold both as 16-bit indices.
+    if load.endpoints.len() > usize::from(u16::MAX) || load.payloads.len() > usize::from(u16::MAX) {
+        return refuse("it has more than 65,535 endpoints or payloads; use fewer");
+    }
+    if load.timeout.is_zero() {
+        return refuse("its time-out is zero; give requests time to be answered");
+    }
+    match &load.plan {
+        Plan::Open { send_times_ns } if send_times_ns.is_empty() => {
+            refuse("its schedule is empty; choose a rate above zero and a longer time")
+        }
+        Plan::Open { send_times_ns } if !send_times_ns.is_sorted() => {
+            refuse("its send times do not ascend; sort them")
+        }
+        Plan::Closed { connections: 0, .. } => refuse("it has no connections; choose at least one"),
+        Plan::Closed { connections, .. } if *connections as usize > audit::most_connections() => refuse(
+            &format!(
+                "{connections} connections are more than the {} that this process may open; raise ulimit -n or use fewer",
+                audit::most_connections()
+            ),
+        ),
+        Plan::Closed { duration_ns: None, requests: None, .. } => {
+            refuse("it would never end; give a duration or a number of requests")
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The writer's thread: hands rows to the sink until the generator is gone.
+/// Returns what was not kept, in words.
+fn write_all<S>(received: &mpsc::Receiver<Vec<Record>>, mut sink: S) -> Option<String>
+where
+    S: FnMut(&[Record]) -> Result<(), SinkError>,
+{
+    let mut failure: Option<(SinkError, usize)> = None;
+    for batch in received {
+        match &mut failure {
+            Some((_, lost)) => *lost += batch.len(),
+            None => failure = sink(&batch).err().map(|error| (error, batch.len())),
+        }
+    }
+    failure.map(|(error, lost)| format!("{lost} records were not kept: {error}"))
+}
+
+/// The generator's thread.
+fn generate(
+    load: Load,
+    targets: Vec<Resolved>,
+    options: &PlayOptions,
+    rows: mpsc::Sender<Vec<Record>>,
+    interrupt: Interrupt,
+    mut finished: oneshot::Sender<Result<GeneratorAudit, DriveError>>,
+) {
+    let result = (|| {
+        if let Some(core) = options.core {
+            audit::pin(core)?;
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .event_interval(EVENT_INTERVAL)
+            .build_local(tokio::runtime::LocalOptions::default())?;
+        let zero = Instant::now() + LEAD;
+        let started_unix_ns = (SystemTime::now() + LEAD)
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_nanos() as u64);
+        let _ = options.progress.zero.set(zero);
+        let targets = targets.into_iter().map(Into::into).collect();
+        let job = Job::new(&load, targets, Clock { zero }, Arc::clone(&options.progress), rows);
+        let job = Rc::new(job);
+        let stop = async {
+            tokio::select! {
+                () = interrupt.raised() => (),
+                // The caller has dropped the future.
+                () = finished.closed() => (),
+            }
+        };
+        let (thread_before, process_before) =
+            (audit::cpu_seconds(UsageWho::RUSAGE_THREAD), audit::cpu_seconds(UsageWho::RUSAGE_SELF));
+        let most_workers = audit::most_connections() / load.endpoints.len();
+        let played =
+            runtime.block_on(player::run(&job, load.plan, load.drain, most_workers.max(1), stop))?;
+        let elapsed_ns = job.clock.now_ns();
+        let busy = audit::cpu_seconds(UsageWho::RUSAGE_THREAD) - thread_before;
+        Ok(GeneratorAudit {
+            started_unix_ns,
+            elapsed_ns,
+            planned: played.planned,
+            sent: played.sent,
+            cpu_seconds: audit::cpu_seconds(UsageWho::RUSAGE_SELF) - process_before,
+            threads: 1,
+            cpu_share: busy / (elapsed_ns.max(1) as f64 / 1e9),
+            connections_opened: played.connections_opened,
+            unfinished: played.unfinished,
+            write_error: None,
+            local_error: played.local_fault,
+            interrupted: played.interrupted,
+        })
+        // The runtime ends here, and with it every task that holds the rows' channel.
+    })();
+    // Nobody listens any more if the caller gave up.
+    let _ = finished.send(result);
+}

@@ -1,0 +1,1 @@
+//! The engine against targets that behave and targets that do not.

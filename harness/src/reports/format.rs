@@ -1,0 +1,167 @@
+//! Numbers as people read them: few digits, units, a dash where there is nothing.
+
+use std::time::Duration;
+
+use crate::experiment::Arrivals;
+
+/// Stands for a value that does not exist.
+pub const NONE: &str = "–";
+
+/// Three significant digits, and never fewer than the whole number: `0.0123`, `4.25`, `123`, `12,345`.
+pub fn number(value: f64) -> String {
+    if !value.is_finite() {
+        return NONE.to_owned();
+    }
+    if value == 0.0 {
+        return "0".to_owned();
+    }
+    let magnitude = value.abs().log10().floor() as i32;
+    // Rounding can carry into the next decade (9.996 is 10.0): ask the rounded value again.
+    let decimals = usize::try_from((2 - magnitude).clamp(0, 6)).unwrap_or(0);
+    let text = format!("{value:.decimals$}");
+    let rounded = text.parse::<f64>().unwrap_or(value);
+    let carried = rounded != 0.0 && rounded.abs().log10().floor() as i32 > magnitude && decimals > 0;
+    if carried { format!("{rounded:.*}", decimals - 1) } else { grouped(&text) }
+}
+
+/// A setting that people chose: as [`number`], without zeros at its end: `40`, `0.5`.
+pub fn setting(value: f64) -> String {
+    let text = number(value);
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+}
+
+/// The number, or a dash.
+pub fn maybe(value: Option<f64>) -> String {
+    value.map_or_else(|| NONE.to_owned(), number)
+}
+
+/// A whole number with its thousands apart.
+pub fn count(value: u64) -> String {
+    grouped(&value.to_string())
+}
+
+/// A share as per cent: `0 %`, `0.042 %`, `0.42 %`, `12.3 %`. Something is never rounded to nothing.
+pub fn percent(share: f64) -> String {
+    match share * 100.0 {
+        p if p == 0.0 => "0 %".to_owned(),
+        p if p < 0.01 => "< 0.01 %".to_owned(),
+        p if p < 0.1 => format!("{p:.3} %"),
+        p if p < 1.0 => format!("{p:.2} %"),
+        p => format!("{} %", setting(p)),
+    }
+}
+
+/// So many of so many, as counts and as a share.
+pub fn part(some: u64, all: u64) -> String {
+    match (some, all) {
+        (_, 0) => NONE.to_owned(),
+        (0, all) => format!("0 of {}", count(all)),
+        (some, all) => format!("{} of {} ({})", count(some), count(all), percent(some as f64 / all as f64)),
+    }
+}
+
+/// Bytes in MiB.
+pub fn mebibytes(bytes: f64) -> String {
+    number(bytes / 1_048_576.0)
+}
+
+/// A p-value.
+pub fn p_value(p: Option<f64>) -> String {
+    match p {
+        None => NONE.to_owned(),
+        Some(p) if p < 0.001 => "< 0.001".to_owned(),
+        Some(p) => format!("{p:.3}"),
+    }
+}
+
+/// A ratio with two decimals: `1.23`.
+pub fn ratio(value: f64) -> String {
+    if value.is_finite() { format!("{value:.2}") } else { NONE.to_owned() }
+}
+
+/// A duration: `1m 30s`.
+pub fn duration(duration: Duration) -> String {
+    humantime::format_duration(duration).to_string()
+}
+
+/// `1 trial`, `2 trials`.
+pub fn plural(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{} {noun}s", count(n as u64)) }
+}
+
+/// How requests arrive, in words.
+pub fn arrivals(arrivals: &Arrivals) -> String {
+    match arrivals {
+        Arrivals::Constant { rate } => format!("open loop, constant, {} requests/s", setting(*rate)),
+        Arrivals::Poisson { rate } => format!("open loop, Poisson, {} requests/s", setting(*rate)),
+        Arrivals::Steps { rates } => {
+            let rates: Vec<_> = rates.iter().map(|rate| setting(*rate)).collect();
+            format!("open loop, steps of {} requests/s", rates.join(", "))
+        }
+        Arrivals::Closed { connections, think_time } if think_time.is_zero() => {
+            format!("closed loop, {}", plural(*connections as usize, "connection"))
+        }
+        Arrivals::Closed { connections, think_time } => {
+            let think = duration(*think_time);
+            format!("closed loop, {}, think time {think}", plural(*connections as usize, "connection"))
+        }
+    }
+}
+
+/// Puts a comma between thousands, from five digits on.
+fn grouped(text: &str) -> String {
+    let (whole, fraction) = text.find('.').map_or((text, ""), |dot| text.split_at(dot));
+    let (sign, digits) = whole.strip_prefix('-').map_or(("", whole), |digits| ("-", digits));
+    if digits.len() < 5 {
+        return text.to_owned();
+    }
+    let mut out = sign.to_owned();
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out + fraction
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn numbers_keep_three_digits_and_never_lose_whole_ones() {
+        let cases = [
+            (0.0, "0"),
+            (0.012_345, "0.0123"),
+            (4.251, "4.25"),
+            (9.996, "10.0"),
+            (99.96, "100"),
+            (123.4, "123"),
+            (1234.5, "1234"),
+            (12_345.6, "12,346"),
+            (-1_234_567.0, "-1,234,567"),
+            (f64::NAN, NONE),
+        ];
+        for (value, text) in cases {
+            assert_eq!(number(value), text, "{value}");
+        }
+    }
+
+    #[test]
+    fn a_single_failure_among_a_million_is_not_rounded_to_none() {
+        assert_eq!(part(1, 1_000_000), "1 of 1,000,000 (< 0.01 %)");
+        assert_eq!(part(0, 4321), "0 of 4321");
+        assert_eq!(part(0, 0), NONE);
+    }
+
+    proptest! {
+        #[test]
+        fn a_number_reads_back_within_half_a_per_cent(value in 1e-3..1e9_f64) {
+            let read: f64 = number(value).replace(',', "").parse().unwrap();
+            prop_assert!((read / value - 1.0).abs() <= 0.0051, "{value} became {read}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! How the figures came about, in words, and how to make them again.
+
+use super::Block;
+use crate::reports::{Document, format};
+
+/// The method section.
+pub(super) fn blocks(document: &Document) -> Vec<Block> {
+    let experiment = document.experiment;
+    let term = |name: &str, text: &str| (name.to_owned(), text.to_owned());
+    let trials = format::plural(experiment.trials as usize, "trial");
+    let warmups: Vec<_> = experiment
+        .load
+        .iter()
+        .map(|load| format!("{} for {}", format::duration(load.warmup), load.name))
+        .collect();
+    let terms = vec![
+        term(
+            "Open loop",
+            "Requests are sent at times fixed beforehand, however slow the answers are, as independent users do. It \
+             shows what waiting costs.",
+        ),
+        term(
+            "Closed loop",
+            "Each connection sends its next request when the last one was answered. It shows how much can be done, \
+             but a slow server slows the load as well, which hides stalls. The two answer different questions \
+             (Schroeder, Wierman, Harchol-Balter: Open Versus Closed, NSDI 2006).",
+        ),
+        term(
+            "Response time",
+            "From the instant at which a request was to be sent to the end of its answer: what a user would feel. \
+             Counting from the actual send would leave out the waiting that a stall causes (Tene, wrk2: \
+             coordinated omission; MLPerf LoadGen).",
+        ),
+        term("Service time", "From the instant at which a request was sent to the end of its answer."),
+        term(
+            "Goodput",
+            "Answers a second whose content was checked and found correct. Everything else is a failure, \
+             and stays in the records with what went wrong.",
+        ),
+        term(
+            "Time-outs",
+            "Enter the percentiles at the time at which they were given up, since the true time is at least that \
+             long. Other failures are left out of the percentiles and reported apart.",
+        ),
+        (
+            "Warm-up".to_owned(),
+            format!(
+                "Cut by a rule that was fixed beforehand: requests whose intended send time lies in the first part \
+                 of a cell do not count ({}).",
+                warmups.join(", ")
+            ),
+        ),
+        (
+            "Interleaving".to_owned(),
+            format!(
+                "{trials} for each subject, in an order drawn from the seed, each on a fresh deployment, all load \
+                 points of a trial on the same one; so that a slow drift of the machine strikes all alike \
+                 (Abedi and Brecht: Conducting Repeatable Experiments in Highly Variable Cloud Computing \
+                 Environments, ICPE 2017). All subjects of a trial get the same bytes at the same intended times. \
+                 Seed: {}.",
+                experiment.seed
+            ),
+        ),
+        term(
+            "Verdict",
+            "The unit is the trial, not the request. A difference is claimed only where the 95 % bootstrap interval \
+             of the ratio leaves out 1 and the exact two-sided rank test, corrected after Holm over the metrics \
+             named before the run, falls below 5 %. Otherwise the answer is 'cannot tell', with the smallest \
+             effect that this run could have seen. More than a fifth of the trials INVALID or missing: no verdict.",
+        ),
+        term(
+            "VALID and INVALID",
+            "A word about the instrument: whether the generator kept its schedule, had CPU to spare, and saw \
+             enough requests. What a platform does under load, failures included, is a result.",
+        ),
+        (
+            "Deployed".to_owned(),
+            format!(
+                "Workload {}, model {}, pictures {}; {} and {} MiB a replica, {} replicas; requests are given \
+                 up after {}.",
+                experiment.function.workload,
+                experiment.function.model,
+                experiment.function.pictures,
+                cores(experiment.function.cpu_cores),
+                experiment.function.memory_mib,
+                replicas(experiment.replicas.min, experiment.replicas.max),
+                format::duration(experiment.timeout)
+            ),
+        ),
+    ];
+    vec![Block::Terms(terms)]
+}
+
+/// The section on repeating the run.
+pub(super) fn repeat(document: &Document) -> Vec<Block> {
+    let run = &document.summary.run_id;
+    let verb = if document.experiment.subjects.len() > 1 { "compare" } else { "run" };
+    let mut blocks = Vec::new();
+    if let Some(command) = document.environment.get("command").and_then(serde_json::Value::as_str) {
+        blocks.push(Block::Text("This run was started with:".to_owned()));
+        blocks.push(Block::Command(command.to_owned()));
+    }
+    blocks.extend([
+        Block::Text("The same experiment again, with the same seed, from the run folder:".to_owned()),
+        Block::Command(format!("harness {verb} --experiment runs/{run}/experiment.toml")),
+        Block::Text("The same pages again from the raw data, offline:".to_owned()),
+        Block::Command(format!("harness report runs/{run}")),
+    ]);
+    let files = [
+        ("experiment.toml", "the effective experiment"),
+        ("environment.json", "versions, hardware, digests, seeds"),
+        ("plan.json", "the cells in the order in which they were to run"),
+        ("cells/<cell>/cell.json", "what is known of a cell beside its records"),
+        ("cells/<cell>/records.arrows, records.parquet", "a row for each request"),
+        ("cells/<cell>/replicas.jsonl", "replicas and their use over time"),
+        ("summary.json", "all figures of this report"),
+        ("report.md, report.html, plots/", "this report"),
+    ];
+    blocks.push(Block::Terms(files.map(|(file, what)| (file.to_owned(), what.to_owned())).into()));
+    blocks
+}
+
+fn cores(cores: f64) -> String {
+    if (cores - 1.0).abs() < 1e-9 { "1 core".to_owned() } else { format!("{} cores", format::number(cores)) }
+}
+
+fn replicas(min: u32, max: u32) -> String {
+    if min == max { format!("pinned to {min}") } else { format!("{min} to {max}") }
+}

@@ -1,0 +1,251 @@
+//! The tables beside the headline: failures, comparisons, trials, settings, environment.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::{
+    Entry, Row, Table, Tone,
+    headline::{failed, is_lower_bound},
+};
+use crate::{
+    analyse::summary::{CellSummary, Comparison, Verdict},
+    record::Outcome,
+    reports::{Document, format},
+    store::{CellData, CellState},
+};
+
+/// Failures by outcome, a row a subject and load point, over the VALID trials.
+pub(super) fn failures(document: &Document) -> Table {
+    let failing: Vec<Outcome> = Outcome::ALL.into_iter().filter(|outcome| *outcome != Outcome::Ok).collect();
+    let titles = ["Load point", "Subject", "Requests", "Failed"].into_iter();
+    let columns = titles.chain(failing.iter().map(|outcome| title(*outcome))).map(str::to_owned).collect();
+    let mut rows = Vec::new();
+    for load in &document.experiment.load {
+        for subject in &document.summary.subjects {
+            let cells = document.valid(subject, &load.name);
+            let requests = cells.iter().map(|cell| cell.requests).sum::<u64>();
+            let all = cells.iter().map(|cell| failed(cell)).sum::<u64>();
+            let share = if requests == 0 { 0.0 } else { all as f64 / requests as f64 };
+            let mut entries = vec![
+                load.name.as_str().into(),
+                subject.as_str().into(),
+                format::count(requests).into(),
+                Entry::with(
+                    format::count(all),
+                    if all == 0 { String::new() } else { format::percent(share) },
+                ),
+            ];
+            entries.extend(failing.iter().map(|outcome| {
+                let of = |cell: &&CellSummary| cell.outcomes.get(outcome.name()).copied().unwrap_or(0);
+                format::count(cells.iter().map(of).sum()).into()
+            }));
+            rows.push(Row { entries, ..Row::default() });
+        }
+    }
+    let caption = "Requests of the VALID trials that did not end with a correct answer, by what went wrong.";
+    Table { caption: caption.to_owned(), columns, rows, numeric: true }
+}
+
+/// An outcome in words.
+pub(in crate::reports) fn title(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Ok => "correct",
+        Outcome::Connect => "connection",
+        Outcome::Timeout => "time-out",
+        Outcome::Overload => "announced overload",
+        Outcome::Platform => "platform error",
+        Outcome::Function => "function error",
+        Outcome::WrongAnswer => "wrong answer",
+    }
+}
+
+/// Every comparison with what carries its verdict.
+pub(super) fn comparisons(document: &Document) -> Table {
+    let columns = [
+        "Load point and metric",
+        "Ratio of",
+        "Ratio",
+        "Interval",
+        "p",
+        "p, adjusted",
+        "Smallest effect",
+        "Verdict",
+    ];
+    let rows = document.summary.comparisons.iter().map(comparison).collect();
+    let caption = "Ratio of the contender to the baseline over trials, with its bootstrap interval and the exact \
+                   rank test; smallest effect: the smallest difference that this run could have seen (80 % power, \
+                   5 % level). Metrics that were not named before the run are described, not judged.";
+    let columns = columns.map(str::to_owned).into();
+    Table { caption: caption.to_owned(), columns, rows, numeric: false }
+}
+
+fn comparison(comparison: &Comparison) -> Row {
+    let kind = if comparison.primary { "named before the run" } else { "description" };
+    let interval = comparison.ratio.map_or_else(
+        || format::NONE.into(),
+        |interval| {
+            Entry::with(
+                format!("{} to {}", format::ratio(interval.low), format::ratio(interval.high)),
+                format::percent(interval.confidence),
+            )
+        },
+    );
+    let verdict = match &comparison.verdict {
+        Verdict::Better { subject } => format!("{subject} is better").into(),
+        Verdict::CannotTell => "cannot tell".into(),
+        Verdict::NoVerdict { reason } => Entry::with("no verdict", reason),
+        Verdict::Described => "described only".into(),
+    };
+    let better = if comparison.metric.higher_is_better() { "more is better" } else { "less is better" };
+    Row::new([
+        Entry::with(
+            format!("{}: {}", comparison.load, comparison.metric.title()),
+            format!("{kind}; {better}"),
+        ),
+        format!("{} / {}", comparison.contender, comparison.baseline).into(),
+        comparison.ratio.map_or_else(|| format::NONE.to_owned(), |r| format::ratio(r.estimate)).into(),
+        interval,
+        format::p_value(comparison.p_value).into(),
+        format::p_value(comparison.p_adjusted).into(),
+        comparison.smallest_effect.map_or_else(|| format::NONE.to_owned(), format::percent).into(),
+        verdict,
+    ])
+}
+
+/// Every cell: whether it counts, why not, what to change; and how the generator fared.
+pub(super) fn trials(document: &Document) -> Table {
+    let columns = [
+        "Cell",
+        "Validity",
+        "Requests",
+        "Goodput (1/s)",
+        "Response p95 (ms)",
+        "Failed",
+        "Late, p99 (ms)",
+        "Generator CPU",
+        "Cold starts",
+    ];
+    let mut rows: Vec<Row> = document.summary.cells.iter().map(|cell| trial(document, cell)).collect();
+    rows.extend(document.missing().iter().map(|cell| {
+        let mut row = Row::new([
+            format!("trial {}, {}, {}", cell.trial, cell.subject, cell.load).into(),
+            Entry::with("MISSING", "the run ended before it"),
+        ]);
+        row.entries.resize(columns.len(), format::NONE.into());
+        row.tone = Tone::Faded;
+        row
+    }));
+    let caption = "Every cell, in the order in which they ran. VALID and INVALID speak of the instrument, never of \
+                   the platform. Late: how far behind its plan the generator sent. Generator CPU: how busy its \
+                   threads were.";
+    let columns = columns.map(str::to_owned).into();
+    Table { caption: caption.to_owned(), columns, rows, numeric: true }
+}
+
+fn trial(document: &Document, cell: &CellSummary) -> Row {
+    let problems: Vec<_> =
+        cell.validity.problems.iter().map(|p| format!("{}. Remedy: {}", p.reason, p.remedy)).collect();
+    let busy = data(document, &cell.id).and_then(|data| Some(data.meta.audit.as_ref()?.cpu_share));
+    let p95 = format::maybe(cell.response_ms.p95);
+    let bound = if is_lower_bound(&cell.response_ms, "p95") { ">= " } else { "" };
+    let mut row = Row::new([
+        cell.id.as_str().into(),
+        Entry::with(cell.validity.word(), problems.join("; ")),
+        format::count(cell.requests).into(),
+        format::number(cell.goodput_rps).into(),
+        format!("{bound}{p95}").into(),
+        format::count(failed(cell)).into(),
+        format::maybe(cell.lateness_ms.p99).into(),
+        busy.map_or_else(|| format::NONE.to_owned(), format::percent).into(),
+        format::count(cell.cold_starts).into(),
+    ]);
+    if !cell.validity.is_valid() {
+        row.tone = Tone::Faded;
+    }
+    row
+}
+
+fn data<'a>(document: &Document<'a>, cell_id: &str) -> Option<&'a CellData> {
+    document.cells.iter().find(|data| data.meta.cell.id == cell_id)
+}
+
+/// What must be known of single cells: the platform's behaviour, states, damaged files.
+pub(super) fn remarks(document: &Document) -> Vec<String> {
+    let mut out = Vec::new();
+    for cell in &document.summary.cells {
+        out.extend(cell.remarks.iter().map(|remark| format!("{}: {remark}", cell.id)));
+    }
+    for cell in document.cells {
+        let id = &cell.meta.cell.id;
+        match &cell.meta.state {
+            CellState::Done => (),
+            CellState::Running => out.push(format!("{id}: it had begun and was cut off before its end")),
+            CellState::Interrupted => out.push(format!("{id}: stopped by the user")),
+            CellState::Failed(why) => out.push(format!("{id}: could not be measured: {why}")),
+        }
+        out.extend(cell.damage.iter().map(|damage| format!("{id}: {damage}")));
+        let lost = cell.meta.audit.as_ref().and_then(|audit| audit.write_error.as_deref());
+        out.extend(lost.map(|error| format!("{id}: records were lost: {error}")));
+    }
+    out
+}
+
+/// The settings in force on every side; rows that differ are marked.
+pub(super) fn fairness(document: &Document) -> Table {
+    let subjects = &document.summary.subjects;
+    let mut settings: Vec<BTreeMap<&str, BTreeSet<&str>>> = vec![BTreeMap::new(); subjects.len()];
+    for data in document.cells {
+        let Some(at) = subjects.iter().position(|subject| *subject == data.meta.cell.subject) else {
+            continue;
+        };
+        for (key, value) in &data.meta.settings {
+            settings[at].entry(key).or_default().insert(value);
+        }
+    }
+    let keys: BTreeSet<&str> = settings.iter().flat_map(|side| side.keys().copied()).collect();
+    let rows = keys.into_iter().map(|key| {
+        // Trials should agree; where they do not, all values are shown.
+        let side = |side: &BTreeMap<&str, BTreeSet<&str>>| {
+            side.get(key).map(|values| values.iter().copied().collect::<Vec<_>>().join(" | "))
+        };
+        let values: Vec<Option<String>> = settings.iter().map(side).collect();
+        let differ = values.windows(2).any(|pair| pair[0] != pair[1]);
+        let entries = [key.into()].into_iter();
+        let entries =
+            entries.chain(values.into_iter().map(|v| v.unwrap_or_else(|| format::NONE.into()).into()));
+        let entries = entries.chain([if differ { "differs" } else { "same" }.into()]).collect();
+        Row { entries, tone: if differ { Tone::Marked } else { Tone::Plain } }
+    });
+    let rows = rows.collect();
+    let columns = std::iter::once("Setting").chain(subjects.iter().map(String::as_str)).chain(["Compared"]);
+    let caption = "The effective settings of every side. A difference that a platform forces is part of the result \
+                   and is stated here, not measured around.";
+    Table { caption: caption.to_owned(), columns: columns.map(str::to_owned).collect(), rows, numeric: false }
+}
+
+/// The environment, one fact a row.
+pub(super) fn environment(document: &Document) -> Table {
+    let mut rows = Vec::new();
+    flatten("", document.environment, &mut rows);
+    let columns = ["Fact", "Value"].map(str::to_owned).into();
+    Table { caption: "Where and with what this was measured.".to_owned(), columns, rows, numeric: false }
+}
+
+fn flatten(path: &str, value: &Value, rows: &mut Vec<Row>) {
+    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    let leaf = |text: String| Row::new([path.into(), text.into()]);
+    match value {
+        Value::Null => rows.push(leaf(format::NONE.to_owned())),
+        Value::Object(map) => map.iter().for_each(|(key, value)| flatten(&below(key), value, rows)),
+        Value::Array(items) if items.iter().any(|item| item.is_object() || item.is_array()) => {
+            items.iter().enumerate().for_each(|(i, item)| flatten(&below(&i.to_string()), item, rows));
+        }
+        Value::Array(items) => rows.push(leaf(items.iter().map(plain).collect::<Vec<_>>().join(", "))),
+        single => rows.push(leaf(plain(single))),
+    }
+}
+
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

@@ -1,0 +1,252 @@
+//! The plots, one file each. To add one, write its file and its arm in [`PlotKind`].
+
+mod axis;
+mod canvas;
+mod failures;
+mod latency_cdf;
+mod latency_over_time;
+mod palette;
+mod rates;
+mod ratios;
+mod replicas;
+mod standin;
+mod text;
+
+use std::collections::BTreeSet;
+
+use canvas::{Anchor, Area, DrawError, Key, PANEL_LEFT, PANEL_RIGHT, Sample, Sheet};
+use palette::Ink;
+pub use palette::css_variables;
+use standin as series;
+
+use super::{Document, format};
+use crate::{experiment::LoadPoint, store::CellData};
+
+/// A plot, as an SVG file of its own on white paper.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plot {
+    /// Its file is `plots/NAME.svg` (and `.png`); also its anchor.
+    pub name: String,
+    /// What it shows.
+    pub title: String,
+    /// The same for those who cannot see it, with the figures that matter most.
+    pub alt: String,
+    /// The picture.
+    pub svg_light: String,
+}
+
+/// The kinds of plots.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlotKind {
+    /// Distribution of response times, with a logarithmic tail.
+    LatencyCdf,
+    /// Percentiles of the response time, bin by bin.
+    LatencyOverTime,
+    /// What was asked and what was answered, bin by bin.
+    Rates,
+    /// Replicas, over time.
+    Replicas,
+    /// What went wrong how often.
+    Failures,
+    /// Ratios with their intervals and every trial.
+    Ratios,
+}
+
+/// Why a plot could not be drawn.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the plot '{name}' could not be drawn ({cause}); 'harness report' draws it again, and the tables do without"
+)]
+pub struct PlotError {
+    /// Which one.
+    name: String,
+    /// What the drawing library said.
+    cause: String,
+}
+
+/// A picture and its description; none if there is nothing to show.
+type Picture = Result<Option<Content>, DrawError>;
+
+/// What a plot's file makes.
+struct Content {
+    title: String,
+    alt: String,
+    svg: String,
+}
+
+impl PlotKind {
+    /// Drawn once for each load point, in this order.
+    pub const BY_LOAD: [Self; 4] = [Self::LatencyCdf, Self::LatencyOverTime, Self::Rates, Self::Replicas];
+    /// Drawn once for the run.
+    pub const ONCE: [Self; 2] = [Self::Failures, Self::Ratios];
+
+    /// Name of the file without its ending; `load` counts only for kinds that are drawn for each load point.
+    pub fn file_stem(self, load: &str) -> String {
+        let stem = match self {
+            Self::LatencyCdf => "latency-cdf",
+            Self::LatencyOverTime => "latency-over-time",
+            Self::Rates => "rates",
+            Self::Replicas => "replicas",
+            Self::Failures => "failures",
+            Self::Ratios => "ratios",
+        };
+        if Self::ONCE.contains(&self) { stem.to_owned() } else { format!("{stem}-{load}") }
+    }
+
+    fn draw(self, document: &Document, load: &LoadPoint) -> Picture {
+        match self {
+            Self::LatencyCdf => latency_cdf::draw(document, load),
+            Self::LatencyOverTime => latency_over_time::draw(document, load),
+            Self::Rates => rates::draw(document, load),
+            Self::Replicas => replicas::draw(document, load),
+            Self::Failures => failures::draw(document),
+            Self::Ratios => ratios::draw(document),
+        }
+    }
+}
+
+/// Draws every plot for which there is data.
+///
+/// # Errors
+/// When the drawing library refuses, which is a fault of the plot and not of the data.
+pub fn all(document: &Document) -> Result<Vec<Plot>, PlotError> {
+    let loads = &document.experiment.load;
+    let by_load = loads.iter().flat_map(|load| PlotKind::BY_LOAD.map(|kind| (kind, load)));
+    let once = loads.first().into_iter().flat_map(|load| PlotKind::ONCE.map(|kind| (kind, load)));
+    let mut plots = Vec::new();
+    for (kind, load) in by_load.chain(once) {
+        let name = kind.file_stem(&load.name);
+        match kind.draw(document, load) {
+            Ok(None) => (),
+            Ok(Some(Content { title, alt, svg })) => {
+                let svg_light = described(&svg, &title, &alt);
+                plots.push(Plot { name, title, alt, svg_light });
+            }
+            Err(cause) => return Err(PlotError { name, cause: cause.to_string() }),
+        }
+    }
+    Ok(plots)
+}
+
+impl Plot {
+    /// The picture for a page: colours as CSS variables (see [`css_variables`]), as wide as its box.
+    pub fn for_page(&self) -> String {
+        let svg = self.svg_light.replace(" xmlns=\"http://www.w3.org/2000/svg\"", "");
+        let fixed = svg.find(" width=").zip(svg.find(" viewBox="));
+        let fluid = fixed.map_or(svg.clone(), |(from, to)| format!("{}{}", &svg[..from], &svg[to..]));
+        palette::with_variables(&fluid)
+    }
+}
+
+/// Puts title and description into the picture, for screen readers.
+fn described(svg: &str, title: &str, alt: &str) -> String {
+    let escaped = |text: &str| maud::html! { (text) }.into_string();
+    let (title, alt) = (escaped(title), escaped(alt));
+    let label = format!("<svg role=\"img\" aria-label=\"{title}\"");
+    let svg = svg.replacen("<svg", &label, 1);
+    svg.replacen('>', &format!(">\n<title>{title}</title>\n<desc>{alt}</desc>"), 1)
+}
+
+/// Smallest and largest of the finite values.
+pub(super) fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    values.filter(|v| v.is_finite()).fold(None, |found, v| {
+        let (low, high) = found.unwrap_or((v, v));
+        Some((v.min(low), v.max(high)))
+    })
+}
+
+/// The median of some values.
+fn median(values: &mut [f64]) -> Option<f64> {
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => None,
+        n if n % 2 == 1 => Some(values[middle]),
+        _ => Some(f64::midpoint(values[middle - 1], values[middle])),
+    }
+}
+
+/// Legend entries of the subjects that have data at a load point, and what thin and faded lines mean.
+fn legend(document: &Document, load: &LoadPoint, thin: &str) -> Vec<Key> {
+    let mut keys = Vec::new();
+    let (mut any_valid, mut any_invalid) = (false, false);
+    for (i, subject) in document.summary.subjects.iter().enumerate() {
+        let data = document.data(subject, &load.name);
+        if data.is_empty() {
+            continue;
+        }
+        any_valid |= data.iter().any(|(_, valid)| *valid);
+        any_invalid |= data.iter().any(|(_, valid)| !valid);
+        keys.push(Key { label: subject.clone(), ink: Ink::Subject(i), sample: Sample::Line });
+    }
+    if any_valid && !thin.is_empty() {
+        // Thin lines have their subject's colour; the first one's stands for all.
+        keys.push(Key { label: thin.to_owned(), ink: Ink::Subject(0), sample: Sample::Thin });
+    }
+    if any_invalid {
+        keys.push(Key { label: "not counted".to_owned(), ink: Ink::Muted, sample: Sample::Faded });
+    }
+    keys
+}
+
+/// Names the cells that are drawn faded.
+fn faded_note(cells: &[(&CellData, bool)]) -> Option<String> {
+    let ids: BTreeSet<&str> =
+        cells.iter().filter(|(_, valid)| !valid).map(|(data, _)| data.meta.cell.id.as_str()).collect();
+    let list = ids.into_iter().collect::<Vec<_>>().join(", ");
+    (!list.is_empty()).then(|| format!("Grey, not counted (INVALID or unfinished): {list}."))
+}
+
+/// Data of all subjects at a load point.
+fn all_data<'a>(document: &Document<'a>, load: &LoadPoint) -> Vec<(&'a CellData, bool)> {
+    document.summary.subjects.iter().flat_map(|subject| document.data(subject, &load.name)).collect()
+}
+
+/// End of a load point's plan, seconds since the cell's start.
+fn end_s(load: &LoadPoint) -> f64 {
+    (load.warmup + load.duration).as_secs_f64()
+}
+
+/// A bin width that divides the plan into about thirty.
+fn bin_s(load: &LoadPoint) -> f64 {
+    axis::nice_step(end_s(load) / 40.0).max(0.25)
+}
+
+/// Bins of a cell that lie wholly in its plan.
+fn bins(data: &CellData, load: &LoadPoint) -> Vec<series::TimeBin> {
+    let (bin_s, end_s) = (bin_s(load), end_s(load));
+    let bins = series::percentiles_over_time(data, bin_s).into_iter();
+    bins.filter(|bin| bin.t_s + bin_s <= end_s + 1e-6).collect()
+}
+
+/// Bin by bin the median over the trials of one quantity, at the middle of the bins.
+fn median_over_trials(
+    trials: &[Vec<series::TimeBin>],
+    bin_s: f64,
+    value: impl Fn(&series::TimeBin) -> Option<f64>,
+) -> Vec<(f64, f64)> {
+    let bins = trials.iter().map(Vec::len).max().unwrap_or(0);
+    let point = |i: usize| {
+        let mut values: Vec<f64> = trials.iter().filter_map(|bins| value(bins.get(i)?)).collect();
+        Some(((i as f64 + 0.5) * bin_s, median(&mut values)?))
+    };
+    (0..bins).filter_map(point).collect()
+}
+
+/// The area of one of several panels below each other.
+fn stacked(top: f64, panel_height: f64, gap: f64, index: usize) -> Area {
+    let top = top + gap + index as f64 * (panel_height + gap);
+    Area { left: PANEL_LEFT, top, right: PANEL_RIGHT, bottom: top + panel_height }
+}
+
+/// How the load point is called in descriptions.
+fn load_words(load: &LoadPoint) -> String {
+    format!("{} ({})", load.name, format::arrivals(&load.arrivals))
+}
+
+/// A subtitle: the load, and how to read the plot.
+fn subtitle(load: &LoadPoint, reading: &str) -> String {
+    let arrivals = format::arrivals(&load.arrivals);
+    let (first, rest) = arrivals.split_at(1);
+    format!("{}{rest}. {reading}", first.to_uppercase())
+}

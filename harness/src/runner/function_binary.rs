@@ -1,0 +1,115 @@
+//! Finds the function's binary, and builds it where there is a workspace to build it from.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+use anyhow::{Context, bail};
+use tokio::process::Command;
+
+/// The function's binary: the one given, else built from the workspace that this harness was
+/// built from, else the one beside this harness.
+///
+/// What is built is the static binary that an image would hold. An up-to-date build takes well
+/// under a second. `say` gets a line before anything that takes long.
+///
+/// # Errors
+/// If there is neither a binary nor a workspace, or the build fails.
+pub async fn find_or_build(given: Option<&Path>, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
+    if let Some(path) = given {
+        if !path.is_file() {
+            bail!("there is no function binary at {}; leave --function-binary out to have it built", path.display());
+        }
+        return Ok(path.canonicalize()?);
+    }
+    let harness = std::env::current_exe().context("cannot find this program's own file")?;
+    match workspace_around(&harness) {
+        Some(workspace) => build(&workspace, say).await,
+        None => {
+            let beside = harness.with_file_name("function");
+            if beside.is_file() {
+                return Ok(beside);
+            }
+            bail!(
+                "no function binary beside {} and no workspace to build it from; name it with --function-binary",
+                harness.display()
+            )
+        }
+    }
+}
+
+/// The nearest folder above a file that holds the function's sources.
+fn workspace_around(file: &Path) -> Option<PathBuf> {
+    file.ancestors().find(|dir| dir.join("function/Cargo.toml").is_file()).map(Path::to_path_buf).or_else(|| {
+        let here = std::env::current_dir().ok()?;
+        here.ancestors().find(|dir| dir.join("function/Cargo.toml").is_file()).map(Path::to_path_buf)
+    })
+}
+
+async fn build(workspace: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
+    let target = host_triple().await?;
+    say("building the function (release, static); some minutes the first time");
+    let output = Command::new(cargo())
+        .args(["build", "--release", "--package", "function", "--target", &target])
+        .args(["--message-format", "json-render-diagnostics"])
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        .env_remove("CARGO_ENCODED_RUSTFLAGS")
+        .current_dir(workspace)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .await
+        .context("cannot start cargo to build the function; name a binary with --function-binary")?;
+    if !output.status.success() {
+        bail!("building the function failed ({}); see cargo's messages above", output.status);
+    }
+    executable(&String::from_utf8_lossy(&output.stdout))
+        .context("cargo built no executable named 'function'")
+}
+
+/// The path of the executable in cargo's JSON messages.
+fn executable(messages: &str) -> Option<PathBuf> {
+    messages
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
+        .filter(|message| message["target"]["name"] == "function")
+        .find_map(|message| message["executable"].as_str().map(PathBuf::from))
+}
+
+async fn host_triple() -> anyhow::Result<String> {
+    let output = Command::new("rustc").arg("-vV").output().await.context("cannot start rustc")?;
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .find_map(|line| line.strip_prefix("host: ").map(str::to_string))
+        .context("rustc -vV names no host")
+}
+
+fn cargo() -> String {
+    std::env::var("CARGO").unwrap_or_else(|_| "cargo".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_executable_is_read_from_cargos_messages() {
+        let messages = r#"
+{"reason":"compiler-artifact","target":{"name":"serde"},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"function","kind":["lib"]},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"function","kind":["bin"]},"executable":"/t/release/function"}
+"#;
+        assert_eq!(executable(messages), Some("/t/release/function".into()));
+        assert_eq!(executable("not json"), None);
+    }
+
+    #[test]
+    fn a_workspace_is_found_from_a_file_inside_its_target_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("function")).unwrap();
+        std::fs::write(dir.path().join("function/Cargo.toml"), "").unwrap();
+        let exe = dir.path().join("target/release/harness");
+        assert_eq!(workspace_around(&exe).as_deref(), Some(dir.path()));
+    }
+}

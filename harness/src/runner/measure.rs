@@ -1,0 +1,159 @@
+//! Deploys, plays and removes, cell by cell. Records reach the disk while a cell runs; whatever
+//! goes wrong is written into the cell and the run goes on.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{pilot, prepare::Prepared, progress::Progress};
+use crate::{
+    collect::sampler,
+    drive::{self, Load, PlayOptions},
+    experiment::{Cell, Experiment, deployments},
+    interrupt::Interrupt,
+    platforms::{AnyPlatform, Deployed, Platform},
+    record::Record,
+    store::{CellMeta, CellState, RunFolder, SCHEMA_VERSION},
+};
+
+/// Measures every cell of the plan, until the end or an interrupt.
+pub async fn all(
+    experiment: &Experiment,
+    prepared: &Prepared,
+    cells: &[Cell],
+    folder: &RunFolder,
+    progress: &mut Progress,
+    interrupt: &Interrupt,
+) {
+    let run = Run { experiment, prepared, folder, interrupt, total: cells.len() };
+    for group in deployments(cells) {
+        if interrupt.is_raised() {
+            break;
+        }
+        run.deployment(group, progress).await;
+    }
+}
+
+struct Run<'a> {
+    experiment: &'a Experiment,
+    prepared: &'a Prepared,
+    folder: &'a RunFolder,
+    interrupt: &'a Interrupt,
+    total: usize,
+}
+
+impl Run<'_> {
+    /// The cells of one subject in one trial, on fresh replicas.
+    async fn deployment(&self, cells: &[Cell], progress: &mut Progress) {
+        let [first, ..] = cells else { return };
+        progress.now(&format!("trial {} of {}: deploying on {}", first.trial, self.experiment.trials, first.subject));
+        let mut platform = AnyPlatform::twin(first.platform);
+        match platform.deploy(&self.prepared.spec).await {
+            Ok(deployed) => {
+                for cell in cells {
+                    if self.interrupt.is_raised() {
+                        break;
+                    }
+                    progress.now(&format!("cell {} of {}: {}", cell.order + 1, self.total, cell.id));
+                    let line = self.cell(cell, &platform, &deployed).await;
+                    progress.advance(cell.load.warmup + cell.load.duration);
+                    progress.say(&format!("[{:>2}/{}] {line}; {} left", cell.order + 1, self.total, progress.left()));
+                }
+            }
+            Err(error) => {
+                progress.say(&format!("error: {error}; its cells are marked as failed and the run goes on"));
+                for cell in cells {
+                    self.keep_failure(cell, &error.to_string(), progress);
+                    progress.advance(cell.load.warmup + cell.load.duration);
+                }
+            }
+        }
+        if let Err(error) = platform.remove().await {
+            progress.say(&format!("error: {error}"));
+        }
+        progress.advance(super::DEPLOY_ESTIMATE);
+    }
+
+    /// Plays one cell and says in a line how it went.
+    async fn cell(&self, cell: &Cell, platform: &AnyPlatform, deployed: &Deployed) -> String {
+        match self.play(cell, platform, deployed).await {
+            Ok(line) => line,
+            Err(error) => format!("{}: failed: {error:#}", cell.id),
+        }
+    }
+
+    async fn play(&self, cell: &Cell, platform: &AnyPlatform, deployed: &Deployed) -> anyhow::Result<String> {
+        let writer = self.folder.cell_writer(self.meta(cell, CellState::Running, Some(deployed)))?;
+        let playing = Arc::new(drive::Progress::default());
+        let options =
+            PlayOptions { core: super::generator_core(self.experiment), progress: playing.clone() };
+        let rows = writer.clone();
+        let sink = move |batch: &[Record]| rows.append(batch).map_err(Into::into);
+
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        let play = async {
+            let played = drive::play(self.load(cell, deployed), options, sink, self.interrupt.clone()).await;
+            drop(stop);
+            played
+        };
+        let mut unwritten = 0;
+        let sample = sampler::sample(platform, &playing, async { _ = stopped.await }, |sample| {
+            unwritten += u32::from(writer.sample(&sample).is_err());
+        });
+        let (played, missed) = tokio::join!(play, sample);
+
+        let audit = match played {
+            Ok(audit) => audit,
+            Err(error) => {
+                writer.finish(None, CellState::Failed(error.to_string()))?;
+                return Err(error.into());
+            }
+        };
+        let state = if audit.interrupted { CellState::Interrupted } else { CellState::Done };
+        let failed = playing.failed.load(std::sync::atomic::Ordering::Relaxed);
+        let mut line = format!("{}: {} requests, {failed} failed", cell.id, audit.sent);
+        if missed.count + unwritten > 0 {
+            line += &format!(", {} replica samples lost", missed.count + unwritten);
+        }
+        if let Some(error) = &audit.write_error {
+            line += &format!(", RECORDS LOST: {error}");
+        }
+        writer.finish(Some(audit), state)?;
+        Ok(line)
+    }
+
+    fn load(&self, cell: &Cell, deployed: &Deployed) -> Load {
+        Load {
+            plan: drive::shapes::plan(&cell.load.arrivals, cell.load.warmup + cell.load.duration, cell.seed),
+            endpoints: deployed.endpoints.clone(),
+            method: hyper::Method::POST,
+            payloads: self.prepared.payloads.clone(),
+            timeout: self.experiment.timeout,
+            drain: self.experiment.drain,
+            seed: cell.seed,
+            judge: pilot::judge(self.prepared),
+        }
+    }
+
+    fn keep_failure(&self, cell: &Cell, reason: &str, progress: &Progress) {
+        let meta = self.meta(cell, CellState::Failed(reason.into()), None);
+        let kept = self.folder.cell_writer(meta).and_then(|w| w.finish(None, CellState::Failed(reason.into())));
+        if let Err(error) = kept {
+            progress.say(&format!("error: {}: {error}", cell.id));
+        }
+    }
+
+    fn meta(&self, cell: &Cell, state: CellState, deployed: Option<&Deployed>) -> CellMeta {
+        CellMeta {
+            schema_version: SCHEMA_VERSION,
+            cell: cell.clone(),
+            state,
+            started_unix_ns: std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .unwrap_or(Duration::ZERO)
+                .as_nanos() as u64,
+            ready_after_ms: deployed.map_or(0.0, |d| d.ready_after.as_secs_f64() * 1e3),
+            settings: deployed.map(|d| d.settings.clone()).unwrap_or_default(),
+            payloads: self.prepared.payloads.iter().map(|p| p.name.clone()).collect(),
+            audit: None,
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The pipeline: prepare, pilot, plan, then deploy and measure cell by cell, then report.
+
+pub mod function_binary;
+pub mod measure;
+pub mod pilot;
+pub mod prepare;
+mod progress;
+mod publish;
+
+use std::{
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use anyhow::Context;
+
+pub use publish::{Finished, rebuild};
+
+use crate::{
+    collect::environment::Machine,
+    experiment::{self, Experiment, Site, Subject},
+    interrupt::Interrupt,
+    platforms::{AnyPlatform, Platform, PlatformError, twin},
+    store::RunFolder,
+};
+use prepare::{Prepared, Sources, prepare};
+use progress::Progress;
+
+/// Deploying and removing, per deployment: what the plan's estimate allows for it.
+const DEPLOY_ESTIMATE: Duration = Duration::from_millis(4500);
+
+/// How a run is carried out; nothing in it changes what is measured.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the run's parts are found.
+    pub sources: Sources,
+    /// Folder that gets the run's folder.
+    pub runs_dir: PathBuf,
+    /// Name of the run's folder; none: date, time and platforms.
+    pub name: Option<String>,
+    /// No progress.
+    pub quiet: bool,
+}
+
+/// Why there is no run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The user asked for what cannot be; the message names the remedy.
+    #[error("{0}")]
+    Usage(String),
+    /// Anything else.
+    #[error("{0:#}")]
+    Failed(#[from] anyhow::Error),
+}
+
+impl From<PlatformError> for RunError {
+    fn from(error: PlatformError) -> Self {
+        match error {
+            PlatformError::Limit { .. } => Self::Usage(error.to_string()),
+            other => Self::Failed(other.into()),
+        }
+    }
+}
+
+impl From<models::ManifestError> for RunError {
+    fn from(error: models::ManifestError) -> Self {
+        Self::Usage(error.to_string())
+    }
+}
+
+/// Carries out an experiment.
+///
+/// # Errors
+/// If it could not begin. Once cells are measured, what fails is in the run's report instead.
+pub async fn run(
+    mut experiment: Experiment,
+    options: &Options,
+    interrupt: Interrupt,
+) -> Result<Finished, RunError> {
+    let mut progress = Progress::new(estimate(&experiment), options.quiet);
+    progress.say(&describe(&experiment));
+    check_names(&experiment)?;
+    let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
+    prepared.notices.extend(twin::placement().notice);
+    for subject in &experiment.subjects {
+        AnyPlatform::twin(subject.platform).check(&prepared.spec)?;
+    }
+    let folder = create_folder(&experiment, options)?;
+    for notice in &prepared.notices {
+        progress.say(&format!("note: {notice}"));
+    }
+    pilot_all(&mut experiment, &mut prepared, &progress, &interrupt).await?;
+
+    let cells = experiment::expand(&experiment);
+    folder.write_experiment(&experiment).context("cannot write into the run's folder")?;
+    folder.write_environment(&environment(&experiment, &prepared)).context("cannot write into the run's folder")?;
+    folder.write_plan(&cells).context("cannot write into the run's folder")?;
+
+    measure::all(&experiment, &prepared, &cells, &folder, &mut progress, &interrupt).await;
+    progress.now("writing the report");
+    let mut finished = publish::publish(&folder)?;
+    finished.interrupted = interrupt.is_raised();
+    progress.finish();
+    Ok(finished)
+}
+
+/// The plan in words, and how long it takes.
+pub fn describe(experiment: &Experiment) -> String {
+    let labels: Vec<_> = experiment.subjects.iter().map(|s| s.label.as_str()).collect();
+    let site = match experiment.on {
+        Site::Twin => "the twin (an embedded stand-in on this machine, not a cluster)",
+        Site::Cluster => "the cluster of the current context",
+    };
+    let mut lines = vec![
+        format!("{}: {} on {site}", experiment.title, labels.join(" and ")),
+        format!(
+            "plan: {} trials a platform, interleaved in random order (seed {}), fresh replicas each; {} cells",
+            experiment.trials,
+            experiment.seed,
+            experiment::expand(experiment).len()
+        ),
+    ];
+    for load in &experiment.load {
+        lines.push(format!(
+            "  {}: {} (primary metric: {})",
+            load.name,
+            load.question,
+            load.primary_metric.title()
+        ));
+    }
+    let seconds = estimate(experiment).as_secs().div_ceil(10) * 10;
+    lines.push(format!(
+        "this takes about {}, building apart",
+        humantime::format_duration(Duration::from_secs(seconds))
+    ));
+    lines.join("\n")
+}
+
+/// How long the run takes, building apart.
+pub fn estimate(experiment: &Experiment) -> Duration {
+    let load: Duration = experiment.load.iter().map(|l| l.warmup + l.duration).sum();
+    let subjects = experiment.subjects.len() as u32;
+    let pilot = (DEPLOY_ESTIMATE + pilot::WARMUP + pilot::DURATION) * subjects;
+    pilot + (load + DEPLOY_ESTIMATE) * subjects * experiment.trials
+}
+
+/// The core that the load generator is pinned to; none where it would have to share it anyway.
+pub fn generator_core(experiment: &Experiment) -> Option<usize> {
+    match experiment.on {
+        Site::Twin => twin::placement().generator_core,
+        Site::Cluster => None,
+    }
+}
+
+/// Every subject answers each picture, and shows what it can serve; the slowest sets the rates.
+async fn pilot_all(
+    experiment: &mut Experiment,
+    prepared: &mut Prepared,
+    progress: &Progress,
+    interrupt: &Interrupt,
+) -> Result<(), RunError> {
+    let mut slowest: Option<f64> = None;
+    for Subject { label, platform } in experiment.subjects.clone() {
+        if interrupt.is_raised() {
+            return Err(RunError::Failed(anyhow::anyhow!("interrupted before anything was measured")));
+        }
+        progress.now(&format!("pilot on {label}"));
+        let mut platform = AnyPlatform::twin(platform);
+        let tried = pilot_one(&mut platform, &label, experiment, prepared, interrupt).await;
+        let removed = platform.remove().await;
+        let capacity = tried?;
+        removed?;
+        progress.say(&format!("pilot: {label} answers every picture as expected and serves about {capacity:.0} requests/s"));
+        slowest = Some(slowest.map_or(capacity, |s| s.min(capacity)));
+    }
+    pilot::settle_rates(experiment, slowest.unwrap_or_default());
+    Ok(())
+}
+
+async fn pilot_one(
+    platform: &mut AnyPlatform,
+    label: &str,
+    experiment: &Experiment,
+    prepared: &mut Prepared,
+    interrupt: &Interrupt,
+) -> Result<f64, RunError> {
+    let deployed = platform.deploy(&prepared.spec).await?;
+    let endpoint = deployed.endpoints.first().context("the platform named no endpoint")?;
+    let answered = pilot::ask_each(endpoint, prepared, experiment.timeout).await?;
+    pilot::settle_expected(prepared, &answered, label)?;
+    Ok(pilot::capacity_rps(&deployed.endpoints, prepared, experiment, interrupt).await?)
+}
+
+fn check_names(experiment: &Experiment) -> Result<(), RunError> {
+    if experiment.on == Site::Cluster {
+        return Err(RunError::Usage("this version cannot deploy to a cluster yet; use --on twin".into()));
+    }
+    Ok(())
+}
+
+fn create_folder(experiment: &Experiment, options: &Options) -> Result<RunFolder, RunError> {
+    let name = options.name.clone().unwrap_or_else(|| {
+        let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let compact: String = now.chars().filter(|c| c.is_ascii_digit() || *c == 'T').collect();
+        let labels: Vec<_> = experiment.subjects.iter().map(|s| s.label.as_str()).collect();
+        format!("{}-{}", compact.replace('T', "-"), labels.join("-"))
+    });
+    if options.runs_dir.join(&name).exists() {
+        return Err(RunError::Usage(format!(
+            "{} is there already; choose another --name, or leave it out",
+            options.runs_dir.join(&name).display()
+        )));
+    }
+    let folder = RunFolder::create(&options.runs_dir, &name)
+        .with_context(|| format!("cannot make a run folder in {}; choose another with --runs-dir", options.runs_dir.display()))?;
+    Ok(folder)
+}
+
+fn environment(experiment: &Experiment, prepared: &Prepared) -> serde_json::Value {
+    let harness = std::env::current_exe().ok();
+    let digest = harness.as_deref().and_then(|p| crate::collect::environment::sha256_file(p).ok());
+    let placement = twin::placement();
+    serde_json::json!({
+        "schema_version": crate::store::SCHEMA_VERSION,
+        "started_at": humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        "harness": { "version": env!("CARGO_PKG_VERSION"), "sha256": digest },
+        "function": prepared.facts,
+        "machine": Machine::observe(),
+        "generator": { "core": placement.generator_core, "other_cores": placement.rest },
+        "seed": experiment.seed,
+        "site": experiment.on,
+        "notices": prepared.notices,
+        "expected": prepared.payloads.iter().map(|p| p.name.clone()).zip(prepared.expected.iter().cloned())
+            .collect::<std::collections::BTreeMap<_, _>>(),
+    })
+}
+

@@ -1,0 +1,196 @@
+//! The pilot: before anything is measured, each subject answers every picture once and shows
+//! roughly what it can serve. It fixes the rate of load points that ask for a share of it.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use anyhow::{anyhow, bail};
+
+use super::prepare::Prepared;
+use crate::{
+    drive::{self, Endpoint, Judge, Judgement, Load, Plan, PlayOptions, SinkError, answer::StatusJudge},
+    experiment::{Arrivals, Experiment},
+    interrupt::Interrupt,
+    record::{Outcome, Record},
+    workloads::classify::{self, ClassifyJudge},
+};
+
+/// Connections of the pilot's closed loop: enough to keep one replica busy.
+const CONNECTIONS: u32 = 4;
+/// Length of the pilot's closed loop.
+pub const DURATION: Duration = Duration::from_millis(1500);
+/// Warm-up of the pilot, not counted.
+pub const WARMUP: Duration = Duration::from_millis(500);
+
+/// The top class that a deployed function gives each payload now.
+///
+/// # Errors
+/// If a picture gets no usable answer.
+pub async fn ask_each(endpoint: &Endpoint, prepared: &Prepared, timeout: Duration) -> anyhow::Result<Vec<String>> {
+    let mut classes = Vec::with_capacity(prepared.payloads.len());
+    for payload in prepared.payloads.iter() {
+        let listener = Arc::new(Listener::default());
+        let load = Load {
+            plan: Plan::Closed { connections: 1, think_time_ns: 0, duration_ns: None, requests: Some(1) },
+            endpoints: vec![endpoint.clone()],
+            method: hyper::Method::POST,
+            payloads: [payload.clone()].into(),
+            timeout,
+            drain: timeout,
+            seed: 0,
+            judge: listener.clone(),
+        };
+        let records = play_to_memory(load, None, Interrupt::never()).await?;
+        let heard = listener.heard.lock().map_err(|_| anyhow!("the judge panicked"))?.take();
+        classes.push(match heard {
+            Some(Heard { top: Some(top), .. }) => top,
+            Some(Heard { status, text, .. }) => {
+                bail!("{} was answered with status {status} and no prediction: {text}", payload.name)
+            }
+            None => {
+                let outcome = records.first().map_or("nothing", |r| r.outcome.name());
+                bail!("{} was not answered ({outcome}); give the replica more CPU, or raise --timeout", payload.name)
+            }
+        });
+    }
+    Ok(classes)
+}
+
+/// Hears one answer.
+#[derive(Default)]
+struct Listener {
+    heard: Mutex<Option<Heard>>,
+}
+
+struct Heard {
+    status: u16,
+    top: Option<String>,
+    text: String,
+}
+
+impl Judge for Listener {
+    fn judge(&self, payload: usize, status: u16, headers: &hyper::HeaderMap, body: &[u8]) -> Judgement {
+        if let Ok(mut heard) = self.heard.lock() {
+            let text = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
+            *heard = Some(Heard { status, top: classify::top_class(body), text });
+        }
+        StatusJudge.judge(payload, status, headers, body)
+    }
+}
+
+/// Plays a load and keeps its rows in memory: for short loads that are no measurement.
+async fn play_to_memory(load: Load, core: Option<usize>, interrupt: Interrupt) -> anyhow::Result<Vec<Record>> {
+    let kept = Arc::new(Mutex::new(Vec::new()));
+    let sink = kept.clone();
+    let keep = move |rows: &[Record]| -> Result<(), SinkError> {
+        sink.lock().map_err(|_| "a thread panicked")?.extend_from_slice(rows);
+        Ok(())
+    };
+    drive::play(load, PlayOptions { core, ..PlayOptions::default() }, keep, interrupt).await?;
+    let rows = std::mem::take(&mut *kept.lock().map_err(|_| anyhow!("a thread panicked"))?);
+    Ok(rows)
+}
+
+/// Settles the expected classes: those of an independent engine where there are any, else the
+/// given ones.
+///
+/// # Errors
+/// If the function contradicts an independent engine: nothing it serves would count.
+pub fn settle_expected(prepared: &mut Prepared, answered: &[String], subject: &str) -> anyhow::Result<()> {
+    for ((expected, answered), payload) in
+        prepared.expected.iter_mut().zip(answered).zip(prepared.payloads.iter())
+    {
+        match expected {
+            Some(expected) if expected != answered => bail!(
+                "{subject} answers {answered} for {}, not {expected} as expected; \
+                 check that model and pictures belong together (harness models verify)",
+                payload.name
+            ),
+            Some(_) => {}
+            none => *none = Some(answered.clone()),
+        }
+    }
+    Ok(())
+}
+
+/// Correct answers a second of a deployed function in a short closed loop.
+///
+/// # Errors
+/// If nothing was answered correctly.
+pub async fn capacity_rps(
+    endpoints: &[Endpoint],
+    prepared: &Prepared,
+    experiment: &Experiment,
+    interrupt: &Interrupt,
+) -> anyhow::Result<f64> {
+    let load = Load {
+        plan: Plan::Closed {
+            connections: CONNECTIONS,
+            think_time_ns: 0,
+            duration_ns: Some((WARMUP + DURATION).as_nanos() as u64),
+            requests: None,
+        },
+        endpoints: endpoints.to_vec(),
+        method: hyper::Method::POST,
+        payloads: prepared.payloads.clone(),
+        timeout: experiment.timeout,
+        drain: experiment.drain,
+        seed: experiment.seed,
+        judge: judge(prepared),
+    };
+    let records = play_to_memory(load, super::generator_core(experiment), interrupt.clone()).await?;
+    let (from, to) = (WARMUP.as_nanos() as u64, (WARMUP + DURATION).as_nanos() as u64);
+    let good = records.iter().filter(|r| r.outcome == Outcome::Ok && (from..to).contains(&r.done_ns)).count();
+    if good == 0 && !interrupt.is_raised() {
+        bail!("the pilot got no correct answer in {} requests; raise --timeout or give replicas more CPU", records.len());
+    }
+    Ok(good as f64 / DURATION.as_secs_f64())
+}
+
+/// Sets the rates of load points that ask for a share of the capacity, to two significant digits.
+pub fn settle_rates(experiment: &mut Experiment, capacity_rps: f64) {
+    for load in &mut experiment.load {
+        let Some(share) = load.rate_share else { continue };
+        if let Arrivals::Constant { rate } | Arrivals::Poisson { rate } = &mut load.arrivals {
+            *rate = two_digits(share * capacity_rps);
+        }
+    }
+}
+
+/// The judge of this run.
+pub fn judge(prepared: &Prepared) -> Arc<ClassifyJudge> {
+    Arc::new(ClassifyJudge { expected: prepared.expected.iter().map(|e| e.clone().unwrap_or_default()).collect() })
+}
+
+fn two_digits(value: f64) -> f64 {
+    if value <= 0.0 {
+        return 0.1;
+    }
+    let unit = 10f64.powf(value.log10().floor() - 1.0);
+    // Through text, so that the saved figure is 3.4 and not 3.4000000000000004.
+    format!("{:.6}", (value / unit).round() * unit).parse().unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_has_two_significant_digits() {
+        assert_eq!(two_digits(33.98), 34.0);
+        assert_eq!(two_digits(3.449), 3.4);
+        assert_eq!(two_digits(1234.0), 1200.0);
+        assert_eq!(two_digits(0.0), 0.1);
+    }
+
+    #[test]
+    fn only_load_points_that_ask_for_a_share_get_a_rate() {
+        let mut experiment = Experiment::default();
+        experiment.load[0].arrivals = Arrivals::Poisson { rate: 7.0 };
+        settle_rates(&mut experiment, 68.0);
+        assert_eq!(experiment.load[0].arrivals, Arrivals::Poisson { rate: 7.0 });
+        assert_eq!(experiment.load[1].arrivals, Arrivals::Poisson { rate: 34.0 });
+    }
+}

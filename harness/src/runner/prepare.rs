@@ -1,0 +1,165 @@
+//! Everything a run needs before the first deployment: binary, model, pictures, expected answers.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+use anyhow::{Context, bail};
+use models::{FoundModel, FoundPictures, Manifest, Places, find_model, find_pictures};
+
+use super::function_binary;
+use crate::{
+    drive::Payload,
+    experiment::{Experiment, Site},
+    platforms::FunctionSpec,
+    workloads::classify,
+};
+
+/// Name of the function on every platform.
+const FUNCTION_NAME: &str = "classify";
+/// Name of the model that our own code makes.
+const GENERATED_MODEL: &str = "mobilenetv2-generated";
+/// Name of the pictures that our own code draws.
+const DRAWN_PICTURES: &str = "drawn";
+
+/// What is deployed and what is sent.
+pub struct Prepared {
+    /// What every platform deploys.
+    pub spec: FunctionSpec,
+    /// What is sent.
+    pub payloads: Arc<[Payload]>,
+    /// Expected top class by payload, where an independent engine named one.
+    pub expected: Vec<Option<String>>,
+    /// What was degraded, one sentence each.
+    pub notices: Vec<String>,
+    /// Digests and names for `environment.json`.
+    pub facts: serde_json::Value,
+}
+
+/// Where to look, as the command line says.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// The function's binary, if given.
+    pub function_binary: Option<PathBuf>,
+    /// Where models and pictures are.
+    pub places: Places,
+}
+
+/// Finds or makes all that is needed, and fills `auto` in the experiment with what was found.
+///
+/// # Errors
+/// If something is missing; the message names the remedy.
+pub async fn prepare(
+    experiment: &mut Experiment,
+    sources: &Sources,
+    say: &dyn Fn(&str),
+) -> anyhow::Result<Prepared> {
+    let manifest = Manifest::builtin()?;
+    let mut notices = Vec::new();
+    let model = model(&manifest, experiment, &sources.places, &mut notices, say)?;
+    let pictures = pictures(&manifest, experiment, &model, &sources.places, &mut notices, say)?;
+    let expected: Vec<_> =
+        pictures.pictures.iter().map(|p| p.expected.get(&model.model.name).cloned()).collect();
+    let unknown = expected.iter().filter(|e| e.is_none()).count();
+    if unknown > 0 {
+        notices.push(format!(
+            "No independent engine has named the top class of {unknown} of {} pictures for {}: the function's own \
+             answer before the run is taken as right, so an answer that is wrong every time would pass.",
+            expected.len(),
+            model.model.name
+        ));
+    }
+    let binary = function_binary::find_or_build(sources.function_binary.as_deref(), say).await?;
+    let facts = serde_json::json!({
+        "function_sha256": crate::collect::environment::sha256_file(&binary)
+            .with_context(|| format!("cannot read {}", binary.display()))?,
+        "model": { "name": model.model.name, "sha256": model.model.sha256, "generated": model.model.generated,
+                   "licence": model.model.licence },
+        "pictures": { "name": pictures.name, "drawn": pictures.drawn,
+            "files": pictures.pictures.iter().map(|p| serde_json::json!({
+                "name": p.name, "bytes": p.bytes.len(), "sha256": p.sha256 })).collect::<Vec<_>>() },
+    });
+    let payloads = pictures
+        .pictures
+        .into_iter()
+        .map(|p| Payload { name: p.name, content_type: p.content_type.into(), body: p.bytes.into() })
+        .collect();
+    Ok(Prepared { spec: spec(experiment, binary, &model)?, payloads, expected, notices, facts })
+}
+
+fn model(
+    manifest: &Manifest,
+    experiment: &mut Experiment,
+    places: &Places,
+    notices: &mut Vec<String>,
+    say: &dyn Fn(&str),
+) -> anyhow::Result<FoundModel> {
+    let wanted = (experiment.function.model != "auto").then(|| experiment.function.model.clone());
+    let mut progress = super::progress::download_lines(say);
+    let found = match find_model(manifest, wanted.as_deref(), places, &mut progress) {
+        // Only the twin's demonstration may go on without real weights, and says so.
+        Err(error) if wanted.is_none() && experiment.on == Site::Twin => {
+            say(&format!("no model with real weights: {error}"));
+            find_model(manifest, Some(GENERATED_MODEL), places, &mut progress)?
+        }
+        found => found?,
+    };
+    if found.model.generated {
+        notices.push(
+            "The model's weights are generated: the same MobileNetV2 graph with seeded random weights. Its cost is \
+             right, its answers are meaningless. For the real ones set MODELS_DIR, or let `harness models fetch` \
+             download them."
+                .into(),
+        );
+    }
+    experiment.function.model.clone_from(&found.model.name);
+    Ok(found)
+}
+
+fn pictures(
+    manifest: &Manifest,
+    experiment: &mut Experiment,
+    model: &FoundModel,
+    places: &Places,
+    notices: &mut Vec<String>,
+    say: &dyn Fn(&str),
+) -> anyhow::Result<FoundPictures> {
+    let wanted = match experiment.function.pictures.as_str() {
+        // Generated weights have expected answers for the drawn pictures alone.
+        "auto" if model.model.generated => Some(DRAWN_PICTURES.to_string()),
+        "auto" => None,
+        name => Some(name.to_string()),
+    };
+    let mut progress = super::progress::download_lines(say);
+    let found = find_pictures(manifest, wanted.as_deref(), places, &mut progress)?;
+    if found.pictures.is_empty() {
+        bail!("there are no pictures in {}; give a folder with JPEG, PNG, WebP, BMP or GIF files", found.name);
+    }
+    if found.drawn && !model.model.generated {
+        notices.push(
+            "The pictures are drawn by our own code: no photographs were found. Set PICTURES_DIR, give --pictures, \
+             or let `harness models fetch` download them."
+                .into(),
+        );
+    }
+    experiment.function.pictures.clone_from(&found.name);
+    Ok(found)
+}
+
+fn spec(experiment: &Experiment, binary: PathBuf, model: &FoundModel) -> anyhow::Result<FunctionSpec> {
+    let folder = model.path.parent().context("the model's path has no folder")?.canonicalize()?;
+    let function = &experiment.function;
+    Ok(FunctionSpec {
+        name: FUNCTION_NAME.into(),
+        binary,
+        env: BTreeMap::from([
+            ("WORKLOAD".into(), function.workload.clone()),
+            ("MODEL".into(), model.model.name.clone()),
+            ("MODELS_DIR".into(), folder.display().to_string()),
+        ]),
+        path: classify::path(function.top),
+        cpu_cores: function.cpu_cores,
+        memory_mib: function.memory_mib,
+        container_concurrency: function.container_concurrency,
+        replicas: experiment.replicas,
+        platform_settings: BTreeMap::new(),
+    })
+}

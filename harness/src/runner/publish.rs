@@ -1,0 +1,75 @@
+//! From a run folder to its summary, pages and plots: at the end of a run, and offline ever after.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::RunError;
+use crate::{
+    analyse::{self, summary::Summary},
+    reports::{self, Document, Report},
+    store::RunFolder,
+};
+
+/// Pixels of a PNG for each unit of its SVG.
+const PNG_SCALE: f32 = 2.0;
+const WRITE: &str = "cannot write into the run's folder; free some space and call `harness report` again";
+
+/// A run that has its report.
+#[derive(Debug)]
+pub struct Finished {
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// All of it in numbers.
+    pub summary: Summary,
+    /// The compact table for the terminal.
+    pub table: String,
+    /// Whether the user stopped it.
+    pub interrupted: bool,
+}
+
+/// Rebuilds everything that can be rebuilt from a run's folder.
+///
+/// # Errors
+/// If the folder is no run, or cannot be written.
+pub fn rebuild(path: &Path) -> Result<Finished, RunError> {
+    let folder = RunFolder::open(path).map_err(|e| RunError::Usage(e.to_string()))?;
+    publish(&folder)
+}
+
+/// Analyses a run folder and writes its summary, pages and plots.
+///
+/// # Errors
+/// If something cannot be read or written.
+pub fn publish(folder: &RunFolder) -> Result<Finished, RunError> {
+    let experiment = folder.read_experiment().context("cannot read the run's experiment.toml")?;
+    let environment = folder.read_environment().context("cannot read the run's environment.json")?;
+    let planned = folder.read_plan().context("cannot read the run's plan.json")?;
+    let cells = folder.read_cells().context("cannot read the run's cells")?;
+    let notices = environment["notices"]
+        .as_array()
+        .map(|list| list.iter().filter_map(|n| n.as_str().map(String::from)).collect())
+        .unwrap_or_default();
+    let facts = analyse::RunFacts { run_id: folder.id(), notices };
+    let summary = analyse::run(&experiment, &planned, &cells, facts);
+    folder.write_summary(&summary).context("cannot write the run's summary.json")?;
+
+    let document =
+        Document { summary: &summary, experiment: &experiment, environment: &environment, cells: &cells };
+    let plots = reports::plots::all(&document).context("cannot draw the plots")?;
+    for plot in &plots {
+        let png = reports::png::render(&plot.svg_light, PNG_SCALE).context("cannot render a plot as PNG")?;
+        folder.write_file(&format!("plots/{}.svg", plot.name), plot.svg_light.as_bytes()).context(WRITE)?;
+        folder.write_file(&format!("plots/{}.png", plot.name), &png).context(WRITE)?;
+    }
+    for report in Report::ALL {
+        let page = report.render(&document, &plots);
+        folder.write_file(report.file_name(), page.as_bytes()).context(WRITE)?;
+    }
+    let table = reports::terminal::table(&document, terminal_width());
+    Ok(Finished { folder: folder.path().to_path_buf(), summary, table, interrupted: false })
+}
+
+fn terminal_width() -> usize {
+    std::env::var("COLUMNS").ok().and_then(|c| c.parse().ok()).unwrap_or(100)
+}

@@ -1,0 +1,241 @@
+//! A run's folder: its whole files, and its cells read back.
+
+use std::{
+    fs,
+    io::ErrorKind,
+    path::{Path, PathBuf},
+};
+
+use serde::Deserialize;
+
+use super::{
+    CellData, CellMeta, CellState, CellWriter, SCHEMA_VERSION, StoreError, TimedSample,
+    cell::{META, PARQUET, SAMPLES, STREAM},
+    files, parquet, stream,
+};
+use crate::{
+    analyse::summary::Summary,
+    experiment::{Cell, Experiment},
+};
+
+const EXPERIMENT: &str = "experiment.toml";
+const ENVIRONMENT: &str = "environment.json";
+const PLAN: &str = "plan.json";
+const SUMMARY: &str = "summary.json";
+const CELLS: &str = "cells";
+
+/// A run's folder on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunFolder {
+    path: PathBuf,
+}
+
+impl RunFolder {
+    /// Makes the folder `dir/id`.
+    ///
+    /// # Errors
+    /// When it exists already or cannot be made.
+    pub fn create(dir: &Path, id: &str) -> Result<Self, StoreError> {
+        fs::create_dir_all(dir).map_err(files::io(dir))?;
+        let path = dir.join(id);
+        match fs::create_dir(&path) {
+            Ok(()) => Ok(Self { path }),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(StoreError::Exists { path }),
+            Err(source) => Err(StoreError::Io { path, source }),
+        }
+    }
+
+    /// Opens a folder that a run left behind.
+    ///
+    /// # Errors
+    /// When it is not a run folder.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let path = path.into();
+        if path.join(PLAN).is_file() { Ok(Self { path }) } else { Err(StoreError::NotARun { path, missing: PLAN }) }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The run's id: the folder's name.
+    pub fn id(&self) -> String {
+        let name = self.path.canonicalize().ok().and_then(|path| Some(path.file_name()?.to_owned()));
+        name.unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    /// Writes a report or the like, whole or not at all. `name` may hold folders.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_file(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let path = self.path.join(name);
+        if let Some(parent) = path.parent() {
+            fs::create_dir_all(parent).map_err(files::io(parent))?;
+        }
+        files::write(&path, bytes)
+    }
+
+    /// Writes the effective experiment.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_experiment(&self, experiment: &Experiment) -> Result<(), StoreError> {
+        let path = self.path.join(EXPERIMENT);
+        let text = toml::to_string_pretty(experiment).map_err(|error| files::format(&path, error))?;
+        files::write(&path, text.as_bytes())
+    }
+
+    /// Reads the effective experiment.
+    ///
+    /// # Errors
+    /// When it is not there or makes no sense.
+    pub fn read_experiment(&self) -> Result<Experiment, StoreError> {
+        let path = self.path.join(EXPERIMENT);
+        let text = fs::read_to_string(&path).map_err(files::io(&path))?;
+        toml::from_str(&text).map_err(|error| files::format(&path, error))
+    }
+
+    /// Writes what the run ran on.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_environment(&self, environment: &serde_json::Value) -> Result<(), StoreError> {
+        files::write_json(&self.path.join(ENVIRONMENT), environment)
+    }
+
+    /// Reads what the run ran on.
+    ///
+    /// # Errors
+    /// When it is not there or makes no sense.
+    pub fn read_environment(&self) -> Result<serde_json::Value, StoreError> {
+        files::read_json(&self.path.join(ENVIRONMENT))
+    }
+
+    /// Writes the cells in the order in which they are to run.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_plan(&self, cells: &[Cell]) -> Result<(), StoreError> {
+        files::write_json(&self.path.join(PLAN), &cells)
+    }
+
+    /// Reads the cells in the order in which they were to run.
+    ///
+    /// # Errors
+    /// When the plan is not there or makes no sense.
+    pub fn read_plan(&self) -> Result<Vec<Cell>, StoreError> {
+        files::read_json(&self.path.join(PLAN))
+    }
+
+    /// Writes the summary.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_summary(&self, summary: &Summary) -> Result<(), StoreError> {
+        files::write_json(&self.path.join(SUMMARY), summary)
+    }
+
+    /// Reads the summary; none if the run ended before it was made.
+    ///
+    /// # Errors
+    /// When it makes no sense, or a newer harness wrote it.
+    pub fn read_summary(&self) -> Result<Option<Summary>, StoreError> {
+        let path = self.path.join(SUMMARY);
+        if !path.exists() {
+            return Ok(None);
+        }
+        check_version(&path)?;
+        files::read_json(&path).map(Some)
+    }
+
+    /// Begins a cell.
+    ///
+    /// # Errors
+    /// When the cell was begun before, or the disk refuses.
+    pub fn cell_writer(&self, meta: CellMeta) -> Result<CellWriter, StoreError> {
+        let folder = self.path.join(CELLS).join(&meta.cell.id);
+        CellWriter::begin(folder, meta)
+    }
+
+    /// Reads all cells that were begun, in the plan's order, with whatever of them can be read.
+    ///
+    /// # Errors
+    /// When the plan cannot be read, a newer harness wrote a cell, or the disk fails. Torn data is
+    /// no error: it is left out, and named in the cell's `damage`.
+    pub fn read_cells(&self) -> Result<Vec<CellData>, StoreError> {
+        let begun = self.read_plan()?.into_iter().filter_map(|cell| {
+            let folder = self.path.join(CELLS).join(&cell.id);
+            folder.is_dir().then_some((cell, folder))
+        });
+        begun.map(|(cell, folder)| read_cell(cell, &folder)).collect()
+    }
+}
+
+/// Refuses a file whose `schema_version` is newer than ours. One that makes no sense passes: its
+/// reader has more to say about it.
+fn check_version(path: &Path) -> Result<(), StoreError> {
+    #[derive(Deserialize)]
+    struct Versioned {
+        schema_version: u32,
+    }
+    match files::read_json::<Versioned>(path) {
+        Ok(Versioned { schema_version: found }) if found > SCHEMA_VERSION => {
+            Err(StoreError::Newer { path: path.to_owned(), found })
+        }
+        _ => Ok(()),
+    }
+}
+
+fn read_cell(cell: Cell, folder: &Path) -> Result<CellData, StoreError> {
+    let mut damage = Vec::new();
+    let meta_path = folder.join(META);
+    check_version(&meta_path)?;
+    let meta = files::read_json(&meta_path).unwrap_or_else(|error| {
+        damage.push(format!("{META} is missing or torn, the plan stands in for it ({error})"));
+        CellMeta {
+            schema_version: SCHEMA_VERSION,
+            cell,
+            state: CellState::Running,
+            started_unix_ns: 0,
+            ready_after_ms: 0.0,
+            settings: std::collections::BTreeMap::default(),
+            payloads: Vec::new(),
+            audit: None,
+        }
+    });
+
+    let (stream_path, parquet_path) = (folder.join(STREAM), folder.join(PARQUET));
+    let mut records = Vec::new();
+    if stream_path.exists() {
+        damage.extend(stream::read(&stream_path, |batch| {
+            records.extend(batch);
+            Ok(())
+        })?);
+    } else if parquet_path.exists() {
+        match parquet::read(&parquet_path) {
+            Ok(rows) => records = rows,
+            Err(error) => damage.push(error.to_string()),
+        }
+    } else {
+        damage.push(format!("neither {STREAM} nor {PARQUET} is there"));
+    }
+    let samples = read_samples(&folder.join(SAMPLES), &mut damage)?;
+    Ok(CellData { meta, records, samples, damage })
+}
+
+fn read_samples(path: &Path, damage: &mut Vec<String>) -> Result<Vec<TimedSample>, StoreError> {
+    let text = match fs::read(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(files::io(path)(error)),
+    };
+    let lines = text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
+    let (read, torn): (Vec<_>, Vec<_>) =
+        lines.map(serde_json::from_slice::<TimedSample>).partition(Result::is_ok);
+    if !torn.is_empty() {
+        damage.push(format!("{SAMPLES}: {} torn line(s) left out", torn.len()));
+    }
+    Ok(read.into_iter().flatten().collect())
+}

@@ -1,0 +1,4 @@
+//! What the harness knows of each workload: where to send what, and what a right answer is.
+//! Everything after this folder sees endpoints, bytes and a judge.
+
+pub mod classify;

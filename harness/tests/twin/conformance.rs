@@ -1,0 +1,183 @@
+//! What every platform must do, whatever its rules. A new platform is picked up by
+//! `PlatformKind::ALL`.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Command, Stdio},
+};
+
+use harness::platforms::{PlatformError, twin::protocol::Event};
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
+
+use super::*;
+
+fn sigkill(pid: u32) {
+    kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
+}
+
+/// The process among these whose command line has this word.
+fn with_argument(pids: &[u32], word: &str) -> u32 {
+    let has = |pid: &&u32| {
+        let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        line.split('\0').any(|argument| argument == word)
+    };
+    *pids.iter().find(has).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployed_function_answers_and_leaves_nothing_behind() {
+    for kind in PlatformKind::ALL {
+        let mut twin = twin(kind);
+        let deployed = twin.deploy(&spec(2, 2)).await.unwrap();
+        let answer = call(&deployed.endpoints[0], "/predict").await;
+        assert_eq!(answer.status, 200, "{kind:?}: {answer:?}");
+        assert!(answer.body.starts_with("POST /predict"), "{answer:?}");
+        assert!(answer.header("x-instance-id").starts_with("fake-"), "{answer:?}");
+
+        let sample = twin.observe().await.unwrap();
+        assert_eq!((sample.ready, sample.desired, sample.restarts), (2, 2, 0));
+        assert!(sample.memory_bytes > 1 << 20 && sample.plane_cpu_seconds > Some(0.0), "{sample:?}");
+
+        let pids = twin.pids();
+        assert_eq!(pids.len(), 3, "two replicas and the data plane");
+        // Deployed anew: other processes.
+        let again = twin.deploy(&spec(1, 1)).await.unwrap();
+        gone(&pids).await;
+        let second = call(&again.endpoints[0], "/predict").await;
+        assert_ne!(second.boot_id(), answer.boot_id());
+        let pids = twin.pids();
+        twin.remove().await.unwrap();
+        twin.remove().await.unwrap();
+        gone(&pids).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_settings_of_all_platforms_have_the_same_keys() {
+    let mut keys = Vec::new();
+    for kind in PlatformKind::ALL {
+        let mut twin = twin(kind);
+        let deployed = twin.deploy(&spec(1, 1)).await.unwrap();
+        keys.push(deployed.settings.keys().cloned().collect::<Vec<_>>());
+        assert!(deployed.settings["on"].contains("twin"));
+        remove(twin).await;
+    }
+    assert!(keys.windows(2).all(|pair| pair[0] == pair[1]), "{keys:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_function_that_fails_at_its_start_is_reported_with_its_last_words() {
+    for kind in PlatformKind::ALL {
+        let mut twin = twin(kind);
+        let mut broken = spec(1, 1);
+        broken.env.insert("CRASH".into(), "the model is missing".into());
+        let error = twin.deploy(&broken).await.unwrap_err();
+        assert!(matches!(&error, PlatformError::NotReady { .. }), "{error}");
+        assert!(error.to_string().contains("the model is missing"), "{error}");
+        assert!(twin.pids().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_binary_is_an_error_that_says_so() {
+    for kind in PlatformKind::ALL {
+        let missing = FunctionSpec { binary: "no/such/function".into(), ..spec(1, 1) };
+        let error = twin(kind).deploy(&missing).await.unwrap_err().to_string();
+        assert!(error.contains("no/such/function") && error.contains("build"), "{error}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_that_dies_is_restarted_and_counted() {
+    for kind in PlatformKind::ALL {
+        let mut twin = twin(kind);
+        let deployed = twin.deploy(&spec(1, 1)).await.unwrap();
+        let before = call(&deployed.endpoints[0], "/predict").await;
+        let died = call(&deployed.endpoints[0], "/exit").await;
+        assert_eq!(died.status, 502, "{kind:?}: {died:?}");
+        assert_eq!(died.boot_id(), "", "the platform answers, not the function");
+        let state = until(&twin, 20, |state| state.restarts == 1 && state.ready == 1).await;
+        assert_eq!(state.pids.len(), 1);
+        let after = call(&deployed.endpoints[0], "/predict").await;
+        assert_eq!(after.header("x-instance-id"), before.header("x-instance-id"), "the same replica");
+        assert_ne!(after.boot_id(), before.boot_id(), "a new process");
+        remove(twin).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cpu_time_of_replicas_that_are_gone_stays_counted() {
+    let mut twin = twin(PlatformKind::Knative);
+    let deployed = twin.deploy(&spec(1, 1)).await.unwrap();
+    let load = load(&deployed.endpoints[0], "/predict", 2);
+    until(&twin, 20, |state| state.cpu_seconds > 0.05).await;
+    drop(load);
+    let before = twin.state().await.unwrap();
+    call(&deployed.endpoints[0], "/exit").await;
+    let after = until(&twin, 20, |state| state.restarts == 1 && state.ready == 1).await;
+    assert!(after.cpu_seconds >= before.cpu_seconds, "{} < {}", after.cpu_seconds, before.cpu_seconds);
+    remove(twin).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_data_plane_is_killed_remove_still_ends_its_replicas() {
+    for kind in PlatformKind::ALL {
+        let mut twin = twin(kind);
+        twin.deploy(&spec(2, 2)).await.unwrap();
+        let pids = twin.pids();
+        sigkill(with_argument(&pids, "--config"));
+        let error = twin.observe().await.unwrap_err();
+        assert!(matches!(error, PlatformError::Control { .. }), "{error}");
+        twin.remove().await.unwrap();
+        gone(&pids).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_the_twin_ends_everything() {
+    let mut twin = twin(PlatformKind::Knative);
+    twin.deploy(&spec(2, 2)).await.unwrap();
+    let pids = twin.pids();
+    assert_eq!(pids.len(), 3);
+    drop(twin);
+    gone(&pids).await;
+}
+
+/// `cat` stands for the harness: it holds the other end of the plane's standard input, and nothing
+/// of it runs after a SIGKILL.
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_harness_is_killed_no_process_survives() {
+    let config = serde_json::json!({
+        "function": {
+            "name": "fake", "command": harness(), "arguments": ["twin-plane", "--fake-function"], "env": {}
+        },
+        "container_concurrency": 0,
+        "request_timeout": { "secs": 300, "nanos": 0 },
+        "cores": [],
+        "rules": { "knative": harness::scaling::knative::KpaConfig { min_scale: 2, max_scale: 2, ..Default::default() } },
+    });
+    let mut parent = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut plane = Command::new(harness())
+        .arg("twin-plane")
+        .stdin(parent.stdout.take().unwrap())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    writeln!(parent.stdin.as_mut().unwrap(), "{config}").unwrap();
+    let mut pids = vec![plane.id()];
+    for line in BufReader::new(plane.stdout.take().unwrap()).lines() {
+        if let Event::Started { pid } = serde_json::from_str(&line.unwrap()).unwrap() {
+            pids.push(pid);
+        }
+        if pids.len() == 3 {
+            break;
+        }
+    }
+    sigkill(parent.id());
+    parent.wait().unwrap();
+    gone(&pids).await;
+    plane.wait().unwrap();
+}
