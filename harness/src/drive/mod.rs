@@ -20,7 +20,7 @@ mod timer;
 
 use std::{sync::Arc, time::Duration};
 
-pub use play::{PlayOptions, Progress, play};
+pub use play::{PlayOptions, Progress, SinkError, play};
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
