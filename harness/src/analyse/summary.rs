@@ -28,6 +28,20 @@ pub struct Summary {
     pub comparisons: Vec<Comparison>,
 }
 
+impl Summary {
+    /// Whether the run yields what it set out for: a verdict on every question or, with a single
+    /// subject, no more than a fifth of its cells INVALID.
+    pub fn is_valid(&self) -> bool {
+        if self.subjects.len() > 1 {
+            let mut primary = self.comparisons.iter().filter(|c| c.primary).peekable();
+            return primary.peek().is_some()
+                && primary.all(|c| !matches!(c.verdict, Verdict::NoVerdict { .. }));
+        }
+        let invalid = self.cells.iter().filter(|c| !c.validity.is_valid()).count();
+        !self.cells.is_empty() && invalid * 5 <= self.cells.len()
+    }
+}
+
 /// One measured interval in numbers. Everything counts the measured interval alone: requests
 /// whose intended send time lies in it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

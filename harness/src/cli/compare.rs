@@ -7,8 +7,8 @@ use super::{
 use crate::{
     experiment::{Experiment, Site},
     interrupt::Interrupt,
-    platforms::PlatformKind,
-    reports, runner,
+    platforms::{PlatformKind, cluster_hint},
+    runner,
 };
 
 /// Arguments of `compare`.
@@ -76,14 +76,14 @@ fn start(experiment: Experiment, args: &ExperimentArgs) -> Result<Exit, CliError
         .map_err(anyhow::Error::from)?;
     let finished = runtime.block_on(async {
         let interrupt = Interrupt::on_signals().map_err(anyhow::Error::from)?;
-        runner::run(experiment, args.options(), interrupt).await
+        runner::run(experiment, &args.options(), interrupt).await
     })?;
     match args.output {
         Output::Text => {
             println!("{}", finished.table);
             println!("report: {}", finished.folder.join("report.html").display());
         }
-        Output::Json => println!("{}", reports::json(&finished.summary)),
+        Output::Json => println!("{}", super::json(&finished.summary)),
     }
     if finished.interrupted {
         eprintln!("interrupted: what was measured until then is in {}", finished.folder.display());
@@ -99,14 +99,16 @@ pub fn verdict_exit(summary: &crate::analyse::summary::Summary) -> Exit {
 
 /// Says whether there is a cluster, and what can be done in either case. Never falls back.
 fn no_cluster() -> CliError {
-    let message = match crate::platforms::cluster_hint() {
+    let message = match cluster_hint() {
         Some(found) => format!(
             "{found}, but this version cannot deploy to a cluster yet; \
              use --on twin for the embedded stand-in on this machine"
         ),
-        None => "no cluster found: KUBECONFIG is not set, there is no ~/.kube/config, and this is not a pod; \
+        None => {
+            "no cluster found: KUBECONFIG is not set, there is no ~/.kube/config, and this is not a pod; \
                  use --on twin for the embedded stand-in on this machine"
-            .into(),
+                .into()
+        }
     };
     CliError::Usage(message)
 }

@@ -106,7 +106,8 @@ impl ExperimentArgs {
                 Arrivals::Closed { connections, .. } => {
                     if let Some(n) = self.connections {
                         // A name that states the number must not lie about it.
-                        load.name = load.name.replace(&format!("closed-{connections}"), &format!("closed-{n}"));
+                        load.name =
+                            load.name.replace(&format!("closed-{connections}"), &format!("closed-{n}"));
                         *connections = n;
                     }
                 }

@@ -47,13 +47,18 @@ impl From<crate::runner::RunError> for CliError {
 
 /// Which platform serves my machine-learning model better, and why?
 #[derive(Debug, Parser)]
-#[command(name = "harness", version, propagate_version = true, after_help = "Examples:
+#[command(
+    name = "harness",
+    version,
+    propagate_version = true,
+    after_help = "Examples:
   harness compare --platforms knative,openfaas --on twin
   harness load http://127.0.0.1:8080/predict --body cat.jpg --rate 20 --duration 30s
   harness report runs/NAME
   harness models list
 
-Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID.")]
+Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID."
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -115,4 +120,10 @@ pub fn main() -> ExitCode {
             })
         }
     }
+}
+
+/// A value as indented JSON, for `--output json`.
+fn json(value: &impl serde::Serialize) -> String {
+    // Our own structures have string keys and finite numbers: nothing that JSON cannot say.
+    serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{CliError, Exit, compare::verdict_exit, experiment_args::Output};
-use crate::{reports, runner};
+use crate::runner;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -28,7 +28,7 @@ pub fn run(args: Args) -> Result<Exit, CliError> {
             println!("{}", finished.table);
             println!("report: {}", finished.folder.join("report.html").display());
         }
-        Output::Json => println!("{}", reports::json(&finished.summary)),
+        Output::Json => println!("{}", super::json(&finished.summary)),
     }
     Ok(verdict_exit(&finished.summary))
 }

@@ -16,6 +16,7 @@ pub struct Args {
 }
 
 /// Runs it.
+#[allow(clippy::needless_pass_by_value, reason = "all commands have this signature")]
 pub fn run(args: Args) -> Result<Exit, CliError> {
     if args.fake_function {
         plane::fake::run()?;

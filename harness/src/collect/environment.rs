@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn a_digest_is_the_known_one() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), "abc").unwrap();
+        fs::write(file.path(), "abc").unwrap();
         let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
         assert_eq!(sha256_file(file.path()).unwrap(), abc);
     }

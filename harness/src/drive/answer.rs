@@ -146,7 +146,10 @@ mod tests {
     fn nonsense_headers_count_as_absent() {
         assert_eq!(facts(&headers(&[("server-timing", "cache;desc=hit, total")])), AnswerFacts::default());
         assert_eq!(facts(&headers(&[("server-timing", "db;dur=53, app;dur=47")])).server, None);
-        let odd = facts(&headers(&[("server-timing", "total;desc=\"a\";dur=-5, decode;dur=NaN"), ("x-cold-start", "1")]));
+        let odd = facts(&headers(&[
+            ("server-timing", "total;desc=\"a\";dur=-5, decode;dur=NaN"),
+            ("x-cold-start", "1"),
+        ]));
         assert_eq!(odd.server, Some(ServerTimings::default()));
         assert!(!odd.cold);
     }

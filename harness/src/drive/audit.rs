@@ -38,8 +38,10 @@ pub(super) fn pin(core: usize) -> Result<(), DriveError> {
 /// The cores that the calling thread may use, as `0, 1, 5`.
 fn allowed_cores() -> String {
     let Ok(set) = sched_getaffinity(Pid::from_raw(0)) else { return "those of this machine".into() };
-    let cores: Vec<String> =
-        (0..CpuSet::count()).filter(|&core| set.is_set(core) == Ok(true)).map(|core| core.to_string()).collect();
+    let cores: Vec<String> = (0..CpuSet::count())
+        .filter(|&core| set.is_set(core) == Ok(true))
+        .map(|core| core.to_string())
+        .collect();
     cores.join(", ")
 }
 

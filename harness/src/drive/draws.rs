@@ -15,9 +15,9 @@ fn mix(mut z: u64) -> u64 {
 
 /// A seed for one purpose, so that different draws of a cell do not depend on each other.
 fn seed_for(seed: u64, purpose: &[u8]) -> u64 {
-    purpose.iter().fold(mix(seed.wrapping_add(GAMMA)), |state, &byte| {
-        mix(state.wrapping_add(GAMMA) ^ u64::from(byte))
-    })
+    purpose
+        .iter()
+        .fold(mix(seed.wrapping_add(GAMMA)), |state, &byte| mix(state.wrapping_add(GAMMA) ^ u64::from(byte)))
 }
 
 /// A stream of numbers for one purpose.
@@ -91,7 +91,8 @@ mod tests {
     #[test]
     fn units_lie_in_their_interval() {
         let mut stream = Stream::new(3, b"test");
-        let mean = (0..10_000).map(|_| stream.unit()).inspect(|u| assert!((0.0..1.0).contains(u))).sum::<f64>();
+        let mean =
+            (0..10_000).map(|_| stream.unit()).inspect(|u| assert!((0.0..1.0).contains(u))).sum::<f64>();
         assert!((mean / 10_000.0 - 0.5).abs() < 0.02);
     }
 }

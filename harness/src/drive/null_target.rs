@@ -89,8 +89,7 @@ pub fn spawn(options: &NullOptions) -> std::io::Result<NullTarget> {
 
 /// Head and body of every answer.
 fn answer(body_bytes: usize) -> Vec<u8> {
-    let head =
-        format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {body_bytes}\r\n\r\n");
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {body_bytes}\r\n\r\n");
     let mut answer = head.into_bytes();
     answer.extend(b"ok".iter().cycle().take(body_bytes));
     answer

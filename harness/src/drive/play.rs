@@ -129,12 +129,12 @@ fn check(load: &Load) -> Result<(), DriveError> {
             refuse("its send times do not ascend; sort them")
         }
         Plan::Closed { connections: 0, .. } => refuse("it has no connections; choose at least one"),
-        Plan::Closed { connections, .. } if *connections as usize > audit::most_connections() => refuse(
-            &format!(
+        Plan::Closed { connections, .. } if *connections as usize > audit::most_connections() => {
+            refuse(&format!(
                 "{connections} connections are more than the {} that this process may open; raise ulimit -n or use fewer",
                 audit::most_connections()
-            ),
-        ),
+            ))
+        }
         Plan::Closed { duration_ns: None, requests: None, .. } => {
             refuse("it would never end; give a duration or a number of requests")
         }
@@ -177,9 +177,8 @@ fn generate(
             .event_interval(EVENT_INTERVAL)
             .build_local(tokio::runtime::LocalOptions::default())?;
         let zero = Instant::now() + LEAD;
-        let started_unix_ns = (SystemTime::now() + LEAD)
-            .duration_since(UNIX_EPOCH)
-            .map_or(0, |since| since.as_nanos() as u64);
+        let started_unix_ns =
+            (SystemTime::now() + LEAD).duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
         let _ = options.progress.zero.set(zero);
         let targets = targets.into_iter().map(Into::into).collect();
         let job = Job::new(&load, targets, Clock { zero }, Arc::clone(&options.progress), rows);
@@ -194,8 +193,7 @@ fn generate(
         let (thread_before, process_before) =
             (audit::cpu_seconds(UsageWho::RUSAGE_THREAD), audit::cpu_seconds(UsageWho::RUSAGE_SELF));
         let most_workers = audit::most_connections() / load.endpoints.len();
-        let played =
-            runtime.block_on(player::run(&job, load.plan, load.drain, most_workers.max(1), stop))?;
+        let played = runtime.block_on(player::run(&job, load.plan, load.drain, most_workers.max(1), stop))?;
         let elapsed_ns = job.clock.now_ns();
         let busy = audit::cpu_seconds(UsageWho::RUSAGE_THREAD) - thread_before;
         Ok(GeneratorAudit {

@@ -202,12 +202,7 @@ impl Job {
     }
 
     fn call(&self, id: u64, scheduled_ns: u64) -> Call {
-        Call {
-            id,
-            scheduled_ns,
-            endpoint: self.choose_endpoint.of(id),
-            payload: self.choose_payload.of(id),
-        }
+        Call { id, scheduled_ns, endpoint: self.choose_endpoint.of(id), payload: self.choose_payload.of(id) }
     }
 
     fn begin(&self) {
@@ -454,9 +449,8 @@ struct ClosedRules {
 
 /// Runs a closed loop on so many connections until its rules end it.
 async fn send_closed(job: &Rc<Job>, connections: u32, rules: ClosedRules) -> std::io::Result<()> {
-    let workers: Vec<_> = (0..connections)
-        .map(|_| tokio::task::spawn_local(work_closed(Rc::clone(job), rules)))
-        .collect();
+    let workers: Vec<_> =
+        (0..connections).map(|_| tokio::task::spawn_local(work_closed(Rc::clone(job), rules))).collect();
     // Dropping a handle leaves its task alone: requests under way are left to the drain.
     let ended = async {
         for worker in workers {

@@ -55,7 +55,10 @@ pub(super) async fn resolve(endpoint: &Endpoint) -> Result<Resolved, DriveError>
     };
     let authority = uri.authority().ok_or_else(|| refuse("it names no host"))?;
     if let Some((_secret, host)) = authority.as_str().rsplit_once('@') {
-        return Err(DriveError::Url { url: format!("{host}{}", uri.path()), cause:"it carries a user name or password; send an Authorization header instead".into() });
+        return Err(DriveError::Url {
+            url: format!("{host}{}", uri.path()),
+            cause: "it carries a user name or password; send an Authorization header instead".into(),
+        });
     }
     // IPv6 addresses stand in brackets in a URL, and without them everywhere else.
     let host = authority.host().trim_start_matches('[').trim_end_matches(']');

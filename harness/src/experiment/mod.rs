@@ -46,7 +46,7 @@ pub struct Experiment {
 }
 
 /// Where the platforms are that an experiment runs on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum Site {
     /// The cluster of the current context.

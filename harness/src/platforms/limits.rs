@@ -1,5 +1,7 @@
 //! What a platform cannot do, checked before anything is started. Pure.
 
+use std::time::Duration;
+
 use crate::scaling::{
     knative::KpaConfig,
     openfaas::{AlertConfig, MAX_REPLICAS},
@@ -22,7 +24,7 @@ pub struct Accepted {
     /// How replicas are scaled.
     pub scaling: ScalingRules,
     /// How long the platform waits for the function's answer.
-    pub request_timeout: std::time::Duration,
+    pub request_timeout: Duration,
 }
 
 /// Checks a spec against the limits of a platform and reads its settings.
@@ -103,15 +105,12 @@ fn accept_knative(spec: &FunctionSpec) -> Result<Accepted, PlatformError> {
     if concurrency > 0.0 {
         kpa.target = kpa.target.min(concurrency);
     }
-    Ok(Accepted {
-        scaling: ScalingRules::Knative(kpa),
-        request_timeout: std::time::Duration::from_secs(timeout_s),
-    })
+    Ok(Accepted { scaling: ScalingRules::Knative(kpa), request_timeout: Duration::from_secs(timeout_s) })
 }
 
 fn accept_openfaas(spec: &FunctionSpec) -> Result<Accepted, PlatformError> {
     let mut alert = AlertConfig { min: spec.replicas.min, max: spec.replicas.max, ..AlertConfig::default() };
-    let mut request_timeout = std::time::Duration::from_secs(60);
+    let mut request_timeout = Duration::from_mins(1);
     for (key, value) in &spec.platform_settings {
         if key == "upstream-timeout" {
             request_timeout = match humantime::parse_duration(value) {

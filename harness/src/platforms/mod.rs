@@ -10,12 +10,15 @@ use serde::{Deserialize, Serialize};
 use crate::drive::Endpoint;
 
 /// The platforms that can be compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum PlatformKind {
     /// Knative Serving.
     Knative,
     /// OpenFaaS Community Edition.
+    #[value(name = "openfaas")]
     OpenFaas,
 }
 
@@ -172,5 +175,17 @@ impl Platform for AnyPlatform {
         match self {
             Self::Twin(twin) => twin.remove().await,
         }
+    }
+}
+
+/// What points at a cluster, in words: a kubeconfig, or being a pod. None: there is no cluster.
+pub fn cluster_hint() -> Option<String> {
+    let file = |path: PathBuf| path.is_file().then(|| format!("there is a kubeconfig at {}", path.display()));
+    if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
+        return Some("this is a pod in a cluster".into());
+    }
+    match std::env::var_os("KUBECONFIG").filter(|v| !v.is_empty()) {
+        Some(paths) => std::env::split_paths(&paths).find_map(file),
+        None => std::env::home_dir().and_then(|home| file(home.join(".kube/config"))),
     }
 }

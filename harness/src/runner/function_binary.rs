@@ -19,7 +19,10 @@ use tokio::process::Command;
 pub async fn find_or_build(given: Option<&Path>, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
     if let Some(path) = given {
         if !path.is_file() {
-            bail!("there is no function binary at {}; leave --function-binary out to have it built", path.display());
+            bail!(
+                "there is no function binary at {}; leave --function-binary out to have it built",
+                path.display()
+            );
         }
         return Ok(path.canonicalize()?);
     }
@@ -41,10 +44,12 @@ pub async fn find_or_build(given: Option<&Path>, say: &dyn Fn(&str)) -> anyhow::
 
 /// The nearest folder above a file that holds the function's sources.
 fn workspace_around(file: &Path) -> Option<PathBuf> {
-    file.ancestors().find(|dir| dir.join("function/Cargo.toml").is_file()).map(Path::to_path_buf).or_else(|| {
-        let here = std::env::current_dir().ok()?;
-        here.ancestors().find(|dir| dir.join("function/Cargo.toml").is_file()).map(Path::to_path_buf)
-    })
+    file.ancestors().find(|dir| dir.join("function/Cargo.toml").is_file()).map(Path::to_path_buf).or_else(
+        || {
+            let here = std::env::current_dir().ok()?;
+            here.ancestors().find(|dir| dir.join("function/Cargo.toml").is_file()).map(Path::to_path_buf)
+        },
+    )
 }
 
 async fn build(workspace: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
@@ -64,8 +69,7 @@ async fn build(workspace: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> 
     if !output.status.success() {
         bail!("building the function failed ({}); see cargo's messages above", output.status);
     }
-    executable(&String::from_utf8_lossy(&output.stdout))
-        .context("cargo built no executable named 'function'")
+    executable(&String::from_utf8_lossy(&output.stdout)).context("cargo built no executable named 'function'")
 }
 
 /// The path of the executable in cargo's JSON messages.

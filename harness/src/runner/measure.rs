@@ -9,7 +9,7 @@ use crate::{
     drive::{self, Load, PlayOptions},
     experiment::{Cell, Experiment, deployments},
     interrupt::Interrupt,
-    platforms::{AnyPlatform, Deployed, Platform},
+    platforms::{AnyPlatform, Deployed, Platform, twin::TwinOptions},
     record::Record,
     store::{CellMeta, CellState, RunFolder, SCHEMA_VERSION},
 };
@@ -44,8 +44,11 @@ impl Run<'_> {
     /// The cells of one subject in one trial, on fresh replicas.
     async fn deployment(&self, cells: &[Cell], progress: &mut Progress) {
         let [first, ..] = cells else { return };
-        progress.now(&format!("trial {} of {}: deploying on {}", first.trial, self.experiment.trials, first.subject));
-        let mut platform = AnyPlatform::twin(first.platform);
+        progress.now(&format!(
+            "trial {} of {}: deploying on {}",
+            first.trial, self.experiment.trials, first.subject
+        ));
+        let mut platform = AnyPlatform::twin(first.platform, TwinOptions::default());
         match platform.deploy(&self.prepared.spec).await {
             Ok(deployed) => {
                 for cell in cells {
@@ -55,7 +58,12 @@ impl Run<'_> {
                     progress.now(&format!("cell {} of {}: {}", cell.order + 1, self.total, cell.id));
                     let line = self.cell(cell, &platform, &deployed).await;
                     progress.advance(cell.load.warmup + cell.load.duration);
-                    progress.say(&format!("[{:>2}/{}] {line}; {} left", cell.order + 1, self.total, progress.left()));
+                    progress.say(&format!(
+                        "[{:>2}/{}] {line}; {} left",
+                        cell.order + 1,
+                        self.total,
+                        progress.left()
+                    ));
                 }
             }
             Err(error) => {
@@ -83,8 +91,7 @@ impl Run<'_> {
     async fn play(&self, cell: &Cell, platform: &AnyPlatform, deployed: &Deployed) -> anyhow::Result<String> {
         let writer = self.folder.cell_writer(self.meta(cell, CellState::Running, Some(deployed)))?;
         let playing = Arc::new(drive::Progress::default());
-        let options =
-            PlayOptions { core: super::generator_core(self.experiment), progress: playing.clone() };
+        let options = PlayOptions { core: super::generator_core(self.experiment), progress: playing.clone() };
         let rows = writer.clone();
         let sink = move |batch: &[Record]| rows.append(batch).map_err(Into::into);
 
@@ -135,7 +142,8 @@ impl Run<'_> {
 
     fn keep_failure(&self, cell: &Cell, reason: &str, progress: &Progress) {
         let meta = self.meta(cell, CellState::Failed(reason.into()), None);
-        let kept = self.folder.cell_writer(meta).and_then(|w| w.finish(None, CellState::Failed(reason.into())));
+        let kept =
+            self.folder.cell_writer(meta).and_then(|w| w.finish(None, CellState::Failed(reason.into())));
         if let Err(error) = kept {
             progress.say(&format!("error: {}: {error}", cell.id));
         }

@@ -8,7 +8,7 @@ mod progress;
 mod publish;
 
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     time::{Duration, SystemTime},
 };
 
@@ -20,7 +20,7 @@ use crate::{
     collect::environment::Machine,
     experiment::{self, Experiment, Site, Subject},
     interrupt::Interrupt,
-    platforms::{AnyPlatform, Platform, PlatformError, twin},
+    platforms::{AnyPlatform, Platform, PlatformError, limits, twin, twin::TwinOptions},
     store::RunFolder,
 };
 use prepare::{Prepared, Sources, prepare};
@@ -83,7 +83,7 @@ pub async fn run(
     let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
     prepared.notices.extend(twin::placement().notice);
     for subject in &experiment.subjects {
-        AnyPlatform::twin(subject.platform).check(&prepared.spec)?;
+        limits::accept(subject.platform, &prepared.spec)?;
     }
     let folder = create_folder(&experiment, options)?;
     for notice in &prepared.notices {
@@ -93,7 +93,9 @@ pub async fn run(
 
     let cells = experiment::expand(&experiment);
     folder.write_experiment(&experiment).context("cannot write into the run's folder")?;
-    folder.write_environment(&environment(&experiment, &prepared)).context("cannot write into the run's folder")?;
+    folder
+        .write_environment(&environment(&experiment, &prepared))
+        .context("cannot write into the run's folder")?;
     folder.write_plan(&cells).context("cannot write into the run's folder")?;
 
     measure::all(&experiment, &prepared, &cells, &folder, &mut progress, &interrupt).await;
@@ -165,12 +167,14 @@ async fn pilot_all(
             return Err(RunError::Failed(anyhow::anyhow!("interrupted before anything was measured")));
         }
         progress.now(&format!("pilot on {label}"));
-        let mut platform = AnyPlatform::twin(platform);
+        let mut platform = AnyPlatform::twin(platform, TwinOptions::default());
         let tried = pilot_one(&mut platform, &label, experiment, prepared, interrupt).await;
         let removed = platform.remove().await;
         let capacity = tried?;
         removed?;
-        progress.say(&format!("pilot: {label} answers every picture as expected and serves about {capacity:.0} requests/s"));
+        progress.say(&format!(
+            "pilot: {label} answers every picture as expected and serves about {capacity:.0} requests/s"
+        ));
         slowest = Some(slowest.map_or(capacity, |s| s.min(capacity)));
     }
     pilot::settle_rates(experiment, slowest.unwrap_or_default());
@@ -211,8 +215,9 @@ fn create_folder(experiment: &Experiment, options: &Options) -> Result<RunFolder
             options.runs_dir.join(&name).display()
         )));
     }
-    let folder = RunFolder::create(&options.runs_dir, &name)
-        .with_context(|| format!("cannot make a run folder in {}; choose another with --runs-dir", options.runs_dir.display()))?;
+    let folder = RunFolder::create(&options.runs_dir, &name).with_context(|| {
+        format!("cannot make a run folder in {}; choose another with --runs-dir", options.runs_dir.display())
+    })?;
     Ok(folder)
 }
 
@@ -234,4 +239,3 @@ fn environment(experiment: &Experiment, prepared: &Prepared) -> serde_json::Valu
             .collect::<std::collections::BTreeMap<_, _>>(),
     })
 }
-

@@ -28,7 +28,11 @@ pub const WARMUP: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// If a picture gets no usable answer.
-pub async fn ask_each(endpoint: &Endpoint, prepared: &Prepared, timeout: Duration) -> anyhow::Result<Vec<String>> {
+pub async fn ask_each(
+    endpoint: &Endpoint,
+    prepared: &Prepared,
+    timeout: Duration,
+) -> anyhow::Result<Vec<String>> {
     let mut classes = Vec::with_capacity(prepared.payloads.len());
     for payload in prepared.payloads.iter() {
         let listener = Arc::new(Listener::default());
@@ -51,7 +55,10 @@ pub async fn ask_each(endpoint: &Endpoint, prepared: &Prepared, timeout: Duratio
             }
             None => {
                 let outcome = records.first().map_or("nothing", |r| r.outcome.name());
-                bail!("{} was not answered ({outcome}); give the replica more CPU, or raise --timeout", payload.name)
+                bail!(
+                    "{} was not answered ({outcome}); give the replica more CPU, or raise --timeout",
+                    payload.name
+                )
             }
         });
     }
@@ -81,7 +88,11 @@ impl Judge for Listener {
 }
 
 /// Plays a load and keeps its rows in memory: for short loads that are no measurement.
-async fn play_to_memory(load: Load, core: Option<usize>, interrupt: Interrupt) -> anyhow::Result<Vec<Record>> {
+async fn play_to_memory(
+    load: Load,
+    core: Option<usize>,
+    interrupt: Interrupt,
+) -> anyhow::Result<Vec<Record>> {
     let kept = Arc::new(Mutex::new(Vec::new()));
     let sink = kept.clone();
     let keep = move |rows: &[Record]| -> Result<(), SinkError> {
@@ -144,7 +155,10 @@ pub async fn capacity_rps(
     let (from, to) = (WARMUP.as_nanos() as u64, (WARMUP + DURATION).as_nanos() as u64);
     let good = records.iter().filter(|r| r.outcome == Outcome::Ok && (from..to).contains(&r.done_ns)).count();
     if good == 0 && !interrupt.is_raised() {
-        bail!("the pilot got no correct answer in {} requests; raise --timeout or give replicas more CPU", records.len());
+        bail!(
+            "the pilot got no correct answer in {} requests; raise --timeout or give replicas more CPU",
+            records.len()
+        );
     }
     Ok(good as f64 / DURATION.as_secs_f64())
 }
@@ -161,7 +175,9 @@ pub fn settle_rates(experiment: &mut Experiment, capacity_rps: f64) {
 
 /// The judge of this run.
 pub fn judge(prepared: &Prepared) -> Arc<ClassifyJudge> {
-    Arc::new(ClassifyJudge { expected: prepared.expected.iter().map(|e| e.clone().unwrap_or_default()).collect() })
+    Arc::new(ClassifyJudge {
+        expected: prepared.expected.iter().map(|e| e.clone().unwrap_or_default()).collect(),
+    })
 }
 
 fn two_digits(value: f64) -> f64 {

@@ -131,7 +131,10 @@ fn pictures(
     let mut progress = super::progress::download_lines(say);
     let found = find_pictures(manifest, wanted.as_deref(), places, &mut progress)?;
     if found.pictures.is_empty() {
-        bail!("there are no pictures in {}; give a folder with JPEG, PNG, WebP, BMP or GIF files", found.name);
+        bail!(
+            "there are no pictures in {}; give a folder with JPEG, PNG, WebP, BMP or GIF files",
+            found.name
+        );
     }
     if found.drawn && !model.model.generated {
         notices.push(

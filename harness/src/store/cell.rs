@@ -41,9 +41,14 @@ impl CellWriter {
         files::write_json(&folder.join(META), &meta)?;
         let records = RecordFile::create(&folder.join(STREAM))?;
         let samples = folder.join(SAMPLES);
-        let samples = File::options().append(true).create(true).open(&samples).map_err(files::io(&samples))?;
-        let inner =
-            Inner { folder, records: Mutex::new(records), samples: Mutex::new(samples), meta: Mutex::new(meta) };
+        let samples =
+            File::options().append(true).create(true).open(&samples).map_err(files::io(&samples))?;
+        let inner = Inner {
+            folder,
+            records: Mutex::new(records),
+            samples: Mutex::new(samples),
+            meta: Mutex::new(meta),
+        };
         Ok(Self { inner: Arc::new(inner) })
     }
 

@@ -95,7 +95,8 @@ pub(super) fn decode(names: &[String], columns: &[Box<dyn Array>]) -> Result<Vec
     let (queue, decode) = (short("server_queue_us")?, short("server_decode_us")?);
     let (preprocess, inference) = (short("server_preprocess_us")?, short("server_inference_us")?);
     let total = short("server_total_us")?;
-    let cold = find("cold")?.as_any().downcast_ref::<BooleanArray>().ok_or("the column cold is no boolean")?;
+    let cold =
+        find("cold")?.as_any().downcast_ref::<BooleanArray>().ok_or("the column cold is no boolean")?;
     let instances = find("instance")?;
     let mut last_instance: Option<Arc<str>> = None;
 

@@ -58,7 +58,10 @@ pub(super) fn read(path: &Path) -> Result<Vec<Record>, StoreError> {
     let file = File::open(path).map_err(files::io(path))?;
     let frame = ParquetReader::new(file).finish().map_err(|error| files::format(path, error))?;
     let names: Vec<String> = frame.columns().iter().map(|column| column.name().to_string()).collect();
-    let arrays: Vec<_> =
-        frame.columns().iter().map(|column| column.as_materialized_series().rechunk().chunks()[0].clone()).collect();
+    let arrays: Vec<_> = frame
+        .columns()
+        .iter()
+        .map(|column| column.as_materialized_series().rechunk().chunks()[0].clone())
+        .collect();
     columns::decode(&names, &arrays).map_err(|cause| files::format(path, cause))
 }

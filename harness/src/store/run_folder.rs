@@ -51,7 +51,11 @@ impl RunFolder {
     /// When it is not a run folder.
     pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let path = path.into();
-        if path.join(PLAN).is_file() { Ok(Self { path }) } else { Err(StoreError::NotARun { path, missing: PLAN }) }
+        if path.join(PLAN).is_file() {
+            Ok(Self { path })
+        } else {
+            Err(StoreError::NotARun { path, missing: PLAN })
+        }
     }
 
     /// Where it is.

@@ -98,7 +98,9 @@ pub(super) fn read(
     let mut file = BufReader::new(File::open(path).map_err(files::io(path))?);
     let metadata = match read_stream_metadata(&mut file) {
         Ok(metadata) => metadata,
-        Err(error) => return Ok(Some(format!("{name}: its beginning is torn, no record was read ({error})"))),
+        Err(error) => {
+            return Ok(Some(format!("{name}: its beginning is torn, no record was read ({error})")));
+        }
     };
     let found = version(&metadata).ok_or_else(|| files::format(path, "it names no schema version"))?;
     if found > SCHEMA_VERSION {
@@ -107,7 +109,9 @@ pub(super) fn read(
     let names: Vec<String> = metadata.schema.iter_names().map(ToString::to_string).collect();
     let mut rows = 0usize;
     let torn = |rows: usize, cause: &str| {
-        Some(format!("{name}: its last batch is torn and left out; {rows} records before it were read ({cause})"))
+        Some(format!(
+            "{name}: its last batch is torn and left out; {rows} records before it were read ({cause})"
+        ))
     };
     for batch in StreamReader::new(file, metadata, None) {
         let batch = match batch {

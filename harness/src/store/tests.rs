@@ -179,7 +179,9 @@ fn cut_at_any_byte_of_the_last_batch_everything_before_it_is_read() {
         let (records, damage) = read_stream(&path);
         assert!(records.is_empty());
         // The header ends in padding, which may be missing without harm.
-        assert!(damage.is_some_and(|damage| damage.contains("its beginning is torn")) || header - length <= 8);
+        assert!(
+            damage.is_some_and(|damage| damage.contains("its beginning is torn")) || header - length <= 8
+        );
     }
 }
 

@@ -14,6 +14,11 @@ use nix::{
 
 use super::*;
 
+/// Runs a test on all platforms side by side: most of it is waiting for probes.
+async fn on_each<T>(test: impl AsyncFn(PlatformKind) -> T) -> Vec<T> {
+    futures_util::future::join_all(PlatformKind::ALL.map(|kind| test(kind))).await
+}
+
 fn sigkill(pid: u32) {
     kill(Pid::from_raw(i32::try_from(pid).unwrap()), Signal::SIGKILL).unwrap();
 }
@@ -29,7 +34,7 @@ fn with_argument(pids: &[u32], word: &str) -> u32 {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deployed_function_answers_and_leaves_nothing_behind() {
-    for kind in PlatformKind::ALL {
+    on_each(async |kind| {
         let mut twin = twin(kind);
         let deployed = twin.deploy(&spec(2, 2)).await.unwrap();
         let answer = call(&deployed.endpoints[0], "/predict").await;
@@ -52,33 +57,37 @@ async fn a_deployed_function_answers_and_leaves_nothing_behind() {
         twin.remove().await.unwrap();
         twin.remove().await.unwrap();
         gone(&pids).await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_settings_of_all_platforms_have_the_same_keys() {
-    let mut keys = Vec::new();
-    for kind in PlatformKind::ALL {
+    let keys = on_each(async |kind| {
         let mut twin = twin(kind);
         let deployed = twin.deploy(&spec(1, 1)).await.unwrap();
-        keys.push(deployed.settings.keys().cloned().collect::<Vec<_>>());
         assert!(deployed.settings["on"].contains("twin"));
         remove(twin).await;
-    }
+        deployed.settings.into_keys().collect::<Vec<_>>()
+    })
+    .await;
     assert!(keys.windows(2).all(|pair| pair[0] == pair[1]), "{keys:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_function_that_fails_at_its_start_is_reported_with_its_last_words() {
-    for kind in PlatformKind::ALL {
+    on_each(async |kind| {
         let mut twin = twin(kind);
         let mut broken = spec(1, 1);
         broken.env.insert("CRASH".into(), "the model is missing".into());
+        let started = Instant::now();
         let error = twin.deploy(&broken).await.unwrap_err();
+        assert!(started.elapsed() < Duration::from_secs(10), "found out early, not by the time limit");
         assert!(matches!(&error, PlatformError::NotReady { .. }), "{error}");
         assert!(error.to_string().contains("the model is missing"), "{error}");
         assert!(twin.pids().is_empty());
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -92,7 +101,7 @@ async fn a_missing_binary_is_an_error_that_says_so() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_dies_is_restarted_and_counted() {
-    for kind in PlatformKind::ALL {
+    on_each(async |kind| {
         let mut twin = twin(kind);
         let deployed = twin.deploy(&spec(1, 1)).await.unwrap();
         let before = call(&deployed.endpoints[0], "/predict").await;
@@ -105,7 +114,8 @@ async fn a_replica_that_dies_is_restarted_and_counted() {
         assert_eq!(after.header("x-instance-id"), before.header("x-instance-id"), "the same replica");
         assert_ne!(after.boot_id(), before.boot_id(), "a new process");
         remove(twin).await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -124,7 +134,7 @@ async fn cpu_time_of_replicas_that_are_gone_stays_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_data_plane_is_killed_remove_still_ends_its_replicas() {
-    for kind in PlatformKind::ALL {
+    on_each(async |kind| {
         let mut twin = twin(kind);
         twin.deploy(&spec(2, 2)).await.unwrap();
         let pids = twin.pids();
@@ -133,7 +143,8 @@ async fn when_the_data_plane_is_killed_remove_still_ends_its_replicas() {
         assert!(matches!(error, PlatformError::Control { .. }), "{error}");
         twin.remove().await.unwrap();
         gone(&pids).await;
-    }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

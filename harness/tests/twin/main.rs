@@ -118,7 +118,7 @@ async fn until(twin: &Twin, limit_s: u64, wanted: impl Fn(&PlaneState) -> bool) 
 /// Removes the deployment and checks that none of its processes is left.
 async fn remove(mut twin: Twin) {
     let pids = twin.pids();
-    assert!(pids.len() >= 1, "a deployment has processes");
+    assert!(!pids.is_empty(), "a deployment has processes");
     twin.remove().await.unwrap();
     gone(&pids).await;
 }

@@ -60,7 +60,7 @@ pub struct TwinOptions {
 
 impl Default for TwinOptions {
     fn default() -> Self {
-        Self { plane_command: None, function_arguments: Vec::new(), ready_limit: Duration::from_secs(60) }
+        Self { plane_command: None, function_arguments: Vec::new(), ready_limit: Duration::from_mins(1) }
     }
 }
 
@@ -135,38 +135,30 @@ impl Twin {
         let bytes = std::fs::read(binary).map_err(|error| {
             self.control(format!("{} cannot be read ({error}); build the function first", binary.display()))
         })?;
-        let digest = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let digest =
+            Sha256::digest(&bytes).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         self.digest = Some((binary.to_owned(), digest.clone()));
         Ok(digest)
     }
 
     /// Waits for the entry, for enough replicas, and for one real answer of the function.
     async fn first_answer(&self, plane: &PlaneProcess, name: &str, wanted: u32) -> Result<Endpoint, String> {
-        let mut tries = tokio::time::interval(Duration::from_millis(50));
-        let enough = |state: &PlaneState| state.ready >= wanted;
+        let opened = plane.wait_for(|news| news.address.is_some()).await;
+        let address = opened.address.ok_or("the data plane process has ended")?;
         loop {
-            let news = plane
-                .wait_for(|news| {
-                    let state = news.state.as_ref().map(|(_, state)| state);
-                    news.address.is_some() && state.is_some_and(|s| enough(s) || s.restarts > 0)
-                })
-                .await;
-            let (Some(address), false) = (news.address, news.ended) else {
-                return Err("the data plane process has ended".to_owned());
-            };
             let state = plane.state().await?;
-            if state.ready == 0 && state.restarts > 1 {
+            if state.ready >= wanted {
+                let answer = get(address, &self.endpoint(address, name, "/health")).await;
+                if answer.is_ok() {
+                    return Ok(self.endpoint(address, name, ""));
+                }
+            } else if state.ready == 0 && state.restarts > 1 {
                 return Err(state.last_error.unwrap_or_else(|| "it ends again and again".to_owned()));
             }
-            if enough(&state) {
-                let endpoint = self.endpoint(address, name, "/health");
-                match get(address, &endpoint).await {
-                    Ok(()) => return Ok(self.endpoint(address, name, "")),
-                    Err(cause) if state.restarts > 0 => return Err(cause),
-                    Err(_) => {}
-                }
-            }
-            tries.tick().await;
+            // The plane tells at once when a replica becomes ready; everything else can wait.
+            let more =
+                plane.wait_for(|news| news.state.as_ref().is_some_and(|(_, now)| now.ready > state.ready));
+            let _ = tokio::time::timeout(Duration::from_millis(50), more).await;
         }
     }
 

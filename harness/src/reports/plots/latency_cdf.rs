@@ -44,7 +44,10 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
     }
     let sheet = Sheet {
         title: title.clone(),
-        subtitle: subtitle(load, "Share of requests answered within a time; each further nine has equal room."),
+        subtitle: subtitle(
+            load,
+            "Share of requests answered within a time; each further nine has equal room.",
+        ),
         legend: legend(document, load, "single trials"),
         body_height: BODY,
         notes,

@@ -46,7 +46,7 @@ impl Default for KpaConfig {
         Self {
             target: 100.0,
             target_utilization_percent: 70.0,
-            window: Duration::from_secs(60),
+            window: Duration::from_mins(1),
             panic_window_percent: 10.0,
             panic_threshold_percent: 200.0,
             max_scale_up_rate: 1000.0,

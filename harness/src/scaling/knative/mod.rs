@@ -101,7 +101,7 @@ impl Kpa {
     pub fn decide(&mut self, now: Duration, ready_pods: u32, stable: f64, panic: f64) -> Decision {
         let wish = self.wish(now, ready_pods, stable, panic);
         let wish = self.delayed(now, wish);
-        let desired = self.to_zero(now, self.bounded(wish));
+        let desired = self.hold_last_pod(now, self.bounded(wish));
         self.decision(now, Some(desired), ready_pods, (stable, panic))
     }
 
@@ -153,7 +153,7 @@ impl Kpa {
 
     /// Holds the last pod until the revision was active for a window and the activator has been
     /// in the path for the grace time and the pod retention.
-    fn to_zero(&mut self, now: Duration, desired: u32) -> u32 {
+    fn hold_last_pod(&mut self, now: Duration, desired: u32) -> u32 {
         if desired > 0 {
             if self.at_zero {
                 self.active_since = now;

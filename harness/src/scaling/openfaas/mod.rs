@@ -249,11 +249,11 @@ impl CeAutoscaler {
             return None;
         }
         let range_s = self.config.rate_range.as_secs_f64();
-        let sampled_s = (last_at - first_at).as_secs_f64();
+        let sampled_s = last_at.saturating_sub(first_at).as_secs_f64();
         let gap_s = sampled_s / (samples - 1) as f64;
         let increase = (last - first) as f64;
-        let mut to_start_s = range_s - (now - first_at).as_secs_f64();
-        let to_end_s = (now - last_at).as_secs_f64();
+        let mut to_start_s = range_s - now.saturating_sub(first_at).as_secs_f64();
+        let to_end_s = now.saturating_sub(last_at).as_secs_f64();
         if increase > 0.0 {
             // A counter cannot have been below zero before the first scrape.
             to_start_s = to_start_s.min(sampled_s * (first as f64 / increase));

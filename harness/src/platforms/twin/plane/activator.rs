@@ -212,7 +212,7 @@ mod tests {
     fn activator(container_concurrency: u32, max_waiting: usize) -> Arc<Activator> {
         Arc::new(Activator {
             container_concurrency,
-            request_timeout: Duration::from_secs(300),
+            request_timeout: Duration::from_mins(5),
             max_waiting,
             poke: Arc::default(),
             state: Mutex::default(),

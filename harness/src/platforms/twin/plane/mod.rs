@@ -57,12 +57,11 @@ pub fn run(config: Option<&str>) -> anyhow::Result<()> {
     let _ = setpgid(Pid::from_raw(0), Pid::from_raw(0));
     let mut input = BufReader::new(std::io::stdin());
     let mut first_line = String::new();
-    let config = match config {
-        Some(config) => config,
-        None => {
-            input.read_line(&mut first_line).context("standard input cannot be read")?;
-            &first_line
-        }
+    let config = if let Some(config) = config {
+        config
+    } else {
+        input.read_line(&mut first_line).context("standard input cannot be read")?;
+        &first_line
     };
     let config: PlaneConfig = serde_json::from_str(config).context("the configuration is not understood")?;
     // Before any thread or process is started, so that all inherit it.

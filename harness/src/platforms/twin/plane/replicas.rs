@@ -66,7 +66,7 @@ pub type Ready = Arc<Vec<Arc<Backend>>>;
 fn restart_delay(restarts_in_a_row: u32) -> Duration {
     match restarts_in_a_row {
         0 => Duration::ZERO,
-        n => Duration::from_secs(10 << (n - 1).min(5)).min(Duration::from_secs(300)),
+        n => Duration::from_secs(10 << (n - 1).min(5)).min(Duration::from_mins(5)),
     }
 }
 
@@ -254,7 +254,7 @@ impl Shared {
                     if told {
                         return;
                     }
-                    if born.elapsed() > Duration::from_secs(600) {
+                    if born.elapsed() > Duration::from_mins(10) {
                         failures_in_a_row = 0;
                     }
                 }
