@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -54,7 +54,7 @@ impl Default for Fetcher {
 }
 
 impl Fetcher {
-    fn new(
+    pub(crate) fn new(
         config: ureq::config::ConfigBuilder<ureq::typestate::AgentScope>,
         attempts: u32,
         pause: Duration,
@@ -84,6 +84,9 @@ impl Fetcher {
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<PathBuf, LocateError> {
         let path = directory.join(item.file);
+        if path.is_file() {
+            return item.check(&path).map(|()| path);
+        }
         let part_path = directory.join(format!("{}.part", item.file));
         std::fs::create_dir_all(directory).map_err(LocateError::io(directory))?;
         let mut part = File::options()
@@ -93,11 +96,12 @@ impl Fetcher {
             .truncate(false)
             .open(&part_path)
             .map_err(LocateError::io(&part_path))?;
-        if part.try_lock().is_err() {
+        // A file system without locks is no reason to give up: the sha256 is checked in the end.
+        if let Err(TryLockError::WouldBlock) = part.try_lock() {
             return Err(LocateError::Busy { path: part_path });
         }
         if path.is_file() {
-            // Another process finished it since the caller looked; our `part` may be that very file.
+            // Another process finished it just now; our `part` may be that very file.
             return item.check(&path).map(|()| path);
         }
 
@@ -189,14 +193,7 @@ impl Fetcher {
         let request = self.agent.get(url);
         let request =
             if done > 0 { request.header(header::RANGE, format!("bytes={done}-")) } else { request };
-        let response = request.call().map_err(|error| match error {
-            ureq::Error::Io(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                Fault::Source("connection refused".into())
-            }
-            ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect)
-            | ureq::Error::HostNotFound => Fault::Source(error.to_string()),
-            error => Fault::Again(error.to_string()),
-        })?;
+        let response = request.call().map_err(|error| no_answer(&error))?;
         let range = response.headers().get(header::CONTENT_RANGE).and_then(|range| range.to_str().ok());
         let from_there = range.is_some_and(|range| range.starts_with(&format!("bytes {done}-")));
         match response.status() {
@@ -208,6 +205,26 @@ impl Fetcher {
             status if status.is_server_error() => Err(Fault::Again(format!("status {status}"))),
             status => Err(Fault::Source(format!("status {status}"))),
         }
+    }
+}
+
+/// A source that was reached and fell silent may answer yet; one that cannot be reached is given up at
+/// once, so that a machine without internet does not wait.
+fn no_answer(error: &ureq::Error) -> Fault {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, UnexpectedEof};
+    match error {
+        ureq::Error::Io(error) => match error.kind() {
+            ConnectionRefused => Fault::Source("connection refused".into()),
+            BrokenPipe | ConnectionAborted | ConnectionReset | UnexpectedEof => {
+                Fault::Again(error.to_string())
+            }
+            _ => Fault::Source(error.to_string()),
+        },
+        ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect) => {
+            Fault::Source("no connection in time".into())
+        }
+        ureq::Error::Timeout(_) => Fault::Again("no answer in time".into()),
+        error => Fault::Source(error.to_string()),
     }
 }
 

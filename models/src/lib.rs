@@ -11,7 +11,10 @@ pub mod locate;
 pub mod manifest;
 pub mod pictures;
 pub mod places;
+pub mod put;
 mod random;
+#[cfg(test)]
+mod test_server;
 
 pub use download::Progress;
 pub use error::LocateError;
@@ -21,3 +24,4 @@ pub use manifest::{
 };
 pub use pictures::{FoundPicture, FoundPictures, find_pictures};
 pub use places::{Item, Kind, Origin, Places, sha256_hex};
+pub use put::{put_model, put_picture};

@@ -1,12 +1,15 @@
 //! From a model's name to a file with the right bytes.
 
-use std::path::{Path, PathBuf};
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
 
 use crate::download::{Fetcher, Progress};
 use crate::error::LocateError;
-use crate::generate;
 use crate::manifest::{Manifest, Model};
-use crate::places::{Item, Kind, Origin, Places, sha256_hex, write_whole};
+use crate::places::{Item, Kind, Origin, Places, write_whole};
+use crate::put::made;
 
 /// A model whose file is there and has the right bytes.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,24 +73,6 @@ pub(crate) fn find_model_with(
     }))
 }
 
-/// Makes the file of a generated model in `directory`, unless it is there already.
-///
-/// # Errors
-/// If it comes out otherwise than the manifest says, or cannot be written.
-pub fn make_generated(model: &Model, directory: &Path) -> Result<PathBuf, LocateError> {
-    let path = directory.join(&model.file);
-    if path.is_file() && model.item().check(&path).is_ok() {
-        return Ok(path);
-    }
-    let bytes = generate::mobilenetv2();
-    let found = sha256_hex(&bytes);
-    if found != model.sha256 {
-        let (file, expected) = (model.file.clone(), model.sha256.clone());
-        return Err(LocateError::NotReproduced { file, found, expected });
-    }
-    write_whole(directory, &model.file, &bytes)
-}
-
 /// Downloads a file into the cache.
 pub(crate) fn fetch(
     fetcher: &Fetcher,
@@ -103,22 +88,26 @@ pub(crate) fn fetch(
 /// because a container image may hold it there, on a file system that cannot be written.
 fn find_generated(model: &Model, places: &Places) -> Result<FoundModel, LocateError> {
     let found = |path, origin| Ok(FoundModel { model: model.clone(), path, origin });
-    if let Some((path, Origin::Directory)) = places.look_up(&model.item()) {
+    if let Some((path, Origin::Directory)) = places.look_up(&model.item()).next() {
         model.item().check(&path)?;
         return found(path, Origin::Directory);
     }
     let cache =
         places.cache_for(Kind::Model).ok_or_else(|| LocateError::NoCache { file: model.file.clone() })?;
-    let was_there = cache.join(&model.file).is_file();
-    found(make_generated(model, &cache)?, if was_there { Origin::Cache } else { Origin::Generated })
+    let path = cache.join(&model.file);
+    if path.is_file() && model.item().check(&path).is_ok() {
+        return found(path, Origin::Cache);
+    }
+    found(write_whole(&cache, &model.file, &made(model)?)?, Origin::Generated)
 }
 
-fn remedy(candidates: &[&Model]) -> String {
+/// What to do to have one of these.
+pub(crate) fn remedy(candidates: &[&Model]) -> String {
     let files: Vec<_> = candidates.iter().map(|model| model.file.as_str()).collect();
     let own =
         format!("put {} into a directory and name that with --models-dir or MODELS_DIR", files.join(" or "));
     match candidates.iter().find(|model| !model.urls.is_empty()) {
-        Some(model) => format!("run `harness models fetch {}`, or {own}", model.name),
+        Some(model) => format!("run `harness models fetch {}` with internet, or {own}", model.name),
         None => own,
     }
 }

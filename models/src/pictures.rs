@@ -68,27 +68,9 @@ pub(crate) fn find_pictures_with(
     places: &Places,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<FoundPictures, LocateError> {
-    let set = match name_or_folder {
-        Some(name) => match manifest.picture_set(name) {
-            Ok(set) => set,
-            Err(_) if Path::new(name).is_dir() => return folder::read(manifest, Path::new(name)),
-            Err(unknown) => return Err(unknown_set(name, &unknown)),
-        },
-        None => {
-            places.check_directory(Kind::Picture)?;
-            let photographs = || manifest.pictures.iter().filter(|set| !set.drawn);
-            match &places.pictures_dir {
-                Some(own) => match photographs().find(|set| is_all_in(set, own)) {
-                    Some(set) => set,
-                    None => return folder::read(manifest, own),
-                },
-                None => photographs().next().ok_or_else(|| ManifestError::Unknown {
-                    kind: "picture set",
-                    name: "photographs".into(),
-                    known: "drawn ones only".into(),
-                })?,
-            }
-        }
+    let set = match chosen(manifest, name_or_folder, places)? {
+        Chosen::Set(set) => set,
+        Chosen::Folder(path) => return folder::read(manifest, path),
     };
     let pictures = set
         .pictures
@@ -109,6 +91,42 @@ pub(crate) fn find_pictures_with(
         })
         .collect::<Result<_, LocateError>>()?;
     Ok(FoundPictures { name: set.name.clone(), drawn: set.drawn, licence: set.licence.clone(), pictures })
+}
+
+/// What the user's words, or their absence, mean.
+enum Chosen<'a> {
+    Set(&'a PictureSet),
+    Folder(&'a Path),
+}
+
+fn chosen<'a>(
+    manifest: &'a Manifest,
+    name_or_folder: Option<&'a str>,
+    places: &'a Places,
+) -> Result<Chosen<'a>, LocateError> {
+    if let Some(name) = name_or_folder {
+        return match manifest.picture_set(name) {
+            Ok(set) => Ok(Chosen::Set(set)),
+            Err(_) if Path::new(name).is_dir() => Ok(Chosen::Folder(Path::new(name))),
+            Err(unknown) => {
+                Err(LocateError::Folder { path: name.into(), what: format!("no such folder, and {unknown}") })
+            }
+        };
+    }
+    places.check_directory(Kind::Picture)?;
+    let mut photographs = manifest.pictures.iter().filter(|set| !set.drawn);
+    let set = match &places.pictures_dir {
+        Some(own) => match photographs.find(|set| is_all_in(set, own)) {
+            Some(set) => set,
+            None => return Ok(Chosen::Folder(own)),
+        },
+        None => photographs.next().ok_or_else(|| ManifestError::Unknown {
+            kind: "picture set",
+            name: "photographs".into(),
+            known: "drawn ones only".into(),
+        })?,
+    };
+    Ok(Chosen::Set(set))
 }
 
 /// Draws a picture and compares it with the manifest.
@@ -140,22 +158,22 @@ fn photograph(
         Some((path, _)) => path,
         None if places.download && !picture.urls.is_empty() => fetch(fetcher, &item, places, progress)?,
         None => {
-            let remedy = format!(
-                "run `harness models fetch {}`, or name a folder of pictures with --pictures-dir or PICTURES_DIR",
-                set.name
-            );
-            return Err(places.not_found(format!("picture {}", picture.file), Kind::Picture, remedy));
+            return Err(places.not_found(format!("picture {}", picture.file), Kind::Picture, remedy(set)));
         }
     };
     std::fs::read(&path).map_err(LocateError::io(path))
 }
 
-fn is_all_in(set: &PictureSet, directory: &Path) -> bool {
-    set.pictures.iter().all(|picture| directory.join(&picture.file).is_file())
+/// What to do to have these.
+pub(crate) fn remedy(set: &PictureSet) -> String {
+    format!(
+        "run `harness models fetch {}` with internet, or name a folder of pictures with --pictures-dir or PICTURES_DIR",
+        set.name
+    )
 }
 
-fn unknown_set(name: &str, unknown: &ManifestError) -> LocateError {
-    LocateError::Folder { path: name.into(), what: format!("no such folder, and {unknown}") }
+fn is_all_in(set: &PictureSet, directory: &Path) -> bool {
+    set.pictures.iter().all(|picture| directory.join(&picture.file).is_file())
 }
 
 /// MIME type by the first bytes; `None` if the function does not read such files.

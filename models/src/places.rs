@@ -79,11 +79,11 @@ impl Places {
         }
     }
 
-    /// The first file of this name, its contents not looked at.
-    pub fn look_up(&self, item: &Item) -> Option<(PathBuf, Origin)> {
+    /// All files of this name, in the order of the places, their contents not looked at.
+    pub fn look_up(&self, item: &Item) -> impl Iterator<Item = (PathBuf, Origin)> {
         self.directories(item.kind)
             .map(|(directory, origin)| (directory.join(item.file), origin))
-            .find(|(path, _)| path.is_file())
+            .filter(|(path, _)| path.is_file())
     }
 
     /// The first file of this name, if it has the right contents.
@@ -92,7 +92,7 @@ impl Places {
     /// If the user's directory is none, or the file found first has other contents.
     pub fn find(&self, item: &Item) -> Result<Option<(PathBuf, Origin)>, LocateError> {
         self.check_directory(item.kind)?;
-        let Some((path, origin)) = self.look_up(item) else { return Ok(None) };
+        let Some((path, origin)) = self.look_up(item).next() else { return Ok(None) };
         item.check(&path)?;
         Ok(Some((path, origin)))
     }
@@ -108,7 +108,10 @@ impl Places {
 
     /// Refuses a directory that the user named and that is none: a slip of the pen must not end in
     /// a download.
-    pub(crate) fn check_directory(&self, kind: Kind) -> Result<(), LocateError> {
+    ///
+    /// # Errors
+    /// If that is so.
+    pub fn check_directory(&self, kind: Kind) -> Result<(), LocateError> {
         match self.own(kind) {
             Some(path) if !path.is_dir() => {
                 Err(LocateError::NoDirectory { named_by: kind.own_directory(), path: path.clone() })

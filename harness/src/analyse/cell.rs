@@ -27,10 +27,11 @@ pub fn cell(data: &CellData) -> CellSummary {
     remarks.extend(failures(&counts));
     remarks.extend(censoring(&counts));
     if used.restarts > 0 {
-        remarks.push(format!("restarted: {} replicas ended without having been told to.", used.restarts));
+        remarks
+            .push(format!("restarted: replicas that ended without having been told to: {}.", used.restarts));
     }
     if counts.cold_starts > 0 {
-        remarks.push(format!("cold: {} answers were an instance's first.", counts.cold_starts));
+        remarks.push(format!("cold: answers that were an instance's first: {}.", counts.cold_starts));
     }
     let mut problems = validity::of_cell(data, &window, &counts);
     problems.extend(course.problem);
@@ -125,3 +126,7 @@ fn censoring(counts: &Tally) -> Option<String> {
         )
     })
 }
+
+#[cfg(test)]
+#[path = "cell_tests.rs"]
+mod tests;

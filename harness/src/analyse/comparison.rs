@@ -14,17 +14,15 @@
 //! corrected by Holm over the primary comparisons, yields p < 0.05. Else: cannot tell.
 
 use super::{
-    sentence::{self, Facts},
+    sentence::{self, Facts, FailureGap},
+    side::{Side, clearly_different, failure_share, untimed_failure_share},
     statistics::{
-        bootstrap::{Plan, RESAMPLES, bca, difference_of_means, mean},
+        bootstrap::{Plan, RESAMPLES, bca, difference_of_means},
         effect, holm, mann_whitney,
     },
     summary::{CellSummary, Comparison, Interval, TrialValue, Verdict},
 };
-use crate::{
-    experiment::{Experiment, LoadPoint, Metric},
-    record::Outcome,
-};
+use crate::experiment::{Experiment, LoadPoint, Metric};
 
 /// Confidence of every interval.
 pub(super) const CONFIDENCE: f64 = 0.95;
@@ -38,9 +36,6 @@ const METRICS: [Metric; 5] = [
     Metric::ResponseP99Ms,
     Metric::FailureShare,
 ];
-/// Difference between failure shares from which it must be spoken of.
-const FAILURES_DIFFER: f64 = 0.01;
-
 /// All comparisons of a run, the primary ones first, each group in the order of the experiment.
 pub(super) fn compare(experiment: &Experiment, cells: &[CellSummary]) -> Vec<Comparison> {
     let Some((baseline, others)) = experiment.subjects.split_first() else { return Vec::new() };
@@ -67,65 +62,6 @@ pub(super) fn compare(experiment: &Experiment, cells: &[CellSummary]) -> Vec<Com
             weighed.judge(p_adjusted, questions)
         })
         .collect()
-}
-
-/// The cells of one subject at one load point, by trial.
-struct Side<'a> {
-    label: String,
-    cells: Vec<(u32, Option<&'a CellSummary>)>,
-}
-
-impl<'a> Side<'a> {
-    fn new(label: &str, trials: u32, load: &LoadPoint, cells: &'a [CellSummary]) -> Self {
-        let find =
-            |trial| cells.iter().find(|c| c.subject == label && c.load == load.name && c.trial == trial);
-        Self { label: label.to_owned(), cells: (1..=trials).map(|trial| (trial, find(trial))).collect() }
-    }
-
-    fn trials(&self, metric: Metric) -> Vec<TrialValue> {
-        let value = |&(trial, cell): &(u32, Option<&CellSummary>)| TrialValue {
-            trial,
-            value: cell.and_then(|c| value_of(c, metric)),
-            valid: cell.is_some_and(|c| c.validity.is_valid()),
-        };
-        self.cells.iter().map(value).collect()
-    }
-
-    fn valid(&self) -> impl Iterator<Item = &'a CellSummary> {
-        self.cells.iter().filter_map(|(_, cell)| *cell).filter(|c| c.validity.is_valid())
-    }
-
-    /// Share of failed requests of each valid trial.
-    fn failure_shares(&self) -> Vec<f64> {
-        self.valid().filter_map(failure_share).collect()
-    }
-
-    /// Whether a time-out makes this metric a lower bound in any valid trial.
-    fn is_bounded_only(&self, metric: Metric) -> bool {
-        let name = match metric {
-            Metric::ResponseP50Ms => "p50",
-            Metric::ResponseP95Ms => "p95",
-            Metric::ResponseP99Ms => "p99",
-            Metric::GoodputRps | Metric::FailureShare => return false,
-        };
-        self.valid().any(|c| c.response_ms.lower_bounds.iter().any(|bound| bound == name))
-    }
-}
-
-/// The metric in one cell. No rate without requests: such a cell says nothing.
-fn value_of(cell: &CellSummary, metric: Metric) -> Option<f64> {
-    match metric {
-        Metric::GoodputRps => (cell.requests > 0).then_some(cell.goodput_rps),
-        Metric::ResponseP50Ms => cell.response_ms.p50,
-        Metric::ResponseP95Ms => cell.response_ms.p95,
-        Metric::ResponseP99Ms => cell.response_ms.p99,
-        Metric::FailureShare => failure_share(cell),
-    }
-}
-
-fn failure_share(cell: &CellSummary) -> Option<f64> {
-    let correct = cell.outcomes.get(Outcome::Ok.name()).copied().unwrap_or(0);
-    (cell.requests > 0).then(|| 1.0 - correct as f64 / cell.requests as f64)
 }
 
 /// The values that count: of VALID trials that yield one.
@@ -165,7 +101,10 @@ impl<'a> Weighed<'a> {
         let by_ratio = metric != Metric::FailureShare && a.iter().chain(&b).all(|v| *v > 0.0);
         let logs = |values: &[f64]| values.iter().map(|v| v.ln()).collect::<Vec<f64>>();
         let (ratio, difference) = if by_ratio {
-            (interval(&logs(&a), &logs(&b), plan).map(|i| i.map(f64::exp)), None)
+            (
+                interval(&logs(&a), &logs(&b), plan).map(|i| i.map(f64::exp)).filter(|i| i.high.is_finite()),
+                None,
+            )
         } else {
             (None, interval(&a, &b, plan))
         };
@@ -255,21 +194,17 @@ impl<'a> Weighed<'a> {
         }
     }
 
-    /// Mean failure shares of both, if they differ clearly: by a percentage point, and by twice the
-    /// standard error over trials.
-    fn failures(&self) -> Option<(f64, f64)> {
-        let (a, b) = (self.baseline.failure_shares(), self.contender.failure_shares());
-        if a.is_empty() || b.is_empty() {
-            return None;
-        }
-        let (of_a, of_b) = (mean(&a), mean(&b));
-        let squared_error = |values: &[f64], mean: f64| {
-            let n = values.len() as f64;
-            values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0) / n
+    /// Failure shares of both, if they differ clearly.
+    fn failures(&self) -> Option<FailureGap> {
+        let shares_of = |share: fn(&CellSummary) -> Option<f64>| {
+            clearly_different(
+                &[&self.baseline, &self.contender].map(|side| side.valid().filter_map(share).collect()),
+            )
         };
-        let error = (squared_error(&a, of_a) + squared_error(&b, of_b)).sqrt();
-        let gap = (of_a - of_b).abs();
-        (gap > FAILURES_DIFFER && gap > 2.0 * error).then_some((of_a, of_b))
+        let shares = shares_of(failure_share)?;
+        let contender_flattered =
+            shares_of(untimed_failure_share).map(|[baseline, contender]| contender > baseline);
+        Some(FailureGap { shares, contender_flattered })
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! `window` says what counts, `tally` counts it, `quantiles` and `resources` sum it up, `validity`
 //! and `steady` judge the instrument, `cell` puts these together for one cell; `comparison`
-//! judges subjects over trials with the tests in `statistics`, and `sentence` words the verdict.
+//! judges subjects (a `side` each) over trials with the tests in `statistics`, and `sentence` words the verdict.
 //! Nothing here does input or output, and nothing fails on data: what is missing is said.
 
 mod cell;
@@ -11,6 +11,7 @@ pub mod quantiles;
 mod resources;
 mod sentence;
 pub mod series;
+mod side;
 pub mod statistics;
 mod steady;
 pub mod summary;
@@ -68,5 +69,61 @@ pub fn run(experiment: &Experiment, planned: &[Cell], cells: &[CellData], facts:
         subjects: experiment.subjects.iter().map(|s| s.label.clone()).collect(),
         comparisons: comparison::compare(experiment, &summaries),
         cells: summaries,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        summary::Verdict,
+        testing::{CellBuilder, experiment},
+        *,
+    };
+
+    fn facts() -> RunFacts {
+        RunFacts { run_id: "r1".into(), notices: vec!["Generated weights.".into()] }
+    }
+
+    #[test]
+    fn every_planned_cell_is_in_the_summary_in_the_order_of_the_plan() {
+        let cells: Vec<CellData> = [("openfaas", 1), ("knative", 1), ("knative", 2)]
+            .map(|(subject, trial)| CellBuilder::open(20.0).of(subject, trial).build())
+            .into();
+        let mut plan: Vec<Cell> = cells.iter().map(|c| c.meta.cell.clone()).collect();
+        plan.push(CellBuilder::open(20.0).of("openfaas", 2).cell());
+        plan.iter_mut().zip([2, 0, 1, 3]).for_each(|(cell, order)| cell.order = order);
+        let experiment = experiment(2, vec![plan[0].load.clone()]);
+        let summary = run(&experiment, &plan, &cells, facts());
+        let ids: Vec<&str> = summary.cells.iter().map(|c| c.id.as_str()).collect();
+        assert_eq!(ids, ["t01-knative-open", "t02-knative-open", "t01-openfaas-open", "t02-openfaas-open"]);
+        assert_eq!(
+            summary.cells.iter().map(|c| c.validity.word()).collect::<Vec<_>>(),
+            ["VALID", "VALID", "VALID", "INVALID"]
+        );
+        assert_eq!((summary.run_id.as_str(), summary.twin, summary.notices.len()), ("r1", true, 1));
+        assert_eq!(summary.subjects, ["knative", "openfaas"]);
+        assert!(
+            matches!(summary.comparisons[0].verdict, Verdict::NoVerdict { .. }),
+            "half of openfaas is missing"
+        );
+    }
+
+    #[test]
+    fn a_cell_that_was_not_planned_is_left_out_with_a_notice() {
+        let stray = CellBuilder::open(20.0).of("knative", 9).build();
+        let summary = run(&experiment(1, vec![stray.meta.cell.load.clone()]), &[], &[stray], facts());
+        assert!(summary.cells.is_empty());
+        assert!(summary.notices[1].contains("t09-knative-open is not part of the plan"));
+    }
+
+    #[test]
+    fn a_summary_survives_its_file() {
+        let cell = CellBuilder::closed(50.0).build();
+        let plan = [cell.meta.cell.clone()];
+        let summary = run(&experiment(1, vec![plan[0].load.clone()]), &plan, &[cell], facts());
+        let read: Summary = serde_json::from_str(&serde_json::to_string(&summary).unwrap()).unwrap();
+        // Not all of it: serde_json may lose the last bit of a float (plane_cpu_seconds here).
+        assert_eq!(read.cells[0].response_ms, summary.cells[0].response_ms);
+        assert_eq!(read.comparisons, summary.comparisons);
     }
 }

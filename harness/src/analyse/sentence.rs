@@ -26,7 +26,17 @@ pub(super) struct Facts<'a> {
     /// Whether figures of the baseline, of the contender, are lower bounds only.
     pub bounded: [bool; 2],
     /// Shares of failed requests, if they differ clearly.
-    pub failures: Option<(f64, f64)>,
+    pub failures: Option<FailureGap>,
+}
+
+/// Failure shares that differ clearly.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FailureGap {
+    /// Of the baseline, of the contender; means over trials.
+    pub shares: [f64; 2],
+    /// Whether the contender has clearly more failures other than time-outs, which response times
+    /// leave out; or the baseline; or neither.
+    pub contender_flattered: Option<bool>,
 }
 
 impl Facts<'_> {
@@ -39,13 +49,15 @@ impl Facts<'_> {
 /// The verdict as one or more sentences.
 pub(super) fn sentence(facts: &Facts, verdict: &Verdict) -> String {
     let mut text = match verdict {
-        Verdict::Better { .. } => format!("{} ({}).", claim(facts), evidence(facts)),
+        Verdict::Better { .. } => format!("{} ({}).", claim(facts, true), evidence(facts, true)),
         Verdict::CannotTell => cannot_tell(facts),
         Verdict::NoVerdict { reason } => {
             return format!("No verdict on the {}: {reason}.", noun(facts.metric));
         }
         Verdict::Described => match facts.ratio.or(facts.difference) {
-            Some(_) => format!("{} ({}; described, not judged).", claim(facts), evidence(facts)),
+            Some(_) => {
+                format!("{} ({}; described, not judged).", claim(facts, false), evidence(facts, false))
+            }
             None => {
                 return format!("The {} cannot be compared: too few trials yield one.", noun(facts.metric));
             }
@@ -57,17 +69,17 @@ pub(super) fn sentence(facts: &Facts, verdict: &Verdict) -> String {
 }
 
 /// "openfaas serves 12 % more correct answers per second than knative".
-fn claim(facts: &Facts) -> String {
+fn claim(facts: &Facts, judged: bool) -> String {
     let Facts { metric, baseline, contender, .. } = facts;
     let (more, size) = match (facts.ratio, facts.difference) {
         (Some(ratio), _) => (ratio.estimate > 1.0, percent(ratio.estimate - 1.0)),
-        (None, Some(difference)) if *metric == Metric::FailureShare => (
-            difference.estimate > 0.0,
-            format!("{} percentage points", decimals(100.0 * difference.estimate.abs())),
-        ),
-        (None, Some(difference)) => (difference.estimate > 0.0, decimals(difference.estimate.abs())),
+        (None, Some(difference)) => (difference.estimate > 0.0, amount(*metric, difference.estimate)),
         (None, None) => return format!("nothing is known of the {}", noun(*metric)),
     };
+    let nothing = size.starts_with("0.0") || size.starts_with("0 ") || size == "0";
+    if nothing && !judged {
+        return format!("{contender} and {baseline} have the same {}", noun(*metric));
+    }
     match metric {
         Metric::GoodputRps => {
             let word = if more { "more" } else { "fewer" };
@@ -85,7 +97,9 @@ fn claim(facts: &Facts) -> String {
 }
 
 /// "ratio 1.12, 95 % interval 1.08 to 1.17, exact rank test p = 0.008, n = 5 + 5 trials".
-fn evidence(facts: &Facts) -> String {
+///
+/// A metric that is only described comes without p: an uncorrected one would be read as a verdict.
+fn evidence(facts: &Facts, judged: bool) -> String {
     let mut parts = Vec::new();
     if let Some(Interval { estimate, low, high, .. }) = facts.ratio {
         let near_one = [estimate, low, high].iter().any(|v| (v - 1.0).abs() < 0.01);
@@ -95,14 +109,18 @@ fn evidence(facts: &Facts) -> String {
         let scale = if facts.metric == Metric::FailureShare { 100.0 } else { 1.0 };
         parts.push(format!("95 % interval {} to {}", decimals(scale * low), decimals(scale * high)));
     }
-    if let Some(p) = facts.p_value {
+    if let Some(p) = facts.p_value.filter(|_| judged) {
         let corrected = match facts.p_adjusted {
             Some(adjusted) if facts.questions > 1 => {
-                format!(", {adjusted:.3} after Holm's correction for {} questions", facts.questions)
+                format!(
+                    ", p {} after Holm's correction for {} questions",
+                    probability(adjusted),
+                    facts.questions
+                )
             }
             _ => String::new(),
         };
-        parts.push(format!("exact rank test p = {p:.3}{corrected}"));
+        parts.push(format!("exact rank test p {}{corrected}", probability(p)));
     }
     parts.push(format!("n = {} + {} trials", facts.trials.0, facts.trials.1));
     parts.join(", ")
@@ -110,11 +128,7 @@ fn evidence(facts: &Facts) -> String {
 
 fn cannot_tell(facts: &Facts) -> String {
     let Facts { metric, baseline, contender, .. } = facts;
-    let found = format!(
-        "Cannot tell: the {} of {contender} and {baseline} {}",
-        noun(*metric),
-        "show no clear difference"
-    );
+    let found = format!("Cannot tell: {contender} and {baseline} do not clearly differ in {}", noun(*metric));
     let power = match facts.smallest {
         _ if !facts.enough_trials => {
             " So few trials could never have shown one: use more (--trials).".to_owned()
@@ -122,16 +136,16 @@ fn cannot_tell(facts: &Facts) -> String {
         Some(effect) if facts.ratio.is_some() => {
             format!(" This run could have seen a difference of {} or more.", percent(effect))
         }
-        Some(effect) if *metric == Metric::FailureShare => {
+        Some(effect) => {
+            let per_second = if *metric == Metric::GoodputRps { " correct answers per second" } else { "" };
             format!(
-                " This run could have seen a difference of {} percentage points or more.",
-                decimals(100.0 * effect)
+                " This run could have seen a difference of {}{per_second} or more.",
+                amount(*metric, effect)
             )
         }
-        Some(effect) => format!(" This run could have seen a difference of {} or more.", decimals(effect)),
         None => String::new(),
     };
-    format!("{found} ({}).{power}", evidence(facts))
+    format!("{found} ({}).{power}", evidence(facts, true))
 }
 
 fn bounds(facts: &Facts) -> String {
@@ -145,24 +159,25 @@ fn bounds(facts: &Facts) -> String {
 }
 
 fn failures(facts: &Facts) -> String {
-    let Some((baseline, contender)) = facts.failures else { return String::new() };
-    if facts.metric == Metric::FailureShare {
+    let Some(gap) = facts.failures.filter(|_| facts.metric != Metric::FailureShare) else {
         return String::new();
-    }
-    let mut text = format!(
-        " Failures differ: {} failed {} of its requests, {} {}.",
-        facts.baseline,
-        percent(baseline),
-        facts.contender,
-        percent(contender)
+    };
+    let Facts { baseline, contender, .. } = facts;
+    let [of_baseline, of_contender] = gap.shares.map(percent);
+    let differ = format!(
+        " Failures differ: {baseline} failed {of_baseline} of its requests, {contender} {of_contender}."
     );
-    if facts.metric != Metric::GoodputRps {
-        let flattered = if baseline > contender { facts.baseline } else { facts.contender };
-        text.push_str(&format!(
-            " Response times are of correct answers and time-outs alone, which flatters {flattered}."
-        ));
+    let flattered = match gap.contender_flattered {
+        Some(true) => contender,
+        Some(false) => baseline,
+        None => return differ,
+    };
+    if facts.metric == Metric::GoodputRps {
+        return differ;
     }
-    text
+    format!(
+        "{differ} Requests that failed before their time-out have no part in response times, which flatters {flattered}."
+    )
 }
 
 fn noun(metric: Metric) -> &'static str {
@@ -172,6 +187,22 @@ fn noun(metric: Metric) -> &'static str {
         Metric::ResponseP95Ms => "p95 response time",
         Metric::ResponseP99Ms => "p99 response time",
         Metric::FailureShare => "share of failed requests",
+    }
+}
+
+/// "= 0.008", or "< 0.001".
+fn probability(p: f64) -> String {
+    if p < 0.001 { "< 0.001".into() } else { format!("= {p:.3}") }
+}
+
+/// A difference with its unit; answers per second go without, since sentences say it.
+fn amount(metric: Metric, difference: f64) -> String {
+    match metric {
+        Metric::GoodputRps => decimals(difference.abs()),
+        Metric::FailureShare => format!("{} percentage points", decimals(100.0 * difference.abs())),
+        Metric::ResponseP50Ms | Metric::ResponseP95Ms | Metric::ResponseP99Ms => {
+            format!("{} ms", decimals(difference.abs()))
+        }
     }
 }
 

@@ -42,18 +42,18 @@ pub fn percentiles_over_time(data: &CellData, bin_s: f64) -> Vec<TimeBin> {
         return Vec::new();
     }
     let bin_of = |at_ns: u64| (at_ns as f64 / NS_PER_S / bin_s) as usize;
-    let bins = (bin_of(end_ns) + 1).min(100_000);
-    let mut times_ms = vec![Vec::new(); bins];
-    let mut sent = vec![0_u64; bins];
-    let mut answered = vec![0_u64; bins];
+    let count = bin_of(end_ns).saturating_add(1).min(100_000);
+    let mut times_ms = vec![Vec::new(); count];
+    let mut sent = vec![0_u64; count];
+    let mut answered = vec![0_u64; count];
     for record in &data.records {
-        let asked = bin_of(sent_ns(record)).min(bins - 1);
+        let asked = bin_of(sent_ns(record)).min(count - 1);
         sent[asked] += 1;
         if record.outcome == Outcome::Ok {
             times_ms[asked].push(record.response_ns() as f64 / 1e6);
         }
         if is_answer(record.outcome) {
-            answered[bin_of(record.done_ns).min(bins - 1)] += 1;
+            answered[bin_of(record.done_ns).min(count - 1)] += 1;
         }
     }
     times_ms
@@ -161,7 +161,7 @@ mod tests {
         let points = cdf(&values);
         assert!(points.len() <= CDF_POINTS + 1, "{}", points.len());
         for largest in &values[values.len() - 10..] {
-            assert!(points.iter().any(|p| p.0 == *largest), "{largest} is missing");
+            assert!(points.iter().any(|p| (p.0 - largest).abs() < 0.5), "{largest} is missing");
         }
         assert_eq!(points[0], (0.0, 1.0 / 50_000.0));
         assert_eq!(points.last(), Some(&(49_999.0, 1.0)));
@@ -175,7 +175,7 @@ mod tests {
             prop_assert!(points.windows(2).all(|w| w[0].0 < w[1].0 && w[0].1 < w[1].1));
             for (value, fraction) in points {
                 let not_exceeding = values.iter().filter(|v| **v <= value).count() as f64;
-                prop_assert_eq!(fraction, not_exceeding / values.len() as f64);
+                prop_assert!((fraction - not_exceeding / values.len() as f64).abs() < 1e-12);
             }
         }
     }

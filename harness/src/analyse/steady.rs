@@ -4,15 +4,17 @@
 //! start-up transient and no drift. The interval is divided into 20 batches (batch means: Law,
 //! "Simulation Modeling and Analysis", 2015, section 9.5), and early ones are compared with late
 //! ones (the idea of Geweke's diagnostic, in "Bayesian Statistics 4", 1992) by the exact rank test of
-//! Mann and Whitney over the batches: the first fifth with the rest, and the first two fifths with
-//! the last two. A change counts if it is both large and improbable.
+//! Mann and Whitney over the batches: the first fifth, quarter, third and half with the rest, and the
+//! first two fifths with the last two. A change counts if it is both large and improbable.
 //! * Open loop: a batch's figure is the lower quartile of its response times. Queueing makes
 //!   response times of neighbouring requests alike for long stretches, which a test of their
 //!   means mistakes for a trend; the quartile is near the time of a request that met no queue.
 //! * Closed loop: a batch's figure is the number of correct answers in a twentieth of the interval.
 //!
-//! The limits come from simulation (tests below): at most 1 % of stationary cells are called
-//! unsteady. Transients shorter than a fifth of the interval are below what this can see.
+//! The limits come from simulation (the tests): fewer than 1 % of stationary cells are called
+//! unsteady. What is beyond its sight: a transient shorter than a fifth of the interval; and in an
+//! open loop of fewer than about 350 requests one shorter than a third, because a single busy spell
+//! of a steady queue looks the same there.
 //!
 //! Scaling, restarts and failures are what a platform does: with one of them, an unsteady course is
 //! remarked upon, not INVALID. So is overload, where answers fall behind arrivals.
@@ -33,6 +35,15 @@ use crate::{
 
 /// Stretches that an interval is divided into.
 const BATCHES: usize = 20;
+/// Batches in a fifth of the interval.
+const FIFTH: usize = BATCHES / 5;
+/// Batches at the start that are compared with all later ones, and what to call these parts.
+const EARLY: [(usize, &str); 4] = [
+    (FIFTH, "the first fifth and in the rest"),
+    (FIFTH + 1, "the first quarter and in the rest"),
+    (FIFTH + 3, "the first third and in the rest"),
+    (BATCHES / 2, "the first half and in the second"),
+];
 /// Factor by which late batches must differ from early ones: response times.
 const FACTOR_OPEN: f64 = 1.25;
 /// The same for rates, which scatter less. A drift of service times to +50 % makes 1.27.
@@ -41,10 +52,9 @@ const FACTOR_CLOSED: f64 = 1.2;
 const P_CLOSED: f64 = 1e-3;
 /// The same for response times, which are more alike among neighbours than chance has it.
 const P_OPEN: f64 = 5e-4;
-/// The same with few requests, where one busy spell spans several batches.
-const P_OPEN_FEW: f64 = 2e-4;
-/// Requests below which there are few.
-const FEW: usize = 200;
+/// Requests from which that limit holds. With fewer, one busy spell spans several batches, and the
+/// limit falls with the power 3/2 of their number.
+const ENOUGH: usize = 400;
 /// Requests below which nothing can be said.
 const FEWEST: usize = 5 * BATCHES;
 /// Share of failures from which an unsteady course is the platform's.
@@ -116,7 +126,7 @@ fn excuse(counts: &Tally, used: &Resources) -> Option<String> {
     if let Some(replicas) = used.replicas.filter(|r| r.min < r.max) {
         Some(format!("the platform went between {} and {} ready replicas", replicas.min, replicas.max))
     } else if used.restarts > 0 {
-        Some(format!("{} replicas ended meanwhile", used.restarts))
+        Some(format!("replicas that ended meanwhile: {}", used.restarts))
     } else if counts.failures() as f64 > FAILURE_SHARE * counts.requests as f64 {
         Some(format!("{} of {} requests failed meanwhile", counts.failures(), counts.requests))
     } else {
@@ -175,7 +185,7 @@ fn change_of_times(times: &[f64]) -> Option<Change> {
         batch.sort_by(f64::total_cmp);
         nearest_rank(&batch, 250).unwrap_or(0.0)
     };
-    most_improbable(quartile, FACTOR_OPEN, if n < FEW { P_OPEN_FEW } else { P_OPEN })
+    most_improbable(quartile, FACTOR_OPEN, P_OPEN * (n as f64 / ENOUGH as f64).min(1.0).powf(1.5))
 }
 
 /// A change in the rate of events at these times (seconds since the interval's start).
@@ -196,14 +206,11 @@ fn change_of_rate(done_s: &[f64], length_s: f64) -> Option<Change> {
 
 /// Compares early with late batches. `figure(from, to)` is the figure of a range of batches.
 fn most_improbable(figure: impl Fn(usize, usize) -> f64, factor: f64, p_limit: f64) -> Option<Change> {
-    const FIFTH: usize = BATCHES / 5;
     let batches = |from: usize, to: usize| (from..to).map(|i| figure(i, i + 1)).collect::<Vec<f64>>();
-    let splits = [
-        ("the first fifth and in the rest", (0, FIFTH), (FIFTH, BATCHES)),
-        ("the first two fifths and in the last two", (0, 2 * FIFTH), (3 * FIFTH, BATCHES)),
-    ];
+    let starts = EARLY.map(|(length, parts)| (parts, (0, length), (length, BATCHES)));
+    let ends = ("the first two fifths and in the last two", (0, 2 * FIFTH), (3 * FIFTH, BATCHES));
+    let splits = starts.into_iter().chain([ends]);
     splits
-        .into_iter()
         .filter_map(|(parts, early, late)| {
             let (before, after) = (figure(early.0, early.1), figure(late.0, late.1));
             let large = before.max(after) >= factor * before.min(after);

@@ -1,12 +1,106 @@
-//! `harness load`.
+//! `harness load`: drives load at any HTTP endpoint, and says what it did.
 
-use super::{CliError, Exit};
+mod output;
+mod play;
+mod request;
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::ValueEnum;
+
+use super::{CliError, Exit, experiment_args::Output};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
-pub struct Args {}
+#[command(after_help = "Examples:
+  harness load http://127.0.0.1:8080/ --rate 100 --duration 30s
+  harness load http://127.0.0.1:8080/predict --body cat.jpg --rate 20 --arrivals poisson
+  harness load http://127.0.0.1:8080/ --connections 8 --requests 10000 --output json
+
+--rate is an open loop: requests are sent at their times, whatever the answers do, and the response
+time counts from the intended time. --connections is a closed loop, as wrk's: each connection sends
+its next request after its last answer, so a stall delays few requests and hides from percentiles.
+
+Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID.")]
+pub struct Args {
+    /// Where to: http:// or https://, with path and query
+    url: String,
+    /// Open loop: requests a second
+    #[arg(long, value_name = "N")]
+    rate: Option<f64>,
+    /// How the requests of --rate arrive [default: constant]
+    #[arg(long, value_enum)]
+    arrivals: Option<ArrivalsArg>,
+    /// Closed loop: connections side by side
+    #[arg(long, value_name = "N")]
+    connections: Option<u32>,
+    /// Closed loop: pause between an answer and the next request
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    think_time: Option<Duration>,
+    /// How long to measure [default: 10s, unless --requests is given]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    duration: Option<Duration>,
+    /// How many requests to send
+    #[arg(long, value_name = "N")]
+    requests: Option<u64>,
+    /// Load before the measured time, not counted [default: 0s]
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    warmup: Option<Duration>,
+    /// Deadline of each request, from its actual send
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    timeout: Duration,
+    /// HTTP method [default: GET, or POST with --body]
+    #[arg(long, value_name = "METHOD")]
+    method: Option<String>,
+    /// A header of each request, for example 'Host: f.example.com'; may be repeated
+    #[arg(long = "header", short = 'H', value_name = "K: V")]
+    headers: Vec<String>,
+    /// File to send as body of each request
+    #[arg(long, value_name = "FILE")]
+    body: Option<PathBuf>,
+    /// Seed of Poisson arrivals
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// What is printed
+    #[arg(long, value_enum, default_value = "text")]
+    output: Output,
+    /// Keep the records (Arrow stream and Parquet) and the result in this new folder
+    #[arg(long, value_name = "DIR")]
+    save: Option<PathBuf>,
+    /// Bind the load generator's thread to this core
+    #[arg(long, value_name = "N")]
+    core: Option<usize>,
+    /// Print no progress
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// How requests of an open loop arrive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ArrivalsArg {
+    /// Equal distances
+    Constant,
+    /// Exponential distances, as of many independent users
+    Poisson,
+}
 
 /// Runs it.
-pub fn run(_args: Args) -> Result<Exit, CliError> {
-    Err(CliError::Usage("not built yet".into()))
+pub fn run(args: Args) -> Result<Exit, CliError> {
+    let request = request::Request::new(args)?;
+    let result = play::play(&request)?;
+    match request.output {
+        Output::Text => print!("{}", output::text(&request, &result)),
+        Output::Json => println!("{}", output::json(&request, &result)),
+    }
+    if output::nothing_connected(&result.counts) {
+        return Err(CliError::Failed(anyhow::anyhow!(
+            "no request got an answer from {}; check that it runs, the address and the port",
+            request.endpoint.url
+        )));
+    }
+    Ok(match (result.audit.interrupted, result.validity.is_valid()) {
+        (true, _) => Exit::Failed,
+        (false, true) => Exit::Valid,
+        (false, false) => Exit::Invalid,
+    })
 }

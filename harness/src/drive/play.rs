@@ -73,7 +73,7 @@ pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
 /// Plays a load to its end, or until the interrupt, and hands each batch of rows to `sink` (on a
 /// thread of its own, at least every 200 ms while requests end).
 ///
-/// A sink that fails is not called again: the load plays on, and the audit says what was lost.
+/// When the sink fails, the load plays on, and the audit says how much was lost and why.
 /// Dropping the returned future stops the load.
 ///
 /// # Errors
@@ -148,14 +148,15 @@ fn write_all<S>(received: &mpsc::Receiver<Vec<Record>>, mut sink: S) -> Option<S
 where
     S: FnMut(&[Record]) -> Result<(), SinkError>,
 {
-    let mut failure: Option<(SinkError, usize)> = None;
+    let mut first_failure = None;
+    let mut lost = 0;
     for batch in received {
-        match &mut failure {
-            Some((_, lost)) => *lost += batch.len(),
-            None => failure = sink(&batch).err().map(|error| (error, batch.len())),
+        if let Err(error) = sink(&batch) {
+            lost += batch.len();
+            first_failure.get_or_insert(error);
         }
     }
-    failure.map(|(error, lost)| format!("{lost} records were not kept: {error}"))
+    first_failure.map(|error| format!("{lost} records were not kept: {error}"))
 }
 
 /// The generator's thread.

@@ -28,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cell::CellWriter;
 pub use run_folder::RunFolder;
+pub use parquet::convert as write_parquet;
 pub use stream::RecordFile;
 
 use crate::{drive::GeneratorAudit, experiment::Cell, platforms::ReplicaSample, record::Record};

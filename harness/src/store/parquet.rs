@@ -13,8 +13,11 @@ use crate::record::Record;
 /// Rows in a row group: what is held in memory while converting.
 const GROUP_ROWS: usize = 1 << 16;
 
-/// Converts a record stream into a Parquet file, whole or not at all.
-pub(super) fn convert(from: &Path, to: &Path) -> Result<(), StoreError> {
+/// Converts a record stream into a Parquet file, whole or not at all. A torn end is left out.
+///
+/// # Errors
+/// When the stream cannot be read, or the disk refuses.
+pub fn convert(from: &Path, to: &Path) -> Result<(), StoreError> {
     let draft = files::draft(to);
     let refuse = |error: PolarsError| files::format(to, error);
     let file = File::create(&draft).map_err(files::io(&draft))?;

@@ -147,9 +147,14 @@ mod tests {
 
     #[test]
     fn parameters_are_as_many_as_torchvision_states() {
-        // torchvision's mobilenet_v2 has 3,504,872; the background class adds 1280 weights and a bias.
-        let count: u32 = convolutions().iter().map(|c| c.channels_out * (c.fan_in() + 1)).sum();
-        assert_eq!(count, 3_504_872 + 1281);
+        // torchvision's mobilenet_v2 has 3,504,872: it holds scale and shift of each batch
+        // normalisation, which here are folded into the weights and a bias, and no background class
+        // (1280 weights and a bias).
+        let layers = convolutions();
+        let (classifier, features) = layers.split_last().unwrap();
+        let features: u32 = features.iter().map(|c| c.channels_out * (c.fan_in() + 2)).sum();
+        let classifier = classifier.channels_out * (classifier.fan_in() + 1);
+        assert_eq!(features + classifier, 3_504_872 + 1281);
     }
 
     #[test]

@@ -136,11 +136,11 @@ impl Graph {
 /// `ValueInfoProto { name, type: TypeProto { tensor_type: { elem_type, shape } } }`.
 fn value_info(name: &str, axes: &[Axis]) -> Message {
     let shape = axes.iter().fold(Message::default(), |shape, axis| {
-        let axis = match axis {
+        let dimension = match axis {
             Axis::Fixed(length) => Message::default().int(1, u64::from(*length)),
             Axis::Named(name) => Message::default().text(2, name),
         };
-        shape.message(1, &axis)
+        shape.message(1, &dimension)
     });
     let tensor = Message::default().int(1, FLOAT).message(2, &shape);
     Message::default().text(1, name).message(2, &Message::default().message(1, &tensor))

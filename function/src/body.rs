@@ -1,0 +1,81 @@
+//! The input of a request: the raw body, or the field `file` of a multipart form, never more of
+//! it than the limit.
+
+use actix_multipart::Multipart;
+use actix_web::HttpRequest;
+use actix_web::http::header;
+use actix_web::web::Payload;
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+
+use crate::error::Problem;
+
+const FIELD: &str = "file";
+
+/// Reads the input of a request.
+///
+/// # Errors
+/// `BodyTooLarge` before anything is read where the length is announced, else as soon as the
+/// limit is passed; `EmptyBody`; `UnreadableBody` if the caller stops half-way or sends no form.
+pub async fn read(request: &HttpRequest, payload: Payload, limit_bytes: usize) -> Result<Bytes, Problem> {
+    let too_large = Problem::BodyTooLarge { limit_bytes };
+    let announced = header_text(request, header::CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit_bytes as u64) {
+        return Err(too_large);
+    }
+    let is_form = header_text(request, header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data"));
+    let input = if is_form {
+        read_form(request, payload, limit_bytes).await?
+    } else {
+        let capacity = announced.map_or(0, |length| usize::try_from(length).unwrap_or(limit_bytes));
+        read_raw(payload, capacity, limit_bytes).await?
+    };
+    if input.is_empty() { Err(Problem::EmptyBody) } else { Ok(input) }
+}
+
+async fn read_raw(mut payload: Payload, capacity: usize, limit_bytes: usize) -> Result<Bytes, Problem> {
+    let mut input = BytesMut::with_capacity(capacity);
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|error| unreadable(&error))?;
+        if input.len() + chunk.len() > limit_bytes {
+            return Err(Problem::BodyTooLarge { limit_bytes });
+        }
+        input.extend_from_slice(&chunk);
+    }
+    Ok(input.freeze())
+}
+
+/// Reads the form to its end, so that the connection can be used again. All fields count
+/// against the limit, and the first one of the right name is the input.
+async fn read_form(request: &HttpRequest, payload: Payload, limit_bytes: usize) -> Result<Bytes, Problem> {
+    let mut form = Multipart::new(request.headers(), payload);
+    let mut input: Option<BytesMut> = None;
+    let mut read_bytes = 0;
+    while let Some(field) = form.next().await {
+        let mut field = field.map_err(|error| unreadable(&error))?;
+        let mut kept = (input.is_none() && field.name() == Some(FIELD)).then(BytesMut::new);
+        while let Some(chunk) = field.next().await {
+            let chunk = chunk.map_err(|error| unreadable(&error))?;
+            read_bytes += chunk.len();
+            if read_bytes > limit_bytes {
+                return Err(Problem::BodyTooLarge { limit_bytes });
+            }
+            if let Some(kept) = &mut kept {
+                kept.extend_from_slice(&chunk);
+            }
+        }
+        input = input.or(kept);
+    }
+    input
+        .map(BytesMut::freeze)
+        .ok_or_else(|| Problem::UnreadableBody(format!("the multipart form has no field '{FIELD}'")))
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> Problem {
+    Problem::UnreadableBody(format!("the body ended early or is malformed: {error}"))
+}
+
+fn header_text(request: &HttpRequest, name: header::HeaderName) -> Option<&str> {
+    request.headers().get(name)?.to_str().ok()
+}

@@ -1,0 +1,282 @@
+//! The HTTP side: paths, handlers, and the headers by which every answer names its instance.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{Server, ServiceRequest, ServiceResponse};
+use actix_web::http::ConnectionType;
+use actix_web::http::header::{self, HeaderName, HeaderValue};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use serde_json::{Map, Value, json};
+
+use crate::body;
+use crate::config::Config;
+use crate::error::Problem;
+use crate::instance::{Instance, Turn, milliseconds};
+use crate::pool::Pool;
+use crate::telemetry::Telemetry;
+use crate::workloads::{Query, Workload};
+
+const INSTANCE_ID: HeaderName = HeaderName::from_static("x-instance-id");
+const BOOT_ID: HeaderName = HeaderName::from_static("x-boot-id");
+const STARTED_AT: HeaderName = HeaderName::from_static("x-instance-started-at");
+const REQUESTS_SERVED: HeaderName = HeaderName::from_static("x-requests-served");
+const COLD_START: HeaderName = HeaderName::from_static("x-cold-start");
+const INIT_MS: HeaderName = HeaderName::from_static("x-init-ms");
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
+const CALL: HeaderName = HeaderName::from_static("x-testbed-call");
+
+/// Gateways written in Go keep an idle connection for 90 s; a server that closes it earlier
+/// races with their next request, which then fails through nobody's fault.
+const KEEP_ALIVE: Duration = Duration::from_secs(120);
+
+/// All that a request needs.
+pub struct Service {
+    workload: Arc<dyn Workload>,
+    pool: Pool,
+    instance: Instance,
+    telemetry: Telemetry,
+    max_body_bytes: usize,
+    max_pixels: u64,
+    queue_limit: usize,
+    draining: AtomicBool,
+    /// Those headers of an answer that never change.
+    identity: [(HeaderName, HeaderValue); 4],
+}
+
+impl Service {
+    /// Puts the parts together.
+    pub fn new(
+        config: &Config,
+        workload: Arc<dyn Workload>,
+        pool: Pool,
+        instance: Instance,
+        telemetry: Telemetry,
+    ) -> Arc<Self> {
+        let identity = [
+            (INSTANCE_ID, header_value(&instance.id)),
+            (BOOT_ID, header_value(&instance.boot_id)),
+            (STARTED_AT, header_value(&instance.started_at)),
+            (INIT_MS, header_value(&instance.init_ms.to_string())),
+        ];
+        Arc::new(Self {
+            workload,
+            pool,
+            instance,
+            telemetry,
+            max_body_bytes: config.max_body_bytes,
+            max_pixels: config.max_pixels,
+            queue_limit: config.queue_limit,
+            draining: AtomicBool::new(false),
+            identity,
+        })
+    }
+
+    /// From now on health checks fail, and answers close their connection.
+    pub fn start_draining(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+    }
+
+    fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// The line that says where the function listens.
+    pub fn ready_line(&self, address: SocketAddr) -> String {
+        format!(
+            "listening on {address}: {}, {} inference threads, queue of {}, ready after {} ms",
+            self.workload.name(),
+            self.pool.threads(),
+            self.queue_limit,
+            self.instance.init_ms
+        )
+    }
+}
+
+/// Opens the port. The server runs once it is awaited.
+///
+/// # Errors
+/// If the address cannot be listened on.
+pub fn bind(service: &Arc<Service>, config: &Config) -> io::Result<(Server, SocketAddr)> {
+    let listener = TcpListener::bind((config.bind, config.port))?;
+    let address = listener.local_addr()?;
+    let shared = Arc::clone(service);
+    let server = HttpServer::new(move || {
+        let service = Arc::clone(&shared);
+        App::new()
+            .wrap(from_fn(move |request, next| sign(Arc::clone(&service), request, next)))
+            .app_data(web::Data::from(Arc::clone(&shared)))
+            .configure(routes)
+    })
+    .workers(config.http_workers)
+    .keep_alive(KEEP_ALIVE)
+    // A caller who leaves ends the handler, and with it the place in the queue.
+    .h1_allow_half_closed(false)
+    .disable_signals()
+    .shutdown_timeout((config.grace - config.drain).as_secs())
+    .listen(listener)?
+    .run();
+    Ok((server, address))
+}
+
+fn routes(app: &mut web::ServiceConfig) {
+    let reading = |path: &str, handler: actix_web::Route| {
+        web::resource(path).route(handler).default_service(not_allowed("GET, HEAD"))
+    };
+    for path in ["/health", "/healthz", "/_/health", "/_/ready"] {
+        app.service(reading(path, get_or_head().to(health)));
+    }
+    app.service(reading("/metrics", get_or_head().to(metrics)))
+        .service(web::resource("/predict").route(web::post().to(invoke)).default_service(not_allowed("POST")))
+        .service(
+            web::resource("/")
+                .route(web::post().to(invoke))
+                .route(get_or_head().to(index))
+                .default_service(not_allowed("GET, HEAD, POST")),
+        )
+        .default_service(web::to(|request: HttpRequest| async move {
+            Problem::NotFound(request.path().to_owned()).response()
+        }));
+}
+
+fn get_or_head() -> actix_web::Route {
+    use actix_web::guard;
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+fn not_allowed(allow: &'static str) -> actix_web::Route {
+    web::to(move || async move { Problem::MethodNotAllowed { allow }.response() })
+}
+
+/// Puts the instance's facts on an answer, whatever it is.
+async fn sign(
+    service: Arc<Service>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let call = request.headers().get(CALL).cloned();
+    let mut response = next.call(request).await?;
+    let headers = response.headers_mut();
+    for (name, value) in &service.identity {
+        headers.insert(name.clone(), value.clone());
+    }
+    if !headers.contains_key(COLD_START) {
+        turn_headers(headers, service.instance.bystander());
+    }
+    if let Some(call) = call {
+        headers.insert(CALL, call);
+    }
+    if service.is_draining() {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
+    Ok(response)
+}
+
+fn turn_headers(headers: &mut header::HeaderMap, turn: Turn) {
+    headers.insert(REQUESTS_SERVED, HeaderValue::from(turn.requests_served));
+    headers.insert(COLD_START, HeaderValue::from_static(if turn.cold_start { "true" } else { "false" }));
+}
+
+async fn invoke(request: HttpRequest, payload: web::Payload, service: web::Data<Service>) -> HttpResponse {
+    let _in_flight = service.telemetry.enter();
+    let outcome = compute(&request, payload, &service).await;
+    let turn = service.instance.take_turn();
+    let mut response = match outcome {
+        Ok(computed) => computed.response(&service.instance, turn),
+        Err(problem) => problem.response(),
+    };
+    turn_headers(response.headers_mut(), turn);
+    service.telemetry.answered(response.status().as_u16());
+    response
+}
+
+/// An answer before it has its turn.
+struct Computed {
+    body: Map<String, Value>,
+    /// Stages in order, from the queue to the total.
+    stages: Vec<(&'static str, Duration)>,
+}
+
+async fn compute(
+    request: &HttpRequest,
+    payload: web::Payload,
+    service: &Service,
+) -> Result<Computed, Problem> {
+    let input = body::read(request, payload, service.max_body_bytes).await?;
+    let received_at = Instant::now();
+    let query = Query::parse(request.query_string())?;
+    let done = service
+        .pool
+        .submit(input, query)?
+        .await
+        .map_err(|_| Problem::Internal("the inference threads are gone".into()))?;
+    let answer = done.result?;
+    let mut stages = vec![("queue", done.queued)];
+    stages.extend(answer.stages);
+    stages.push(("total", received_at.elapsed()));
+    for (stage, duration) in &stages {
+        service.telemetry.stage(stage, *duration);
+    }
+    Ok(Computed { body: answer.body, stages })
+}
+
+impl Computed {
+    fn response(self, instance: &Instance, turn: Turn) -> HttpResponse {
+        let timings = self.stages.iter().map(|(stage, duration)| (*stage, milliseconds(*duration)));
+        let server_timing: Vec<_> =
+            timings.clone().map(|(stage, ms)| format!("{stage};dur={ms:.3}")).collect();
+        let timing_ms: Map<String, Value> =
+            timings.map(|(stage, ms)| (stage.to_owned(), ms.into())).collect();
+        let mut body = self.body;
+        body.insert("timing_ms".into(), timing_ms.into());
+        body.insert("instance".into(), json!(instance.facts(turn)));
+        HttpResponse::Ok().insert_header((SERVER_TIMING, server_timing.join(", "))).json(body)
+    }
+}
+
+/// Never behind the inference threads: a busy instance is a healthy one.
+async fn health(service: web::Data<Service>) -> HttpResponse {
+    if service.is_draining() {
+        return Problem::ShuttingDown.response();
+    }
+    HttpResponse::Ok().json(json!({ "status": "ok" }))
+}
+
+async fn metrics(service: web::Data<Service>) -> HttpResponse {
+    match service.telemetry.text(service.pool.queue_length()) {
+        Ok(text) => HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text),
+        Err(error) => Problem::Internal(format!("the metrics cannot be written: {error}")).response(),
+    }
+}
+
+async fn index(service: web::Data<Service>) -> HttpResponse {
+    HttpResponse::Ok().json(json!({
+        "name": env!("CARGO_PKG_NAME"),
+        "version": env!("CARGO_PKG_VERSION"),
+        "workload": service.workload.name(),
+        "uses": service.workload.about(),
+        "limits": {
+            "inference_threads": service.pool.threads(),
+            "queue": service.queue_limit,
+            "body_bytes": service.max_body_bytes,
+            "pixels": service.max_pixels,
+        },
+        "paths": {
+            "POST /predict": "the input as the body, or as the field 'file' of a multipart form",
+            "POST /": "the same",
+            "GET /": "this page",
+            "GET /health": "200 while the instance takes work; also /healthz, /_/health, /_/ready",
+            "GET /metrics": "Prometheus text",
+        },
+    }))
+}
+
+/// The instance's facts are visible ASCII by construction; anything else would be left out.
+fn header_value(text: &str) -> HeaderValue {
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
+}

@@ -1,0 +1,171 @@
+//! The seam for workloads: what one must do, and which there are.
+//!
+//! To add one: a file beside this, an arm in [`Kind`]; the compiler lists the rest. A workload
+//! knows no HTTP; its errors become statuses in `error.rs` alone.
+
+pub mod classify;
+
+use std::str::FromStr;
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value};
+
+use crate::config::Config;
+
+/// Work on one request's bytes. Called on the inference threads, several at the same time.
+pub trait Workload: Send + Sync {
+    /// Its name, as `WORKLOAD` spells it.
+    fn name(&self) -> &'static str;
+
+    /// What it uses (such as the model and its digest), for people and for reports.
+    fn about(&self) -> Map<String, Value>;
+
+    /// Does the whole work once on made-up input, so that no request pays for first-time costs.
+    ///
+    /// # Errors
+    /// If it cannot serve at all.
+    fn warm_up(&self) -> Result<(), WorkloadError>;
+
+    /// Answers one request; `input` is not empty.
+    ///
+    /// # Errors
+    /// See [`WorkloadError`]; everything but `Internal` is the caller's mistake.
+    fn handle(&self, input: &[u8], query: &Query) -> Result<Answer, WorkloadError>;
+}
+
+/// What a workload answers.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// Members of the JSON body.
+    pub body: Map<String, Value>,
+    /// How long each stage took, in order.
+    pub stages: Vec<(&'static str, Duration)>,
+}
+
+/// Why a workload could not answer. The texts are shown to the caller.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WorkloadError {
+    /// A query parameter is out of its range.
+    #[error("{0}")]
+    BadParameter(String),
+    /// The input is of a kind that the workload does not take.
+    #[error("{0}")]
+    Unsupported(String),
+    /// The input is of the right kind, but broken.
+    #[error("{0}")]
+    Damaged(String),
+    /// The input would take too much memory or time.
+    #[error("{0}")]
+    TooLarge(String),
+    /// The workload itself failed.
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// The parameters of the request's query string.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// Parses `a=1&b=2`, percent-decoded.
+    ///
+    /// # Errors
+    /// If it is no query string.
+    pub fn parse(text: &str) -> Result<Self, WorkloadError> {
+        actix_web::web::Query::<Vec<(String, String)>>::from_query(text)
+            .map(|query| Self(query.into_inner()))
+            .map_err(|error| WorkloadError::BadParameter(format!("the query string cannot be read: {error}")))
+    }
+
+    /// The value of a parameter; the last one if it is given more than once.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().rev().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Times the stages of one request.
+#[derive(Debug)]
+pub struct Stopwatch {
+    last: Instant,
+    stages: Vec<(&'static str, Duration)>,
+}
+
+impl Stopwatch {
+    /// Starts the first stage.
+    pub fn start() -> Self {
+        Self { last: Instant::now(), stages: Vec::with_capacity(4) }
+    }
+
+    /// Ends a stage and starts the next.
+    pub fn lap(&mut self, stage: &'static str) {
+        let now = Instant::now();
+        self.stages.push((stage, now - self.last));
+        self.last = now;
+    }
+
+    /// All stages, in order.
+    pub fn stages(self) -> Vec<(&'static str, Duration)> {
+        self.stages
+    }
+}
+
+/// The workloads that there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Kind {
+    /// What is on a picture.
+    #[default]
+    Classify,
+}
+
+impl Kind {
+    const ALL: [Self; 1] = [Self::Classify];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Classify => classify::NAME,
+        }
+    }
+
+    /// The names of all, for messages.
+    pub fn names() -> String {
+        Self::ALL.map(Self::name).join(", ")
+    }
+
+    /// Makes the workload ready to be called.
+    ///
+    /// # Errors
+    /// If a setting names something unknown (a `ConfigError`), or a file is missing.
+    pub fn load(self, config: &Config) -> anyhow::Result<Box<dyn Workload>> {
+        match self {
+            Self::Classify => Ok(Box::new(classify::Classify::load(config)?)),
+        }
+    }
+}
+
+impl FromStr for Kind {
+    type Err = ();
+
+    fn from_str(name: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_of_a_repeated_parameter_counts() {
+        let query = Query::parse("top=3&x=%20y&top=7").unwrap();
+        assert_eq!((query.get("top"), query.get("x"), query.get("none")), (Some("7"), Some(" y"), None));
+    }
+
+    #[test]
+    fn stages_come_in_order() {
+        let mut watch = Stopwatch::start();
+        watch.lap("decode");
+        watch.lap("inference");
+        let names: Vec<_> = watch.stages().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["decode", "inference"]);
+    }
+}

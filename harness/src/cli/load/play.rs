@@ -1,0 +1,135 @@
+//! Plays the load with progress on the screen, keeps its records, and sums them up.
+
+use std::{
+    fs,
+    io::IsTerminal,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    time::Duration,
+};
+
+use anyhow::Context;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{super::CliError, output, request::Request};
+use crate::{
+    analyse::{
+        summary::{Problem, Validity},
+        tally::{Tally, tally},
+        validity,
+    },
+    drive::{self, DriveError, GeneratorAudit, PlayOptions, Progress},
+    interrupt::Interrupt,
+    record::Record,
+    store::{self, RecordFile},
+};
+
+/// How often the bar moves.
+const BAR_TICK: Duration = Duration::from_millis(200);
+
+/// How often a line is printed where there is no terminal.
+const LINE_TICK: Duration = Duration::from_secs(5);
+
+/// What was measured.
+pub(super) struct Measured {
+    pub(super) counts: Tally,
+    pub(super) validity: Validity,
+    pub(super) audit: GeneratorAudit,
+}
+
+/// Plays it to its end, or to Ctrl-C.
+pub(super) fn play(request: &Request) -> Result<Measured, CliError> {
+    let mut file = request.save.as_deref().map(begin_folder).transpose()?;
+    let kept: Arc<Mutex<Vec<Record>>> = Arc::default();
+    let rows = Arc::clone(&kept);
+    let sink = move |batch: &[Record]| {
+        rows.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(batch);
+        match &mut file {
+            Some(file) => file.append(batch).map_err(Into::into),
+            None => Ok(()),
+        }
+    };
+    let options = PlayOptions { core: request.core, ..PlayOptions::default() };
+    let progress = Arc::clone(&options.progress);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start: free memory or open files")?;
+    let audit = runtime
+        .block_on(async {
+            let interrupt = Interrupt::on_signals()?;
+            tokio::select! {
+                audit = drive::play(request.load(), options, sink, interrupt) => audit,
+                never = show(request, &progress) => match never {},
+            }
+        })
+        .map_err(|error| match error {
+            DriveError::Url { .. } | DriveError::Core { .. } | DriveError::Load(_) => {
+                CliError::Usage(error.to_string())
+            }
+            other => CliError::Failed(other.into()),
+        })?;
+    let records = std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
+    let counts = tally(&records, &request.window(&records, audit.interrupted));
+    let mut problems = validity::of_generator(&counts, &audit);
+    problems.extend(audit.local_error.iter().map(|fault| Problem {
+        reason: format!("This machine could not open a connection: {fault}."),
+        remedy: "Remove that limit and measure again: these failures are not the target's.".into(),
+    }));
+    let measured = Measured { counts, validity: Validity { problems }, audit };
+    if let Some(folder) = &request.save {
+        let result = folder.join("load.json");
+        fs::write(&result, output::json(request, &measured))
+            .with_context(|| format!("{} cannot be written; free space", result.display()))?;
+        let stream = folder.join("records.arrows");
+        store::write_parquet(&stream, &folder.join("records.parquet")).context("the records were not converted")?;
+    }
+    Ok(measured)
+}
+
+/// Makes the folder of `--save`, which must not hold a measurement already.
+fn begin_folder(folder: &Path) -> Result<RecordFile, CliError> {
+    fs::create_dir_all(folder).map_err(|error| {
+        CliError::Usage(format!("--save {} cannot be made ({error}); choose another folder", folder.display()))
+    })?;
+    let stream = folder.join("records.arrows");
+    if stream.exists() {
+        return Err(CliError::Usage(format!(
+            "--save {} holds a measurement already; choose another folder",
+            folder.display()
+        )));
+    }
+    RecordFile::create(&stream).map_err(|error| CliError::Failed(error.into()))
+}
+
+/// Shows on stderr how far it has come, for as long as it is polled.
+async fn show(request: &Request, progress: &Progress) -> std::convert::Infallible {
+    if request.quiet {
+        std::future::pending::<()>().await;
+    }
+    let window_ms = request.duration.map(|duration| (request.warmup + duration).as_millis() as u64);
+    let total = request.requests.or(window_ms).unwrap_or(0);
+    let terminal = std::io::stderr().is_terminal();
+    let bar = if terminal { ProgressBar::new(total) } else { ProgressBar::hidden() };
+    if let Ok(style) = ProgressStyle::with_template("{elapsed_precise} {wide_bar} {msg}, {eta} left") {
+        bar.set_style(style);
+    }
+    let mut ticks = tokio::time::interval(if terminal { BAR_TICK } else { LINE_TICK });
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        let elapsed_ms = progress.elapsed_ns().unwrap_or(0) / 1_000_000;
+        let (sent, ended) = (progress.sent.load(Relaxed), progress.ended.load(Relaxed));
+        let failed = progress.failed.load(Relaxed);
+        let done = if request.requests.is_some() { ended } else { elapsed_ms };
+        let message = format!("{sent} sent, {} under way, {failed} failed", sent.saturating_sub(ended));
+        if terminal {
+            bar.set_position(done.min(total));
+            bar.set_message(message);
+        } else {
+            let left_s = window_ms.map(|window_ms| window_ms.saturating_sub(elapsed_ms) / 1000);
+            let left = left_s.map_or(String::new(), |left_s| format!(", {left_s} s left"));
+            eprintln!("{:>4} s: {message}{left}", elapsed_ms / 1000);
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! From arguments to a load that can be played; mistakes become one line that names the remedy.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use super::{super::CliError, Args, ArrivalsArg, Output};
+use crate::{
+    analyse::window::{Pacing, Window},
+    drive::{
+        Endpoint, Load, Payload, Plan,
+        answer::StatusJudge,
+        shapes::{self, Extent},
+    },
+    record::Record,
+};
+
+/// More intended sends than this do not fit into memory with their records.
+const MOST_REQUESTS: f64 = 20e6;
+
+/// How long to measure when nothing was said.
+const DEFAULT_DURATION: Duration = Duration::from_secs(10);
+
+/// Validated arguments.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) endpoint: Endpoint,
+    pub(super) loop_: Loop,
+    pub(super) duration: Option<Duration>,
+    pub(super) requests: Option<u64>,
+    pub(super) warmup: Duration,
+    pub(super) output: Output,
+    pub(super) save: Option<PathBuf>,
+    pub(super) core: Option<usize>,
+    pub(super) quiet: bool,
+    pub(super) seed: u64,
+    timeout: Duration,
+    method: hyper::Method,
+    payload: Payload,
+}
+
+/// Open or closed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Loop {
+    /// By a schedule.
+    Open { rate: f64, arrivals: ArrivalsArg },
+    /// By the answers.
+    Closed { connections: u32, think_time: Duration },
+}
+
+fn usage<T>(message: impl Into<String>) -> Result<T, CliError> {
+    Err(CliError::Usage(message.into()))
+}
+
+impl Request {
+    /// Checks the arguments.
+    pub(super) fn new(args: Args) -> Result<Self, CliError> {
+        let loop_ = how(&args)?;
+        let warmup = args.warmup.unwrap_or_default();
+        let duration = match (args.duration, args.requests) {
+            (Some(Duration::ZERO), _) => return usage("--duration must be longer than 0s"),
+            (_, Some(0)) => return usage("--requests must be at least 1"),
+            (None, None) => Some(DEFAULT_DURATION),
+            (duration, _) => duration,
+        };
+        if args.requests.is_some() && !warmup.is_zero() {
+            return usage("--warmup goes with --duration, not with --requests; leave one of them out");
+        }
+        if let (Loop::Open { rate, .. }, Some(duration)) = (loop_, duration) {
+            let planned = rate * (warmup + duration).as_secs_f64();
+            if planned > MOST_REQUESTS && args.requests.is_none_or(|n| n as f64 > MOST_REQUESTS) {
+                return usage("this plans more than 20 million requests; lower --rate or --duration");
+            }
+        }
+        if args.timeout.is_zero() {
+            return usage("--timeout must be longer than 0s");
+        }
+        let method = args.method.unwrap_or_else(|| if args.body.is_some() { "POST" } else { "GET" }.into());
+        let Ok(method) = hyper::Method::from_bytes(method.to_ascii_uppercase().as_bytes()) else {
+            return usage(format!("--method '{method}' is not an HTTP method; write for example POST"));
+        };
+        let headers = args.headers.iter().map(|text| header(text)).collect::<Result<_, _>>()?;
+        Ok(Self {
+            endpoint: Endpoint { url: args.url, headers },
+            loop_,
+            duration,
+            requests: args.requests,
+            warmup,
+            output: args.output,
+            save: args.save,
+            core: args.core,
+            quiet: args.quiet,
+            seed: args.seed,
+            timeout: args.timeout,
+            method,
+            payload: payload(args.body)?,
+        })
+    }
+
+    /// What the player plays. Answers are awaited until their own deadline.
+    pub(super) fn load(&self) -> Load {
+        let window = self.duration.map(|duration| self.warmup + duration);
+        let plan = match self.loop_ {
+            Loop::Closed { connections, think_time } => Plan::Closed {
+                connections,
+                think_time_ns: think_time.as_nanos() as u64,
+                duration_ns: window.map(|window| window.as_nanos() as u64),
+                requests: self.requests,
+            },
+            Loop::Open { rate, arrivals } => {
+                let extent = match (self.requests, window) {
+                    (Some(count), _) => Extent::Count(count),
+                    (None, window) => Extent::Duration(window.unwrap_or(DEFAULT_DURATION)),
+                };
+                let mut send_times_ns = match arrivals {
+                    ArrivalsArg::Constant => shapes::constant(rate, extent),
+                    ArrivalsArg::Poisson => shapes::poisson(rate, extent, self.seed),
+                };
+                if let Some(window) = window {
+                    let end = send_times_ns.partition_point(|&at| u128::from(at) < window.as_nanos());
+                    send_times_ns.truncate(end);
+                }
+                Plan::Open { send_times_ns }
+            }
+        };
+        Load {
+            plan,
+            endpoints: vec![self.endpoint.clone()],
+            method: self.method.clone(),
+            payloads: Arc::new([self.payload.clone()]),
+            timeout: self.timeout,
+            drain: self.timeout,
+            seed: self.seed,
+            judge: Arc::new(StatusJudge),
+        }
+    }
+
+    /// The interval that counts: up to the last answer where the load ended before its time.
+    pub(super) fn window(&self, records: &[Record], ended_early: bool) -> Window {
+        let pacing = match self.loop_ {
+            Loop::Open { .. } => Pacing::Open,
+            Loop::Closed { .. } => Pacing::Closed,
+        };
+        let whole = Window::whole(records, pacing);
+        let start_ns = self.warmup.as_nanos() as u64;
+        match self.duration {
+            Some(duration) => {
+                let end_ns = Window::first(self.warmup + duration, pacing).end_ns;
+                let early = ended_early || self.requests.is_some();
+                let end_ns = if early { end_ns.min(whole.end_ns) } else { end_ns };
+                Window { start_ns, end_ns: end_ns.max(start_ns), pacing }
+            }
+            None => whole,
+        }
+    }
+}
+
+/// Open or closed, and how.
+fn how(args: &Args) -> Result<Loop, CliError> {
+    match (args.rate, args.connections) {
+        (None, None) => usage("say how requests arrive: --rate N (open loop) or --connections N (closed loop)"),
+        (Some(_), Some(_)) => usage(
+            "--rate (open loop) and --connections (closed loop) exclude each other; leave one of them out",
+        ),
+        (Some(rate), None) => {
+            if !rate.is_finite() || rate <= 0.0 {
+                return usage("--rate must be a number above 0, in requests a second");
+            }
+            if args.think_time.is_some() {
+                return usage("--think-time goes with --connections; leave it out with --rate");
+            }
+            Ok(Loop::Open { rate, arrivals: args.arrivals.unwrap_or(ArrivalsArg::Constant) })
+        }
+        (None, Some(connections)) => {
+            if connections == 0 {
+                return usage("--connections must be at least 1");
+            }
+            if args.arrivals.is_some() {
+                return usage("--arrivals goes with --rate; leave it out with --connections");
+            }
+            Ok(Loop::Closed { connections, think_time: args.think_time.unwrap_or_default() })
+        }
+    }
+}
+
+fn header(text: &str) -> Result<(String, String), CliError> {
+    match text.split_once(':') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().into(), value.trim().into())),
+        // The text is not repeated: a header may be a secret.
+        _ => usage("a --header has no name or no colon; write --header 'Name: value'"),
+    }
+}
+
+/// The body with its media type by the file's extension; a `Content-Type` header goes before it.
+fn payload(body: Option<PathBuf>) -> Result<Payload, CliError> {
+    let Some(path) = body else {
+        return Ok(Payload { name: "empty".into(), content_type: String::new(), body: bytes::Bytes::new() });
+    };
+    let bytes = std::fs::read(&path).map_err(|error| {
+        CliError::Usage(format!("--body {} cannot be read ({error}); name a readable file", path.display()))
+    })?;
+    let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
+    let content_type = match extension.as_str() {
+        "jpg" | "jpeg" => "image/jpeg",
+        "png" => "image/png",
+        "webp" => "image/webp",
+        "gif" => "image/gif",
+        "bmp" => "image/bmp",
+        "json" => "application/json",
+        "txt" => "text/plain",
+        _ => "application/octet-stream",
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(Payload { name, content_type: content_type.into(), body: bytes.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn request(flags: &str) -> Result<Request, String> {
+        let words = ["load", "http://127.0.0.1:1/"].into_iter().chain(flags.split_whitespace());
+        let line = Line::try_parse_from(words).map_err(|error| error.to_string())?;
+        Request::new(line.args).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn mistakes_are_one_line_with_the_remedy() {
+        let messages: Vec<String> = [
+            "",
+            "--rate 5 --connections 2",
+            "--rate 0",
+            "--rate NaN",
+            "--connections 0",
+            "--connections 2 --arrivals poisson",
+            "--rate 5 --think-time 1s",
+            "--rate 5 --requests 0",
+            "--rate 5 --duration 0s",
+            "--rate 5 --requests 9 --warmup 1s",
+            "--rate 5000000 --duration 1h",
+            "--rate 5 --header nonsense",
+            "--rate 5 --method PO:ST",
+            "--rate 5 --timeout 0s",
+            "--rate 5 --body /no/such/file",
+        ]
+        .into_iter()
+        .map(|flags| format!("{flags}\n  {}", request(flags).unwrap_err()))
+        .collect();
+        insta::assert_snapshot!(messages.join("\n"), @"");
+    }
+
+    #[test]
+    fn flags_become_the_plan_they_describe() {
+        let sends = |flags: &str| match request(flags).unwrap().load().plan {
+            Plan::Open { send_times_ns } => send_times_ns.len(),
+            Plan::Closed { .. } => panic!("not an open plan"),
+        };
+        assert_eq!(sends("--rate 5"), 50, "10 s unless something else is said");
+        assert_eq!(sends("--rate 5 --duration 2s --warmup 1s"), 15);
+        assert_eq!(sends("--rate 5 --requests 7 --arrivals poisson"), 7);
+        assert_eq!(sends("--rate 5 --requests 70 --duration 2s"), 10);
+        assert_eq!(
+            request("--connections 3 --duration 2s --requests 9 --think-time 5ms").unwrap().load().plan,
+            Plan::Closed {
+                connections: 3,
+                think_time_ns: 5_000_000,
+                duration_ns: Some(2_000_000_000),
+                requests: Some(9)
+            }
+        );
+    }
+
+    #[test]
+    fn a_body_makes_a_post_of_its_media_type() {
+        let file = tempfile::Builder::new().suffix(".jpg").tempfile().unwrap();
+        std::fs::write(file.path(), b"abc").unwrap();
+        let load = request(&format!("--rate 5 --body {}", file.path().display())).unwrap().load();
+        assert_eq!(load.method, hyper::Method::POST);
+        assert_eq!((load.payloads[0].content_type.as_str(), &load.payloads[0].body[..]), ("image/jpeg", &b"abc"[..]));
+        assert_eq!(request("--rate 5").unwrap().load().method, hyper::Method::GET);
+    }
+}

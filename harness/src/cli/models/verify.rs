@@ -1,0 +1,34 @@
+//! `harness models verify`: every file that is there against its size and sha256.
+
+use std::fmt::Write as _;
+
+use models::{Manifest, Places};
+
+use super::Entry;
+
+/// The report, and whether every file is right.
+pub(super) fn verify(manifest: &Manifest, places: &Places) -> (String, bool) {
+    let models = manifest.models.iter().map(Entry::Model);
+    let entries = models.chain(manifest.pictures.iter().map(Entry::Pictures));
+    let (mut text, mut right, mut wrong) = (String::new(), 0, 0);
+    // Writing to a String cannot fail.
+    for item in entries.flat_map(Entry::items) {
+        for (path, _) in places.look_up(&item) {
+            match item.check(&path) {
+                Ok(()) => {
+                    right += 1;
+                    let _ = writeln!(text, "ok     {}", path.display());
+                }
+                Err(error) => {
+                    wrong += 1;
+                    let _ = writeln!(text, "WRONG  {error}");
+                }
+            }
+        }
+    }
+    let _ = match (right, wrong) {
+        (0, 0) => writeln!(text, "nothing is there yet; run `harness models fetch`"),
+        _ => writeln!(text, "{right} right, {wrong} wrong"),
+    };
+    (text, wrong == 0)
+}
