@@ -18,7 +18,8 @@ use tokio::sync::{Notify, watch};
 
 use super::{
     http::{self, Answer, Body, Upstream},
-    replicas::{Probe, Ready, Replicas},
+    probe::Probe,
+    replicas::{Ready, Replicas},
 };
 use crate::{platforms::twin::protocol::PlaneState, scaling::knative::Kpa};
 

@@ -10,6 +10,7 @@ pub mod fake;
 mod http;
 mod knative;
 mod openfaas;
+mod probe;
 mod process;
 mod queue_proxy;
 mod replicas;
@@ -34,7 +35,7 @@ use tokio::{
 
 pub use knative::{PROBE as KNATIVE_PROBE, host_of};
 pub use openfaas::PROBE as OPENFAAS_PROBE;
-pub use replicas::Probe;
+pub use probe::Probe;
 
 use self::{http::Upstream, queue_proxy::QueueProxy, replicas::Replicas};
 use super::{
@@ -82,10 +83,6 @@ pub fn run(config: Option<&str>) -> anyhow::Result<()> {
 fn obey(input: impl Read, commands: &mpsc::UnboundedSender<Command>) {
     for line in BufReader::new(input).lines().map_while(Result::ok) {
         match serde_json::from_str(&line) {
-            Ok(Command::Stop) => {
-                // The answer may take a while; whoever waits for it sees the process end.
-                let _ = commands.send(Command::Stop);
-            }
             Ok(command) => drop(commands.send(command)),
             Err(error) => eprintln!("command not understood: {error}"),
         }

@@ -18,7 +18,8 @@ use tokio::sync::watch;
 
 use super::{
     http::{self, Answer, Body, Closed, SendError, Upstream},
-    replicas::{Probe, Ready, Replicas},
+    probe::Probe,
+    replicas::{Ready, Replicas},
 };
 use crate::{platforms::twin::protocol::PlaneState, scaling::openfaas::CeAutoscaler};
 

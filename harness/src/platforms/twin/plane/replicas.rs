@@ -8,37 +8,13 @@ use std::{
     time::Duration,
 };
 
-use http_body_util::BodyExt;
-use hyper::{Request, Uri, header};
 use tokio::{
     sync::{oneshot, watch},
     task::{AbortHandle, JoinSet},
 };
 
-use super::{
-    http::{Upstream, full},
-    process::Process,
-    queue_proxy::QueueProxy,
-    usage,
-};
+use super::{http::Upstream, probe::Probe, process::Process, queue_proxy::QueueProxy, usage};
 use crate::platforms::twin::protocol::{Event, FunctionProcess, PlaneState};
-
-/// How readiness is found out. Values per platform; see [`super::knative`] and [`super::openfaas`].
-#[derive(Debug, Clone, Copy)]
-pub struct Probe {
-    /// What is asked for.
-    pub path: &'static str,
-    /// From the start of the process to the first probe.
-    pub initial_delay: Duration,
-    /// Between two probes.
-    pub period: Duration,
-    /// After which a probe has failed.
-    pub timeout: Duration,
-    /// Failures in a row that make a replica unready.
-    pub failures: u32,
-    /// Whether they also restart it (a liveness probe of the same kind).
-    pub restarts: bool,
-}
 
 /// A replica that can answer.
 #[derive(Debug)]
@@ -290,8 +266,7 @@ impl Shared {
         let (mut ready, mut failures) = (false, 0);
         loop {
             beat.tick().await;
-            let answered = tokio::time::timeout(probe.timeout, answers(address, probe.path)).await;
-            if answered.unwrap_or(false) {
+            if probe.succeeds(address).await {
                 failures = 0;
                 if !ready {
                     ready = self.publish(id, address).await;
@@ -356,18 +331,6 @@ impl Shared {
         state.restarts += 1;
         state.last_error = Some(cause);
     }
-}
-
-/// Whether a GET of this path is answered with success.
-async fn answers(address: SocketAddr, path: &'static str) -> bool {
-    let request = Request::get(Uri::from_static(path))
-        .header(header::HOST, address.to_string())
-        .header(header::USER_AGENT, "kube-probe/twin")
-        .body(full(bytes::Bytes::new()));
-    let Ok(request) = request else { return false };
-    let Ok(response) = Upstream::new(address).send(request).await else { return false };
-    let success = response.status().is_success();
-    success && response.into_body().collect().await.is_ok()
 }
 
 #[cfg(test)]
