@@ -250,9 +250,40 @@ mod tests {
             "--rate 5 --body /no/such/file",
         ]
         .into_iter()
-        .map(|flags| format!("{flags}\n  {}", request(flags).unwrap_err()))
+        .map(|flags| format!("[{flags}]\n  {}", request(flags).unwrap_err()))
         .collect();
-        insta::assert_snapshot!(messages.join("\n"), @"");
+        insta::assert_snapshot!(messages.join("\n"), @r"
+        []
+          say how requests arrive: --rate N (open loop) or --connections N (closed loop)
+        [--rate 5 --connections 2]
+          --rate (open loop) and --connections (closed loop) exclude each other; leave one of them out
+        [--rate 0]
+          --rate must be a number above 0, in requests a second
+        [--rate NaN]
+          --rate must be a number above 0, in requests a second
+        [--connections 0]
+          --connections must be at least 1
+        [--connections 2 --arrivals poisson]
+          --arrivals goes with --rate; leave it out with --connections
+        [--rate 5 --think-time 1s]
+          --think-time goes with --connections; leave it out with --rate
+        [--rate 5 --requests 0]
+          --requests must be at least 1
+        [--rate 5 --duration 0s]
+          --duration must be longer than 0s
+        [--rate 5 --requests 9 --warmup 1s]
+          --warmup goes with --duration, not with --requests; leave one of them out
+        [--rate 5000000 --duration 1h]
+          this plans more than 20 million requests; lower --rate or --duration
+        [--rate 5 --header nonsense]
+          a --header has no name or no colon; write --header 'Name: value'
+        [--rate 5 --method PO:ST]
+          --method 'PO:ST' is not an HTTP method; write for example POST
+        [--rate 5 --timeout 0s]
+          --timeout must be longer than 0s
+        [--rate 5 --body /no/such/file]
+          --body /no/such/file cannot be read (No such file or directory (os error 2)); name a readable file
+        ");
     }
 
     #[test]
