@@ -14,6 +14,7 @@ use function::pool::Pool;
 use function::server::{self, Service};
 use function::shutdown::Signals;
 use function::telemetry::Telemetry;
+use function::workloads::Workload;
 
 fn main() -> ExitCode {
     let start = ProcessStart::now();
@@ -31,7 +32,7 @@ async fn run(start: ProcessStart) -> anyhow::Result<()> {
     // Before the model is loaded: the first process of a container has no default handlers.
     let signals = Signals::listen().context("cannot listen for signals")?;
 
-    let workload: Arc<_> = config.workload.load(&config)?.into();
+    let workload: Arc<dyn Workload> = config.workload.load(&config)?.into();
     workload.warm_up().context("the warm-up failed; the model and its description do not fit")?;
     let pool = Pool::start(Arc::clone(&workload), config.inference_threads, config.queue_limit)
         .context("cannot start the inference threads")?;

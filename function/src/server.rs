@@ -33,7 +33,7 @@ const CALL: HeaderName = HeaderName::from_static("x-testbed-call");
 
 /// Gateways written in Go keep an idle connection for 90 s; a server that closes it earlier
 /// races with their next request, which then fails through nobody's fault.
-const KEEP_ALIVE: Duration = Duration::from_secs(120);
+const KEEP_ALIVE: Duration = Duration::from_mins(2);
 
 /// All that a request needs.
 pub struct Service {
@@ -118,7 +118,7 @@ pub fn bind(service: &Arc<Service>, config: &Config) -> io::Result<(Server, Sock
     // A caller who leaves ends the handler, and with it the place in the queue.
     .h1_allow_half_closed(false)
     .disable_signals()
-    .shutdown_timeout((config.grace - config.drain).as_secs())
+    .shutdown_timeout(config.grace.saturating_sub(config.drain).as_secs())
     .listen(listener)?
     .run();
     Ok((server, address))

@@ -123,7 +123,7 @@ fn refusals_are_those_of_the_contract() {
         ("bad-parameter", post(address, "/predict?top=abc", &picture)),
         ("not-found", get(address, "/nowhere")),
         ("method-not-allowed", get(address, "/predict")),
-        ("body-too-large", post(address, "/predict", &[0; 100_001])),
+        ("body-too-large", post(address, "/predict", &vec![0; 100_001])),
         ("input-too-large", post(address, "/predict", big.get_ref())),
         ("unsupported-input", post(address, "/predict", b"just text")),
         ("damaged-input", post(address, "/predict", half)),

@@ -38,11 +38,8 @@ pub fn connect(address: SocketAddr) -> TcpStream {
 
 /// The head of a request, to the empty line.
 pub fn head(method: &str, target: &str, headers: &[(&str, &str)]) -> String {
-    let mut head = format!("{method} {target} HTTP/1.1\r\nHost: function\r\nConnection: close\r\n");
-    for (name, value) in headers {
-        head += &format!("{name}: {value}\r\n");
-    }
-    head + "\r\n"
+    let fields: String = headers.iter().flat_map(|(name, value)| [name, ": ", value, "\r\n"]).collect();
+    format!("{method} {target} HTTP/1.1\r\nHost: function\r\nConnection: close\r\n{fields}\r\n")
 }
 
 /// Reads an answer to the end of the connection.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 
-use models::Manifest;
+use models::{Manifest, Places};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -80,11 +80,10 @@ impl Drop for Function {
 pub fn models_dir() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
-        let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("models");
-        std::fs::create_dir_all(&folder).unwrap();
-        let manifest = Manifest::builtin().unwrap();
-        models::locate::make_generated(manifest.model(MODEL).unwrap(), &folder).unwrap();
-        folder
+        let cache = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+        let places = Places { cache: Some(cache), ..Places::default() };
+        let found = models::find_model(&Manifest::builtin().unwrap(), Some(MODEL), &places, &mut |_| {});
+        found.unwrap().path.parent().unwrap().to_owned()
     })
 }
 

@@ -172,8 +172,11 @@ mod tests {
     fn reducing_weighs_every_pixel_under_the_triangle() {
         let picture = grey(4, 1, &[0, 100, 200, 50]);
         let found = written(&description(Layout::Nhwc, ResizeRule::Stretch, 2, 1), &picture);
-        let expected = |a: f32, b: f32, c: f32| ((3.0 * a + 3.0 * b + c) / 7.0).round();
-        assert_eq!([found[0], found[3]], [expected(0.0, 100.0, 200.0), expected(50.0, 200.0, 100.0)]);
+        let expected = |a: f32, b: f32, c: f32| ((3.0 * a + 3.0 * b + c) / 7.0).round() as u8;
+        assert_eq!(
+            [found[0] as u8, found[3] as u8],
+            [expected(0.0, 100.0, 200.0), expected(50.0, 200.0, 100.0)]
+        );
     }
 
     #[test]
