@@ -96,7 +96,7 @@ fn model(
     let mut progress = super::progress::download_lines(say);
     let found = match find_model(manifest, wanted.as_deref(), places, &mut progress) {
         // Only the twin's demonstration may go on without real weights, and says so.
-        Err(error) if wanted.is_none() && experiment.on == Site::Twin => {
+        Err(error) if error.is_absence() && wanted.is_none() && experiment.on == Site::Twin => {
             say(&format!("no model with real weights: {error}"));
             find_model(manifest, Some(GENERATED_MODEL), places, &mut progress)?
         }
