@@ -357,12 +357,12 @@ impl Mailbox {
     }
 
     async fn take(&self) -> Call {
-        std::future::poll_fn(|cx| match self.call.take() {
-            Some(call) => Poll::Ready(call),
-            None => {
+        std::future::poll_fn(|cx| {
+            let call = self.call.take();
+            if call.is_none() {
                 self.waker.replace(Some(cx.waker().clone()));
-                Poll::Pending
             }
+            call.map_or(Poll::Pending, Poll::Ready)
         })
         .await
     }
