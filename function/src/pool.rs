@@ -249,9 +249,10 @@ pub(crate) mod tests {
         assert_eq!(submit(&pool, b"second").unwrap_err(), PoolError::Full { limit: 0 });
         leaves.send(()).unwrap();
         running.blocking_recv().unwrap();
-        submit(&pool, b"third").unwrap();
+        let third = submit(&pool, b"third").unwrap();
         enters.recv().unwrap();
         leaves.send(()).unwrap();
+        assert!(third.blocking_recv().unwrap().result.is_ok());
     }
 
     #[test]

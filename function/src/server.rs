@@ -280,3 +280,6 @@ async fn index(service: web::Data<Service>) -> HttpResponse {
 fn header_value(text: &str) -> HeaderValue {
     HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
+
+#[cfg(test)]
+mod tests;

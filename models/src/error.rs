@@ -95,6 +95,12 @@ pub enum LocateError {
 }
 
 impl LocateError {
+    /// Whether it is merely nowhere, so that something else may stand in for it. All else is a
+    /// mistake that the user must hear of.
+    pub fn is_absence(&self) -> bool {
+        matches!(self, Self::NotFound { .. } | Self::Download { .. } | Self::NoCache { .. })
+    }
+
     /// Turns an I/O error at `path` into one of these.
     pub(crate) fn io(path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();

@@ -90,6 +90,36 @@ async fn a_function_that_fails_at_its_start_is_reported_with_its_last_words() {
     .await;
 }
 
+/// The fake function never reads a body. What refuses a call early must not cost the client its
+/// connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_before_the_body_was_read_leaves_the_connection_usable() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    on_each(async |kind| {
+        let mut twin = twin(kind);
+        let deployed = twin.deploy(&spec(1, 1)).await.unwrap();
+        let endpoint = &deployed.endpoints[0];
+        let (address, path) = endpoint.url.strip_prefix("http://").unwrap().split_once('/').unwrap();
+        let host = endpoint.headers.first().map_or(address, |(_, host)| host);
+        let head = format!("POST /{path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 70000\r\n\r\n");
+        let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
+        for call in 0..5 {
+            stream.write_all(head.as_bytes()).await.unwrap();
+            for _ in 0..7 {
+                stream.write_all(&[b'x'; 10_000]).await.unwrap();
+                tokio::task::yield_now().await;
+            }
+            let mut answer = vec![0; 4096];
+            let length = stream.read(&mut answer).await.unwrap();
+            let answer = String::from_utf8_lossy(&answer[..length]).into_owned();
+            assert!(answer.starts_with("HTTP/1.1 200"), "{kind:?}, call {call}: {answer:?}");
+            assert!(answer.contains("POST /predict"), "head and body in one read: {answer:?}");
+        }
+        remove(twin).await;
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_binary_is_an_error_that_says_so() {
     for kind in PlatformKind::ALL {

@@ -149,6 +149,14 @@ fn a_directory_that_is_none_is_an_error_and_not_passed_over() {
 }
 
 #[test]
+fn what_is_merely_absent_differs_from_what_is_wrong() {
+    let world = World::new(&[]);
+    assert!(world.find(None, &world.places()).unwrap_err().is_absence());
+    world.write("own/first.onnx", "fIrst");
+    assert!(!world.find(None, &world.places()).unwrap_err().is_absence());
+}
+
+#[test]
 fn offline_nothing_is_downloaded_and_the_remedy_is_named() {
     let server = Server::start(&[Reply::Whole(b"second")]);
     let world = World::new(std::slice::from_ref(&server.url));

@@ -6,10 +6,8 @@ mod picture;
 mod preprocess;
 mod rank;
 
-use std::path::Path;
-
 use anyhow::Context as _;
-use models::{Class, Manifest, Model};
+use models::{Class, FoundModel, LocateError, Manifest, ManifestError, Model, Places, Progress};
 use serde_json::{Map, Value, json};
 
 use self::engine::Engine;
@@ -39,11 +37,10 @@ impl Classify {
     /// # Errors
     /// A `ConfigError` if no model has that name; else if the file is missing or unfit.
     pub fn load(config: &Config) -> anyhow::Result<Self> {
-        let manifest = Manifest::builtin()?;
-        let (model, file) = model_file(&manifest, config)?;
-        let onnx = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
-        Self::from_onnx(model, &onnx, config.max_pixels)
-            .with_context(|| format!("cannot use {}", file.display()))
+        let FoundModel { model, path, .. } = find_model(config)?;
+        let onnx = std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        Self::from_onnx(&model, &onnx, config.max_pixels)
+            .with_context(|| format!("cannot use {}", path.display()))
     }
 
     fn from_onnx(model: &Model, onnx: &[u8], max_pixels: u64) -> anyhow::Result<Self> {
@@ -111,34 +108,23 @@ impl Workload for Classify {
     }
 }
 
-/// The model that the settings ask for, and where its file is.
-fn model_file<'a>(
-    manifest: &'a Manifest,
-    config: &Config,
-) -> anyhow::Result<(&'a Model, std::path::PathBuf)> {
-    let candidates = match &config.model {
-        Some(name) => {
-            let model = manifest.model(name).map_err(|_| {
-                let known: Vec<_> = manifest.models.iter().map(|model| model.name.as_str()).collect();
-                ConfigError::new("MODEL", name, format!("one of: {}", known.join(", ")))
-            })?;
-            vec![model]
+/// The model that the settings ask for, looked up as the harness does it.
+fn find_model(config: &Config) -> anyhow::Result<FoundModel> {
+    let places = Places { models_dir: config.models_dir.clone(), ..Places::from_env() };
+    let mut announced = false;
+    let mut announce = |progress: Progress<'_>| {
+        if !std::mem::replace(&mut announced, true) {
+            eprintln!("function: downloading {} from {}", progress.file, progress.url);
         }
-        None => manifest.models.iter().collect(),
     };
-    let folder = config.models_dir.as_deref().unwrap_or(Path::new("models"));
-    candidates
-        .iter()
-        .map(|model| (*model, folder.join(&model.file)))
-        .find(|(_, file)| file.is_file())
-        .with_context(|| {
-            let files: Vec<_> = candidates.iter().map(|model| model.file.as_str()).collect();
-            format!(
-                "no {} in {}; set MODELS_DIR to the folder that holds it",
-                files.join(" or "),
-                folder.display()
-            )
-        })
+    models::find_model(&Manifest::builtin()?, config.model.as_deref(), &places, &mut announce).map_err(
+        |error| match error {
+            LocateError::Manifest(ManifestError::Unknown { name, known, .. }) => {
+                ConfigError::new("MODEL", name, format!("one of: {known}")).into()
+            }
+            other => other.into(),
+        },
+    )
 }
 
 #[cfg(test)]

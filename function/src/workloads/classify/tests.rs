@@ -163,7 +163,17 @@ fn the_real_pictures_get_the_expected_answers() {
 
 #[test]
 fn one_picture_alone_and_in_a_batch_give_the_same_answer() {
-    let Some((model, onnx, pictures)) = real_data("one_picture_alone_and_in_a_batch_give_the_same_answer")
+    let manifest = Manifest::builtin().unwrap();
+    let drawn = ["drawn-stripes.jpg", "drawn-hills.jpg", "drawn-grid.jpg"]
+        .map(|name| picture::decode(&models::draw::draw(name).unwrap().unwrap(), MAX_PIXELS).unwrap());
+    let model = manifest.model("mobilenetv2-generated").unwrap();
+    alone_and_in_a_batch(model, &models::generate::mobilenetv2(), &drawn);
+}
+
+#[test]
+fn one_real_picture_alone_and_in_a_batch_give_the_same_answer() {
+    let Some((model, onnx, pictures)) =
+        real_data("one_real_picture_alone_and_in_a_batch_give_the_same_answer")
     else {
         return;
     };

@@ -16,12 +16,13 @@ pub mod protocol;
 mod settings;
 
 use std::{
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use http_body_util::{BodyExt, Empty};
-use hyper::{Request, StatusCode, header};
+use hyper::{Request, StatusCode, Uri, header, http::uri::PathAndQuery};
 use hyper_util::rt::TokioIo;
 use sha2::{Digest, Sha256};
 
@@ -37,7 +38,7 @@ use super::{
     Deployed, FunctionSpec, Platform, PlatformError, PlatformKind, ReplicaSample,
     limits::{Accepted, ScalingRules, accept},
 };
-use crate::drive::Endpoint;
+use crate::{drive::Endpoint, scaling::knative::Kpa};
 
 /// What every page that the twin produces must say.
 pub const BANNER: &str = "Twin: a stand-in on one machine, not a cluster. Its figures say nothing about a \
@@ -148,8 +149,7 @@ impl Twin {
         loop {
             let state = plane.state().await?;
             if state.ready >= wanted {
-                let answer = get(address, &self.endpoint(address, name, "/health")).await;
-                if answer.is_ok() {
+                if function_answers(address, &self.endpoint(address, name, "/health")).await? {
                     return Ok(self.endpoint(address, name, ""));
                 }
             } else if state.ready == 0 && state.restarts > 1 {
@@ -163,7 +163,7 @@ impl Twin {
     }
 
     /// Where invocations go on this platform.
-    fn endpoint(&self, address: std::net::SocketAddr, name: &str, path: &str) -> Endpoint {
+    fn endpoint(&self, address: SocketAddr, name: &str, path: &str) -> Endpoint {
         match self.kind {
             PlatformKind::Knative => Endpoint {
                 url: format!("http://{address}{path}"),
@@ -189,7 +189,10 @@ impl Platform for Twin {
         self.remove().await?;
         let started = Instant::now();
         let plane = PlaneProcess::start(&command, &config).await.map_err(|cause| self.control(cause))?;
-        let wanted = spec.replicas.min.max(1);
+        let wanted = match &accepted.scaling {
+            ScalingRules::Knative(kpa) => Kpa::new(kpa.clone(), Duration::ZERO).initial(),
+            ScalingRules::OpenFaas(alert) => alert.min,
+        };
         let limit = self.options.ready_limit;
         let answered = tokio::time::timeout(limit, self.first_answer(&plane, &spec.name, wanted)).await;
         let cause = match answered {
@@ -234,31 +237,37 @@ impl Platform for Twin {
     }
 }
 
-/// One GET through the data plane; only an answer of our function counts.
-async fn get(address: std::net::SocketAddr, endpoint: &Endpoint) -> Result<(), String> {
-    let path = endpoint.url.splitn(4, '/').nth(3).unwrap_or_default();
-    let mut request = Request::get(format!("/{path}")).header(header::HOST, address.to_string());
-    if let Some(headers) = request.headers_mut() {
-        for (name, value) in &endpoint.headers {
-            if let (Ok(name), Ok(value)) =
-                (header::HeaderName::try_from(name), header::HeaderValue::try_from(value))
-            {
-                headers.insert(name, value);
-            }
-        }
-    }
-    let request = request.body(Empty::<bytes::Bytes>::new()).map_err(|e| e.to_string())?;
-    let stream = tokio::net::TcpStream::connect(address).await.map_err(|e| e.to_string())?;
-    let (mut sender, connection) =
-        hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
-    tokio::spawn(connection);
-    let response = sender.send_request(request).await.map_err(|e| e.to_string())?;
-    let (head, body) = response.into_parts();
-    let body = body.collect().await.map_err(|e| e.to_string())?.to_bytes();
+/// Whether a GET through the data plane is answered with success by our function.
+///
+/// # Errors
+/// When something else answers with success.
+async fn function_answers(address: SocketAddr, endpoint: &Endpoint) -> Result<bool, String> {
+    let Ok(head) = get(address, endpoint).await else { return Ok(false) };
     let ours = ["x-instance-id", "x-boot-id"].iter().all(|name| head.headers.contains_key(*name));
     match head.status {
-        StatusCode::OK if ours => Ok(()),
-        StatusCode::OK => Err("what answers has no X-Instance-Id and X-Boot-Id: not our function".to_owned()),
-        status => Err(format!("/health answers {status}: {}", String::from_utf8_lossy(&body).trim())),
+        StatusCode::OK if ours => Ok(true),
+        StatusCode::OK => {
+            Err("what answers /health has no X-Instance-Id and X-Boot-Id: not our function".into())
+        }
+        _ => Ok(false),
     }
+}
+
+async fn get(address: SocketAddr, endpoint: &Endpoint) -> anyhow::Result<hyper::http::response::Parts> {
+    let uri: Uri = endpoint.url.parse()?;
+    let path = uri.path_and_query().map_or("/", PathAndQuery::as_str);
+    let mut request = Request::get(path);
+    for (name, value) in &endpoint.headers {
+        request = request.header(name, value);
+    }
+    if endpoint.headers.is_empty() {
+        request = request.header(header::HOST, address.to_string());
+    }
+    let stream = tokio::net::TcpStream::connect(address).await?;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    let response = sender.send_request(request.body(Empty::<bytes::Bytes>::new())?).await?;
+    let (head, body) = response.into_parts();
+    body.collect().await?;
+    Ok(head)
 }

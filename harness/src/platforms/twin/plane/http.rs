@@ -240,9 +240,32 @@ pub fn strip_connection_headers(headers: &mut HeaderMap) {
     }
 }
 
-/// A received request made ready to be sent on: path only, no connection headers.
+/// Request bodies up to this size are read whole at the entry, bytes.
+const SMALL_BODY: u64 = 1 << 20;
+
+/// A client's request made ready to be sent on, with its body read if it is small.
+///
+/// When a function answers before it has read the body (a refusal, say), Envoy and Go's server read
+/// the rest and keep the client's connection; hyper closes it. Reading first comes to the same.
+///
+/// # Errors
+/// When the client broke off.
+pub async fn received(request: Request<Incoming>) -> Result<Request<Body>, Closed> {
+    if request.body().size_hint().upper().is_none_or(|size| size > SMALL_BODY) {
+        return Ok(forwardable(request));
+    }
+    let (head, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Closed)?.to_bytes();
+    Ok(prepared(Request::from_parts(head, full(body))))
+}
+
+/// A request of the hop before made ready to be sent on.
 pub fn forwardable(request: Request<Incoming>) -> Request<Body> {
-    let mut request = request.map(BodyExt::boxed_unsync);
+    prepared(request.map(BodyExt::boxed_unsync))
+}
+
+/// Path only, no connection headers.
+fn prepared(mut request: Request<Body>) -> Request<Body> {
     *request.uri_mut() = match request.uri().path_and_query() {
         Some(path) => Uri::from(path.clone()),
         None => Uri::from_static("/"),

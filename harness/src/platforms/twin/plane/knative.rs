@@ -75,7 +75,7 @@ impl Ingress {
             return Ok(unknown);
         }
         let counted = Arc::clone(&self).count();
-        let mut request = http::forwardable(request);
+        let mut request = http::received(request).await?;
         add_forwarding_headers(request.headers_mut());
         let sent = Instant::now();
         let mut response = match self.next_hop().send(request).await {

@@ -93,25 +93,25 @@ impl Gateway {
         if !self.becomes_available().await {
             return Err(Closed);
         }
+        let host = request.headers().get(header::HOST).cloned();
+        let mut request = http::received(request).await?;
+        if let Some(host) = host {
+            request.headers_mut().insert("x-forwarded-host", host);
+        }
         Ok(self.proxy(request).await)
     }
 
-    async fn proxy(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn proxy(&self, mut request: Request<Body>) -> Response<Body> {
         let call_id = request
             .headers()
             .get("x-call-id")
             .and_then(|id| id.to_str().ok())
             .map_or_else(http::random_uuid, str::to_owned);
         let start_ns = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_nanos()).to_string();
-        let host = request.headers().get(header::HOST).cloned();
-        let mut request = http::forwardable(request);
         let headers = request.headers_mut();
         http::set(headers, "x-call-id", &call_id);
         http::set(headers, "x-start-time", &start_ns);
         http::set(headers, "x-forwarded-for", "127.0.0.1");
-        if let Some(host) = host {
-            headers.insert("x-forwarded-host", host);
-        }
         let answer = tokio::time::timeout(self.upstream_timeout, self.provider.send(request)).await;
         let mut response =
             if let Ok(Ok(response)) = answer { response } else { http::empty(StatusCode::BAD_GATEWAY) };
