@@ -48,11 +48,12 @@ pub fn run(args: Args) -> Result<Exit, CliError> {
         .enable_all()
         .build()
         .context("cannot start: free memory or open files")?;
-    runtime.block_on(async {
-        let interrupt = crate::interrupt::Interrupt::on_signals()?;
-        interrupt.raised().await;
-        Ok::<_, std::io::Error>(())
-    })
-    .context("cannot listen for signals")?;
+    runtime
+        .block_on(async {
+            let interrupt = crate::interrupt::Interrupt::on_signals()?;
+            interrupt.raised().await;
+            Ok::<_, std::io::Error>(())
+        })
+        .context("cannot listen for signals")?;
     Ok(Exit::Valid)
 }

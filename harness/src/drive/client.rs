@@ -167,7 +167,8 @@ async fn send(
             Err(mut error) => {
                 let vanished = error.error().is_incomplete_message() || error.error().is_closed();
                 let unwritten = error.take_message().is_some();
-                if !unwritten && !(vanished && job.method.is_idempotent()) {
+                let again = unwritten || (vanished && job.method.is_idempotent());
+                if !again {
                     return Err(NoAnswer);
                 }
             }

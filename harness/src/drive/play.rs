@@ -160,6 +160,7 @@ where
 }
 
 /// The generator's thread.
+#[expect(clippy::needless_pass_by_value, reason = "the thread owns all of it")]
 fn generate(
     load: Load,
     targets: Vec<Resolved>,

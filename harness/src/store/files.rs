@@ -17,6 +17,7 @@ pub(super) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> StoreError {
 }
 
 /// Makes an error of a path whose content makes no sense.
+#[expect(clippy::needless_pass_by_value, reason = "it reads better where it is called, and errors are rare")]
 pub(super) fn format(path: &Path, cause: impl ToString) -> StoreError {
     StoreError::Format { path: path.to_owned(), cause: cause.to_string() }
 }

@@ -27,8 +27,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use cell::CellWriter;
-pub use run_folder::RunFolder;
 pub use parquet::convert as write_parquet;
+pub use run_folder::RunFolder;
 pub use stream::RecordFile;
 
 use crate::{drive::GeneratorAudit, experiment::Cell, platforms::ReplicaSample, record::Record};

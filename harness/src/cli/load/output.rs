@@ -81,7 +81,7 @@ pub(super) fn text(request: &Request, measured: &Measured) -> String {
     let Measured { counts, validity, audit } = measured;
     let mut text = String::new();
     // Writing to a String cannot fail.
-    let mut line = |content: String| drop(writeln!(text, "{content}"));
+    let mut line = |content: String| _ = writeln!(text, "{content}");
     line(format!("{}   {}, {:.1} s", request.endpoint.url, arrived(request), counts.window_s));
     let offered = counts.offered_rps.map_or(String::new(), |rate| format!("offered {rate:.1}/s, "));
     line(format!(
@@ -111,7 +111,10 @@ pub(super) fn text(request: &Request, measured: &Measured) -> String {
         line(format!("The response time's {} are lower bounds: they fall on time-outs.", bounds.join(", ")));
     }
     if matches!(request.loop_, Loop::Closed { .. }) {
-        line("A closed loop waits for answers, so a stall shows in few requests; --rate shows it in all.".into());
+        line(
+            "A closed loop waits for answers, so a stall shows in few requests; --rate shows it in all."
+                .into(),
+        );
     }
     line(format!(
         "{}   (generator {:.0} % of one core, {} connections opened)",

@@ -82,7 +82,8 @@ pub(super) fn play(request: &Request) -> Result<Measured, CliError> {
         fs::write(&result, output::json(request, &measured))
             .with_context(|| format!("{} cannot be written; free space", result.display()))?;
         let stream = folder.join("records.arrows");
-        store::write_parquet(&stream, &folder.join("records.parquet")).context("the records were not converted")?;
+        store::write_parquet(&stream, &folder.join("records.parquet"))
+            .context("the records were not converted")?;
     }
     Ok(measured)
 }
@@ -90,7 +91,10 @@ pub(super) fn play(request: &Request) -> Result<Measured, CliError> {
 /// Makes the folder of `--save`, which must not hold a measurement already.
 fn begin_folder(folder: &Path) -> Result<RecordFile, CliError> {
     fs::create_dir_all(folder).map_err(|error| {
-        CliError::Usage(format!("--save {} cannot be made ({error}); choose another folder", folder.display()))
+        CliError::Usage(format!(
+            "--save {} cannot be made ({error}); choose another folder",
+            folder.display()
+        ))
     })?;
     let stream = folder.join("records.arrows");
     if stream.exists() {

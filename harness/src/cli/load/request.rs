@@ -156,7 +156,9 @@ impl Request {
 /// Open or closed, and how.
 fn how(args: &Args) -> Result<Loop, CliError> {
     match (args.rate, args.connections) {
-        (None, None) => usage("say how requests arrive: --rate N (open loop) or --connections N (closed loop)"),
+        (None, None) => {
+            usage("say how requests arrive: --rate N (open loop) or --connections N (closed loop)")
+        }
         (Some(_), Some(_)) => usage(
             "--rate (open loop) and --connections (closed loop) exclude each other; leave one of them out",
         ),
@@ -313,7 +315,10 @@ mod tests {
         std::fs::write(file.path(), b"abc").unwrap();
         let load = request(&format!("--rate 5 --body {}", file.path().display())).unwrap().load();
         assert_eq!(load.method, hyper::Method::POST);
-        assert_eq!((load.payloads[0].content_type.as_str(), &load.payloads[0].body[..]), ("image/jpeg", &b"abc"[..]));
+        assert_eq!(
+            (load.payloads[0].content_type.as_str(), &load.payloads[0].body[..]),
+            ("image/jpeg", &b"abc"[..])
+        );
         assert_eq!(request("--rate 5").unwrap().load().method, hyper::Method::GET);
     }
 }

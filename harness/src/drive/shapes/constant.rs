@@ -1,6 +1,6 @@
 //! Equal distances between sends.
 
-use super::{Extent, NS, playable};
+use super::{Extent, MOST_SENDS, NS, playable};
 
 /// Send times at `rate` requests a second, the first at 0. Draws nothing.
 pub fn constant(rate: f64, extent: Extent) -> Vec<u64> {
@@ -8,7 +8,7 @@ pub fn constant(rate: f64, extent: Extent) -> Vec<u64> {
         return Vec::new();
     }
     // Each time is computed from its index: adding up gaps would add up rounding errors.
-    (0u64..)
+    (0..MOST_SENDS)
         .map(|index| (index, index as f64 * NS / rate))
         .take_while(|&(index, at_ns)| extent.contains(index, at_ns))
         .map(|(_, at_ns)| at_ns as u64)

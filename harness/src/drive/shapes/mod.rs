@@ -20,6 +20,9 @@ use crate::experiment::Arrivals;
 /// Nanoseconds in a second.
 const NS: f64 = 1e9;
 
+/// Sends in a schedule at most: 800 MB of times. An absurd rate ends here, not in lack of memory.
+const MOST_SENDS: u64 = 100_000_000;
+
 /// Where a schedule ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {

@@ -1,6 +1,6 @@
 //! A Poisson process: exponential distances, what many independent users look like.
 
-use super::{Extent, NS, playable};
+use super::{Extent, MOST_SENDS, NS, playable};
 use crate::drive::draws::Stream;
 
 /// Send times of a Poisson process of `rate` requests a second.
@@ -13,7 +13,7 @@ pub fn poisson(rate: f64, extent: Extent, seed: u64) -> Vec<u64> {
     }
     let mut stream = Stream::new(seed, b"arrivals");
     let mut at_ns = 0.0;
-    (0u64..)
+    (0..MOST_SENDS)
         .map(|index| {
             at_ns += -(1.0 - stream.unit()).ln() * NS / rate;
             (index, at_ns)

@@ -53,8 +53,7 @@ async fn an_announced_close_costs_a_connection_and_nothing_else() {
 async fn a_target_that_never_answers_yields_timeouts_at_the_deadline() {
     let url = servers::spawn(|mut peer| while peer.request().is_some() {});
     let timeout = Duration::from_millis(60);
-    let (audit, records) =
-        play_to_the_end(Load { timeout, ..load(&url, constant(200.0, 20)) }).await;
+    let (audit, records) = play_to_the_end(Load { timeout, ..load(&url, constant(200.0, 20)) }).await;
     assert_eq!(outcomes(&records), [Outcome::Timeout]);
     assert_eq!(audit.unfinished, 0);
     assert!(records.iter().all(|record| record.service_ns() >= 60_000_000 && record.status == 0));
@@ -111,7 +110,10 @@ async fn refusals_and_errors_are_told_apart() {
         ("HTTP/1.1 429 Too Many Requests\r\nContent-Length: 0\r\n\r\n", Outcome::Overload),
         ("HTTP/1.1 503 Busy\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n", Outcome::Overload),
         ("HTTP/1.1 503 Gone\r\nContent-Length: 0\r\n\r\n", Outcome::Platform),
-        ("HTTP/1.1 500 Oops\r\nX-Boot-Id: b\r\nX-Instance-Id: i\r\nContent-Length: 0\r\n\r\n", Outcome::Function),
+        (
+            "HTTP/1.1 500 Oops\r\nX-Boot-Id: b\r\nX-Instance-Id: i\r\nContent-Length: 0\r\n\r\n",
+            Outcome::Function,
+        ),
         (
             "HTTP/1.1 200 OK\r\nX-Boot-Id: b\r\nX-Instance-Id: i\r\nX-Cold-Start: true\r\nServer-Timing: total;dur=2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n3\r\n, k\r\n0\r\n\r\n",
             Outcome::Ok,
@@ -121,7 +123,10 @@ async fn refusals_and_errors_are_told_apart() {
         assert_eq!(outcomes(&records), [expected], "{answer}");
         if expected == Outcome::Ok {
             let record = &records[0];
-            assert_eq!((record.instance.as_deref(), record.cold, record.bytes_received), (Some("i/b"), true, 5));
+            assert_eq!(
+                (record.instance.as_deref(), record.cold, record.bytes_received),
+                (Some("i/b"), true, 5)
+            );
             assert_eq!(record.server.unwrap().total_us, 2000);
         }
     }
@@ -131,12 +136,8 @@ async fn refusals_and_errors_are_told_apart() {
 async fn a_dead_port_fails_to_connect_and_a_closed_loop_does_not_spin_on_it() {
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let url = format!("http://{address}/");
-    let plan = Plan::Closed {
-        connections: 1,
-        think_time_ns: 0,
-        duration_ns: Some(300_000_000),
-        requests: None,
-    };
+    let plan =
+        Plan::Closed { connections: 1, think_time_ns: 0, duration_ns: Some(300_000_000), requests: None };
     let (audit, records) = play_to_the_end(load(&url, plan)).await;
     assert_eq!(outcomes(&records), [Outcome::Connect]);
     assert!(records.iter().all(|record| record.connected_ns.is_none() && record.status == 0));

@@ -2,7 +2,10 @@
 
 use std::time::Instant;
 
-use super::{super::null_target::{self, NullOptions}, *};
+use super::{
+    super::null_target::{self, NullOptions},
+    *,
+};
 
 #[tokio::test]
 async fn an_open_loop_sends_every_call_at_its_time_and_records_it() {
@@ -84,7 +87,10 @@ async fn a_stall_shows_in_every_request_scheduled_in_it_unless_the_loop_is_close
         })
     };
     let slow = |records: &[Record]| {
-        records.iter().filter(|record| record.response_ns() > 100_000_000 && record.service_ns() > 90_000_000).count()
+        records
+            .iter()
+            .filter(|record| record.response_ns() > 100_000_000 && record.service_ns() > 90_000_000)
+            .count()
     };
     let (_, open) = play_to_the_end(load(&stalling(), constant(200.0, 120))).await;
     // 200 requests a second over the 200 ms whose requests wait for longer than 100 ms: 40.
@@ -138,7 +144,8 @@ async fn requests_carry_their_headers_and_call_id() {
     };
     load.method = hyper::Method::POST;
     load.payloads =
-        [Payload { name: "p".into(), content_type: "image/jpeg".into(), body: Bytes::from_static(b"abc") }].into();
+        [Payload { name: "p".into(), content_type: "image/jpeg".into(), body: Bytes::from_static(b"abc") }]
+            .into();
     play_to_the_end(load).await;
     let mut lines: Vec<String> = seen.iter().nth(1).unwrap().lines().map(str::to_owned).collect();
     lines[1..].sort_unstable();
@@ -166,7 +173,8 @@ async fn an_interrupt_ends_the_sending_and_keeps_what_is_under_way() {
             }
         });
         let (raise, interrupt) = Interrupt::new();
-        let load = Load { timeout: Duration::from_secs(60), drain: Duration::from_secs(60), ..load(&url, plan) };
+        let load =
+            Load { timeout: Duration::from_secs(60), drain: Duration::from_secs(60), ..load(&url, plan) };
         let begin = Instant::now();
         let playing = tokio::spawn(played(load, interrupt));
         tokio::time::sleep(Duration::from_millis(300)).await;
@@ -217,8 +225,7 @@ async fn loads_that_make_no_sense_are_refused() {
         refused(|load| load.plan = closed(0, 5)).await,
         refused(|load| load.plan = Plan::Open { send_times_ns: vec![2, 1] }).await,
         refused(|load| {
-            load.plan =
-                Plan::Closed { connections: 1, think_time_ns: 0, duration_ns: None, requests: None };
+            load.plan = Plan::Closed { connections: 1, think_time_ns: 0, duration_ns: None, requests: None };
         })
         .await,
     ];
