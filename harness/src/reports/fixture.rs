@@ -6,8 +6,12 @@ use serde_json::{Value, json};
 
 use super::Document;
 use crate::{
-    analyse::summary::{
-        CellSummary, Comparison, Interval, Problem, Quantiles, Spread, Summary, TrialValue, Validity, Verdict,
+    analyse::{
+        self, RunFacts,
+        summary::{
+            CellSummary, Comparison, Interval, Problem, Quantiles, Spread, Summary, TrialValue, Validity,
+            Verdict,
+        },
     },
     drive::GeneratorAudit,
     experiment::{Arrivals, Cell, Experiment, FunctionChoice, LoadPoint, Metric, Subject},
@@ -88,6 +92,15 @@ impl Run {
         run.summarise();
         run.compare();
         run
+    }
+
+    /// As the analysis sums it up, with all cells of the plan and those of them that are there.
+    pub(super) fn analysed(mut self, done: usize) -> Self {
+        let plan: Vec<Cell> = self.cells.iter().map(|data| data.meta.cell.clone()).collect();
+        self.cells.truncate(done);
+        let facts = RunFacts { run_id: self.summary.run_id.clone(), notices: self.summary.notices.clone() };
+        self.summary = analyse::run(&self.experiment, &plan, &self.cells, facts);
+        self
     }
 
     /// Killed with this many cells done; the last of them is torn.

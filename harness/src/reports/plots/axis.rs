@@ -52,7 +52,7 @@ impl Axis {
         let all = (first..=last).flat_map(|d| marks.iter().map(move |mark| mark * 10f64.powi(d)));
         let mut ticks: Vec<_> = all.filter(|v| (low..=high).contains(v)).map(|v| (v, trimmed(v))).collect();
         if ticks.len() < 3 {
-            let even = Self::linear(low, high, 4).ticks;
+            let even = Self::linear(low, high, 6).ticks;
             ticks = even.into_iter().filter(|(v, _)| (low..=high).contains(v)).collect();
         }
         Self { low, high, log: true, ticks }

@@ -8,6 +8,7 @@ use super::{
     extent, faded_note, legend, load_words, series, subtitle,
 };
 use crate::{
+    analyse::window::Window,
     experiment::LoadPoint,
     record::{Outcome, Record},
     reports::format,
@@ -20,7 +21,7 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
     let subjects = document.summary.subjects.iter().enumerate();
     let curves: Vec<(usize, Vec<Trial>)> = subjects
         .map(|(i, subject)| (i, document.data(subject, &load.name)))
-        .map(|(i, data)| (i, data.into_iter().map(|(data, valid)| trial(data, valid, load)).collect()))
+        .map(|(i, data)| (i, data.into_iter().map(|(data, valid)| trial(data, valid)).collect()))
         .collect();
     let all = || curves.iter().flat_map(|(_, trials)| trials.iter().flat_map(|trial| &trial.times_ms));
     let Some((low, high)) = extent(all().copied()) else { return Ok(None) };
@@ -44,7 +45,10 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
     }
     let sheet = Sheet {
         title: title.clone(),
-        subtitle: subtitle(load, "Share of requests answered within a time; each further nine has equal room."),
+        subtitle: subtitle(
+            load,
+            "Share of requests answered within a time; each further nine has equal room.",
+        ),
         legend: legend(document, load, "single trials"),
         body_height: BODY,
         notes,
@@ -81,9 +85,9 @@ struct Trial {
 }
 
 /// The same requests as in the tables: correct answers and time-outs of the measured interval.
-fn trial(data: &CellData, valid: bool, load: &LoadPoint) -> Trial {
-    let (start, end) = (load.warmup.as_nanos(), (load.warmup + load.duration).as_nanos());
-    let measured = |record: &&Record| (start..end).contains(&u128::from(record.scheduled_ns));
+fn trial(data: &CellData, valid: bool) -> Trial {
+    let window = Window::of_cell(data);
+    let measured = |record: &&Record| window.holds(record);
     let shown = |record: &&Record| matches!(record.outcome, Outcome::Ok | Outcome::Timeout);
     let records = || data.records.iter().filter(measured).filter(shown);
     Trial {

@@ -9,7 +9,6 @@ mod palette;
 mod rates;
 mod ratios;
 mod replicas;
-mod standin;
 mod text;
 
 use std::collections::BTreeSet;
@@ -17,10 +16,9 @@ use std::collections::BTreeSet;
 use canvas::{Anchor, Area, DrawError, Key, PANEL_LEFT, PANEL_RIGHT, Sample, Sheet};
 use palette::Ink;
 pub use palette::css_variables;
-use standin as series;
 
 use super::{Document, format};
-use crate::{experiment::LoadPoint, store::CellData};
+use crate::{analyse::series, experiment::LoadPoint, store::CellData};
 
 /// A plot, as an SVG file of its own on white paper.
 #[derive(Debug, Clone, PartialEq)]
