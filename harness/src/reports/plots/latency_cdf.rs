@@ -1,6 +1,8 @@
 //! Distribution of response times at a load point: bold for all VALID trials of a subject together,
 //! thin for each trial. Every further nine has the same room, so that the tail can be read.
 
+use std::fmt::Write;
+
 use super::{
     Content, Document, Ink, Picture, all_data,
     axis::{Axis, nines},
@@ -97,11 +99,18 @@ fn trial(data: &CellData, valid: bool) -> Trial {
     }
 }
 
-/// Points of a distribution; beyond the largest value lies nothing, which has no place on a
+/// Steps of a distribution; beyond the largest value lies nothing, which has no place on a
 /// logarithmic scale, so that it stands at the height of the second largest.
 fn curve(times_ms: &[f64]) -> Vec<(f64, f64)> {
     let highest = nines(1.0 - 1.0 / times_ms.len().max(1) as f64);
-    series::cdf(times_ms).into_iter().map(|(ms, share)| (ms, nines(share).min(highest))).collect()
+    let mut points = Vec::new();
+    let mut reached = 0.0;
+    for (ms, share) in series::cdf(times_ms) {
+        points.push((ms, reached));
+        reached = nines(share).min(highest);
+        points.push((ms, reached));
+    }
+    points
 }
 
 fn alt(document: &Document, load: &LoadPoint) -> String {
@@ -113,7 +122,7 @@ fn alt(document: &Document, load: &LoadPoint) -> String {
             format::maybe((!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64))
         };
         let (p50, p95, p99) = (mean(|q| q.p50), mean(|q| q.p95), mean(|q| q.p99));
-        text += &format!(" {subject}: median {p50} ms, p95 {p95} ms, p99 {p99} ms.");
+        let _ = write!(text, " {subject}: median {p50} ms, p95 {p95} ms, p99 {p99} ms.");
     }
     text
 }
