@@ -6,8 +6,12 @@ use serde_json::{Value, json};
 
 use super::Document;
 use crate::{
-    analyse::summary::{
-        CellSummary, Comparison, Interval, Problem, Quantiles, Spread, Summary, TrialValue, Validity, Verdict,
+    analyse::{
+        self, RunFacts,
+        summary::{
+            CellSummary, Comparison, Interval, Problem, Quantiles, Spread, Summary, TrialValue, Validity,
+            Verdict,
+        },
     },
     drive::GeneratorAudit,
     experiment::{Arrivals, Cell, Experiment, FunctionChoice, LoadPoint, Metric, Subject},
@@ -88,6 +92,15 @@ impl Run {
         run.summarise();
         run.compare();
         run
+    }
+
+    /// As the analysis sums it up, with all cells of the plan and those of them that are there.
+    pub(super) fn analysed(mut self, done: usize) -> Self {
+        let plan: Vec<Cell> = self.cells.iter().map(|data| data.meta.cell.clone()).collect();
+        self.cells.truncate(done);
+        let facts = RunFacts { run_id: self.summary.run_id.clone(), notices: self.summary.notices.clone() };
+        self.summary = analyse::run(&self.experiment, &plan, &self.cells, facts);
+        self
     }
 
     /// Killed with this many cells done; the last of them is torn.
@@ -265,26 +278,23 @@ fn cell(
     let end_s = (load.warmup + load.duration).as_secs_f64();
     let typical_ms = (38.0 + 14.0 * i as f64) * (1.0 + 0.06 * random.normal());
     let mut records = Vec::new();
-    match &load.arrivals {
-        Arrivals::Closed { connections, .. } => {
-            for connection in 0..*connections {
-                let mut now = 0.0;
-                while now < end_s {
-                    let ms = typical_ms * 1.6 * (0.35 * random.normal()).exp();
-                    records.push(record(&records, now, 0.01, ms, connection));
-                    now += ms / 1e3;
-                }
-            }
-        }
-        _ => {
+    if let Arrivals::Closed { connections, .. } = &load.arrivals {
+        for connection in 0..*connections {
             let mut now = 0.0;
             while now < end_s {
-                now += -random.uniform().max(1e-12).ln() / 40.0;
-                let stall = if i == 1 && random.uniform() < 0.02 { 400.0 } else { 0.0 };
-                let (late, ms) =
-                    (0.05 + 0.1 * random.uniform(), stall + typical_ms * (0.5 * random.normal()).exp());
-                records.push(record(&records, now, late, ms, records.len() as u32 % 16));
+                let ms = typical_ms * 1.6 * (0.35 * random.normal()).exp();
+                records.push(record(&records, now, 0.01, ms, connection));
+                now += ms / 1e3;
             }
+        }
+    } else {
+        let mut now = 0.0;
+        while now < end_s {
+            now += -random.uniform().max(1e-12).ln() / 40.0;
+            let stall = if i == 1 && random.uniform() < 0.02 { 400.0 } else { 0.0 };
+            let (late, ms) =
+                (0.05 + 0.1 * random.uniform(), stall + typical_ms * (0.5 * random.normal()).exp());
+            records.push(record(&records, now, late, ms, records.len() as u32 % 16));
         }
     }
     records.sort_by_key(|record| record.scheduled_ns);

@@ -43,7 +43,7 @@ pub fn count(value: u64) -> String {
 /// A share as per cent: `0 %`, `0.042 %`, `0.42 %`, `12.3 %`. Something is never rounded to nothing.
 pub fn percent(share: f64) -> String {
     match share * 100.0 {
-        p if p == 0.0 => "0 %".to_owned(),
+        0.0 => "0 %".to_owned(),
         p if p < 0.01 => "< 0.01 %".to_owned(),
         p if p < 0.1 => format!("{p:.3} %"),
         p if p < 1.0 => format!("{p:.2} %"),

@@ -88,12 +88,13 @@ impl<'a> Document<'a> {
         found
     }
 
-    /// Cells of the plan for which there is neither a summary nor data, in the plan's order.
+    /// Cells of the plan that left no measurement, in the plan's order.
     pub fn missing(&self) -> Vec<MissingCell<'a>> {
         let data =
             self.cells.iter().map(|data| &data.meta.cell).map(|c| (c.trial, &*c.subject, &*c.load.name));
-        let summaries = self.summary.cells.iter().map(|c| (c.trial, &*c.subject, &*c.load));
-        let there: BTreeSet<(u32, &str, &str)> = data.chain(summaries).collect();
+        let measured = self.summary.cells.iter().filter(|cell| !self.is_missing(cell));
+        let measured = measured.map(|c| (c.trial, &*c.subject, &*c.load));
+        let there: BTreeSet<(u32, &str, &str)> = data.chain(measured).collect();
         let plan = (1..=self.experiment.trials).flat_map(|trial| {
             let loads = move |subject: &'a str| {
                 self.experiment.load.iter().map(move |load| MissingCell { trial, subject, load: &load.name })
@@ -101,6 +102,11 @@ impl<'a> Document<'a> {
             self.experiment.subjects.iter().flat_map(move |subject| loads(&subject.label))
         });
         plan.filter(|cell| !there.contains(&(cell.trial, cell.subject, cell.load))).collect()
+    }
+
+    /// Whether this entry of the summary stands for a cell that left nothing.
+    pub fn is_missing(&self, cell: &CellSummary) -> bool {
+        cell.requests == 0 && !self.cells.iter().any(|data| data.meta.cell.id == cell.id)
     }
 
     /// Cells in the plan.

@@ -120,7 +120,7 @@ fn push_wrapped(out: &mut String, text: &str, indent: &str, width: usize) {
         if !line.trim().is_empty() && line.chars().count() + 1 + word.chars().count() > width {
             out.push_str(line.trim_end());
             out.push('\n');
-            line = indent.to_owned();
+            indent.clone_into(&mut line);
         } else if !line.is_empty() {
             line.push(' ');
         }
@@ -130,7 +130,7 @@ fn push_wrapped(out: &mut String, text: &str, indent: &str, width: usize) {
             let at = word.char_indices().nth(room).map_or(word.len(), |(at, _)| at);
             let _ = writeln!(out, "{line}{}", &word[..at]);
             word = &word[at..];
-            line = indent.to_owned();
+            indent.clone_into(&mut line);
         }
         line.push_str(word);
     }

@@ -22,6 +22,8 @@ fn runs() -> Vec<(&'static str, Run)> {
         ("cut-off", Run::new(&two).cut_off_after(10)),
         ("without-record", without_record),
         ("nothing", bare),
+        ("analysed", Run::new(&two).analysed(20)),
+        ("analysed-cut-off", Run::new(&two).analysed(9)),
         ("aa", Run::new(&["knative", "knative-2"])),
         ("three", Run::new(&["knative", "openfaas", "knative-tuned"])),
         ("long", Run::new(&[LONG, "openfaas-ce-with-every-alert-rule-known-to-the-documentation"])),
@@ -118,6 +120,16 @@ fn a_run_that_was_cut_off_lists_what_is_missing_and_decides_nothing() {
     assert!(page.contains("This run is incomplete: 10 of 20 cells are missing"));
     assert!(page.contains("No verdict"));
     assert!(!page.contains("knative is better") && !page.contains("openfaas is better"));
+}
+
+#[test]
+fn cells_that_the_analysis_found_missing_are_called_missing_and_not_invalid() {
+    let run = Run::new(&["knative", "openfaas"]).analysed(9);
+    let document = run.document();
+    assert_eq!(document.missing().len(), 11);
+    let page = markdown::render(&document, &drawn(&document));
+    assert_eq!(page.matches("| MISSING").count(), 11);
+    assert!(page.contains("No verdict"));
 }
 
 #[test]

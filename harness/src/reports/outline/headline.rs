@@ -80,7 +80,8 @@ fn spread(values: &[f64], text: fn(f64) -> String) -> Entry {
         return format::NONE.into();
     };
     let mean = text(values.iter().sum::<f64>() / values.len() as f64);
-    let range = if values.len() > 1 { format!("{}–{}", text(low), text(high)) } else { String::new() };
+    let (low, high) = (text(low), text(high));
+    let range = if low == high { String::new() } else { format!("{low}–{high}") };
     Entry::with(mean, range)
 }
 

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     analyse::summary::{CellSummary, Comparison, Verdict},
     record::Outcome,
-    reports::{Document, format},
+    reports::{Document, MissingCell, format},
     store::{CellData, CellState},
 };
 
@@ -126,15 +126,15 @@ pub(super) fn trials(document: &Document) -> Table {
         "Generator CPU",
         "Cold starts",
     ];
-    let mut rows: Vec<Row> = document.summary.cells.iter().map(|cell| trial(document, cell)).collect();
-    rows.extend(document.missing().iter().map(|cell| {
-        let mut row = Row::new([
-            format!("trial {}, {}, {}", cell.trial, cell.subject, cell.load).into(),
-            Entry::with("MISSING", "the run ended before it"),
-        ]);
-        row.entries.resize(columns.len(), format::NONE.into());
-        row.tone = Tone::Faded;
-        row
+    let mut rows: Vec<Row> =
+        document.summary.cells.iter().map(|cell| trial(document, cell, columns.len())).collect();
+    let listed = |missing: &MissingCell| {
+        let mut cells = document.summary.cells.iter();
+        cells.any(|c| (c.trial, &*c.subject, &*c.load) == (missing.trial, missing.subject, missing.load))
+    };
+    rows.extend(document.missing().iter().filter(|missing| !listed(missing)).map(|cell| {
+        let name = format!("trial {}, {}, {}", cell.trial, cell.subject, cell.load);
+        absent(name, "the run ended before it", columns.len())
     }));
     let caption = "Every cell, in the order in which they ran. VALID and INVALID speak of the instrument, never of \
                    the platform. Late: how far behind its plan the generator sent. Generator CPU: how busy its \
@@ -143,15 +143,28 @@ pub(super) fn trials(document: &Document) -> Table {
     Table { caption: caption.to_owned(), columns, rows, numeric: true }
 }
 
-fn trial(document: &Document, cell: &CellSummary) -> Row {
-    let problems: Vec<_> =
-        cell.validity.problems.iter().map(|p| format!("{}. Remedy: {}", p.reason, p.remedy)).collect();
+/// The row of a cell without a measurement.
+fn absent(name: String, why: &str, columns: usize) -> Row {
+    let mut row = Row::new([name.into(), Entry::with("MISSING", why)]);
+    row.entries.resize(columns, format::NONE.into());
+    row.tone = Tone::Faded;
+    row
+}
+
+fn trial(document: &Document, cell: &CellSummary, columns: usize) -> Row {
+    let sentence = |text: &str| text.trim_end_matches('.').to_owned();
+    let problems = cell.validity.problems.iter();
+    let problems = problems.map(|p| format!("{}. Remedy: {}.", sentence(&p.reason), sentence(&p.remedy)));
+    let problems = problems.collect::<Vec<_>>().join(" ");
+    if document.is_missing(cell) {
+        return absent(cell.id.clone(), &problems, columns);
+    }
     let busy = data(document, &cell.id).and_then(|data| Some(data.meta.audit.as_ref()?.cpu_share));
     let p95 = format::maybe(cell.response_ms.p95);
     let bound = if is_lower_bound(&cell.response_ms, "p95") { ">= " } else { "" };
     let mut row = Row::new([
         cell.id.as_str().into(),
-        Entry::with(cell.validity.word(), problems.join("; ")),
+        Entry::with(cell.validity.word(), problems),
         format::count(cell.requests).into(),
         format::number(cell.goodput_rps).into(),
         format!("{bound}{p95}").into(),

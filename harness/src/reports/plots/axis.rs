@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged, ValueFormatter};
+use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged};
 
 use crate::reports::format;
 
@@ -52,7 +52,7 @@ impl Axis {
         let all = (first..=last).flat_map(|d| marks.iter().map(move |mark| mark * 10f64.powi(d)));
         let mut ticks: Vec<_> = all.filter(|v| (low..=high).contains(v)).map(|v| (v, trimmed(v))).collect();
         if ticks.len() < 3 {
-            let even = Self::linear(low, high, 4).ticks;
+            let even = Self::linear(low, high, 6).ticks;
             ticks = even.into_iter().filter(|(v, _)| (low..=high).contains(v)).collect();
         }
         Self { low, high, log: true, ticks }
@@ -127,12 +127,6 @@ impl Ranged for Axis {
 
     fn range(&self) -> Range<f64> {
         self.low..self.high
-    }
-}
-
-impl ValueFormatter<f64> for Axis {
-    fn format_ext(&self, value: &f64) -> String {
-        self.ticks.iter().find(|tick| tick.0 == *value).map_or_else(String::new, |tick| tick.1.clone())
     }
 }
 

@@ -188,8 +188,8 @@ impl Sheet {
         let mut svg = String::new();
         {
             let size = ((WIDTH * UNITS) as u32, (height * UNITS) as u32);
-            let root = SVGBackend::with_string(&mut svg, size).into_drawing_area();
-            let canvas = Canvas { root, top: head };
+            let area = SVGBackend::with_string(&mut svg, size).into_drawing_area();
+            let canvas = Canvas { root: area, top: head };
             let mut y = 14.0;
             for line in &title {
                 y += 27.0;

@@ -1,6 +1,8 @@
 //! Distribution of response times at a load point: bold for all VALID trials of a subject together,
 //! thin for each trial. Every further nine has the same room, so that the tail can be read.
 
+use std::fmt::Write;
+
 use super::{
     Content, Document, Ink, Picture, all_data,
     axis::{Axis, nines},
@@ -8,6 +10,7 @@ use super::{
     extent, faded_note, legend, load_words, series, subtitle,
 };
 use crate::{
+    analyse::window::Window,
     experiment::LoadPoint,
     record::{Outcome, Record},
     reports::format,
@@ -20,7 +23,7 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
     let subjects = document.summary.subjects.iter().enumerate();
     let curves: Vec<(usize, Vec<Trial>)> = subjects
         .map(|(i, subject)| (i, document.data(subject, &load.name)))
-        .map(|(i, data)| (i, data.into_iter().map(|(data, valid)| trial(data, valid, load)).collect()))
+        .map(|(i, data)| (i, data.into_iter().map(|(data, valid)| trial(data, valid)).collect()))
         .collect();
     let all = || curves.iter().flat_map(|(_, trials)| trials.iter().flat_map(|trial| &trial.times_ms));
     let Some((low, high)) = extent(all().copied()) else { return Ok(None) };
@@ -84,9 +87,9 @@ struct Trial {
 }
 
 /// The same requests as in the tables: correct answers and time-outs of the measured interval.
-fn trial(data: &CellData, valid: bool, load: &LoadPoint) -> Trial {
-    let (start, end) = (load.warmup.as_nanos(), (load.warmup + load.duration).as_nanos());
-    let measured = |record: &&Record| (start..end).contains(&u128::from(record.scheduled_ns));
+fn trial(data: &CellData, valid: bool) -> Trial {
+    let window = Window::of_cell(data);
+    let measured = |record: &&Record| window.holds(record);
     let shown = |record: &&Record| matches!(record.outcome, Outcome::Ok | Outcome::Timeout);
     let records = || data.records.iter().filter(measured).filter(shown);
     Trial {
@@ -96,11 +99,18 @@ fn trial(data: &CellData, valid: bool, load: &LoadPoint) -> Trial {
     }
 }
 
-/// Points of a distribution; beyond the largest value lies nothing, which has no place on a
+/// Steps of a distribution; beyond the largest value lies nothing, which has no place on a
 /// logarithmic scale, so that it stands at the height of the second largest.
 fn curve(times_ms: &[f64]) -> Vec<(f64, f64)> {
     let highest = nines(1.0 - 1.0 / times_ms.len().max(1) as f64);
-    series::cdf(times_ms).into_iter().map(|(ms, share)| (ms, nines(share).min(highest))).collect()
+    let mut points = Vec::new();
+    let mut reached = 0.0;
+    for (ms, share) in series::cdf(times_ms) {
+        points.push((ms, reached));
+        reached = nines(share).min(highest);
+        points.push((ms, reached));
+    }
+    points
 }
 
 fn alt(document: &Document, load: &LoadPoint) -> String {
@@ -112,7 +122,7 @@ fn alt(document: &Document, load: &LoadPoint) -> String {
             format::maybe((!values.is_empty()).then(|| values.iter().sum::<f64>() / values.len() as f64))
         };
         let (p50, p95, p99) = (mean(|q| q.p50), mean(|q| q.p95), mean(|q| q.p99));
-        text += &format!(" {subject}: median {p50} ms, p95 {p95} ms, p99 {p99} ms.");
+        let _ = write!(text, " {subject}: median {p50} ms, p95 {p95} ms, p99 {p99} ms.");
     }
     text
 }

@@ -1,7 +1,7 @@
 //! Percentiles of the response time, bin by bin: p95 above, the median below.
 
 use super::{
-    Content, Document, Ink, Picture, all_data,
+    Binned, Content, Document, Ink, Picture, all_data,
     axis::Axis,
     bin_s, bins,
     canvas::{Sheet, Stroke},
@@ -25,7 +25,7 @@ const PANELS: [(&str, Pick); 2] = [
 pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
     let width_s = bin_s(load);
     let subjects = document.summary.subjects.iter().enumerate();
-    let curves: Vec<(usize, Vec<(Vec<TimeBin>, bool)>)> = subjects
+    let curves: Vec<(usize, Binned)> = subjects
         .map(|(i, subject)| (i, document.data(subject, &load.name)))
         .map(|(i, data)| (i, data.into_iter().map(|(data, valid)| (bins(data, load), valid)).collect()))
         .collect();

@@ -9,7 +9,6 @@ mod palette;
 mod rates;
 mod ratios;
 mod replicas;
-mod standin;
 mod text;
 
 use std::collections::BTreeSet;
@@ -17,10 +16,9 @@ use std::collections::BTreeSet;
 use canvas::{Anchor, Area, DrawError, Key, PANEL_LEFT, PANEL_RIGHT, Sample, Sheet};
 use palette::Ink;
 pub use palette::css_variables;
-use standin as series;
 
 use super::{Document, format};
-use crate::{experiment::LoadPoint, store::CellData};
+use crate::{analyse::series, experiment::LoadPoint, store::CellData};
 
 /// A plot, as an SVG file of its own on white paper.
 #[derive(Debug, Clone, PartialEq)]
@@ -212,25 +210,28 @@ fn bin_s(load: &LoadPoint) -> f64 {
     axis::nice_step(end_s(load) / 40.0).max(0.25)
 }
 
+/// Trials of a subject in bins, each with whether it is VALID.
+type Binned = Vec<(Vec<series::TimeBin>, bool)>;
+
 /// Bins of a cell that lie wholly in its plan.
 fn bins(data: &CellData, load: &LoadPoint) -> Vec<series::TimeBin> {
-    let (bin_s, end_s) = (bin_s(load), end_s(load));
-    let bins = series::percentiles_over_time(data, bin_s).into_iter();
-    bins.filter(|bin| bin.t_s + bin_s <= end_s + 1e-6).collect()
+    let (width_s, end_s) = (bin_s(load), end_s(load));
+    let all = series::percentiles_over_time(data, width_s).into_iter();
+    all.filter(|bin| bin.t_s + width_s <= end_s + 1e-6).collect()
 }
 
 /// Bin by bin the median over the trials of one quantity, at the middle of the bins.
 fn median_over_trials(
     trials: &[Vec<series::TimeBin>],
-    bin_s: f64,
+    width_s: f64,
     value: impl Fn(&series::TimeBin) -> Option<f64>,
 ) -> Vec<(f64, f64)> {
-    let bins = trials.iter().map(Vec::len).max().unwrap_or(0);
+    let longest = trials.iter().map(Vec::len).max().unwrap_or(0);
     let point = |i: usize| {
         let mut values: Vec<f64> = trials.iter().filter_map(|bins| value(bins.get(i)?)).collect();
-        Some(((i as f64 + 0.5) * bin_s, median(&mut values)?))
+        Some(((i as f64 + 0.5) * width_s, median(&mut values)?))
     };
-    (0..bins).filter_map(point).collect()
+    (0..longest).filter_map(point).collect()
 }
 
 /// The area of one of several panels below each other.

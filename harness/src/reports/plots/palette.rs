@@ -106,7 +106,8 @@ pub(super) fn with_variables(svg: &str) -> String {
 /// The CSS declarations of the variables: for light pages, and for dark ones.
 pub fn css_variables() -> (String, String) {
     let declare = |value: fn(&Colour) -> String| {
-        COLOURS.iter().map(|colour| format!("{}:{};", colour.variable, value(colour))).collect()
+        let one = |colour: &Colour| format!("{}:{}", colour.variable, value(colour));
+        COLOURS.iter().map(one).collect::<Vec<_>>().join(";")
     };
     (declare(|colour| colour.attribute().replace('"', "")), declare(|colour| colour.dark.to_owned()))
 }

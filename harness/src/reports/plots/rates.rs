@@ -1,13 +1,11 @@
 //! What was asked and what was answered over time, a panel a subject.
 
 use super::{
-    Content, Document, Ink, Picture, all_data,
+    Binned, Content, Document, Ink, Picture, all_data,
     axis::Axis,
     bin_s, bins,
     canvas::{Key, Sample, Sheet, Stroke},
-    end_s, extent, faded_note, legend, load_words, median_over_trials,
-    series::TimeBin,
-    stacked, subtitle,
+    end_s, extent, faded_note, legend, load_words, median_over_trials, stacked, subtitle,
 };
 use crate::{
     experiment::{Arrivals, LoadPoint},
@@ -19,7 +17,7 @@ const GAP: f64 = 62.0;
 
 pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
     let width_s = bin_s(load);
-    let curves: Vec<(usize, &String, Vec<(Vec<TimeBin>, bool)>)> = document
+    let curves: Vec<(usize, &String, Binned)> = document
         .summary
         .subjects
         .iter()

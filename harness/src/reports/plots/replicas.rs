@@ -38,9 +38,10 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
     keys.push(Key { label: "wanted".to_owned(), ink: Ink::Text, sample: Sample::Fine });
     let sheet = Sheet {
         title: title.clone(),
-        subtitle:
-            "Every trial is a line; lines of equal trials lie on each other. Shaded: warm-up, not counted."
-                .to_owned(),
+        subtitle: subtitle(
+            load,
+            "Every trial is a line; equal ones lie on each other. Shaded: warm-up, not counted.",
+        ),
         legend: keys,
         body_height: curves.len() as f64 * (PANEL + GAP) + 50.0,
         notes: faded_note(&all_data(document, load)).into_iter().collect(),
