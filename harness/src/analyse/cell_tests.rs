@@ -82,13 +82,14 @@ fn requests_count_by_intended_time_in_an_open_loop_and_by_send_in_a_closed_one()
 fn rates_count_answers_that_arrived_in_the_interval_whenever_they_were_asked_for() {
     let window = Window { start_ns: ms(2000), end_ns: ms(4000), pacing: Pacing::Closed };
     let rows = [
-        answered(0, ms(1900), ms(200)), // asked before, answered within
+        answered(0, ms(1800), ms(300)), // asked before, answered within
+        answered(3, ms(1900), ms(200)), // the same
         answered(1, ms(2500), ms(200)), // both within
         answered(2, ms(3900), ms(200)), // asked within, answered after
     ];
     let counts = tally(&rows, &window);
-    assert_eq!((counts.requests, counts.goodput_rps, counts.achieved_rps), (2, 1.0, 1.0));
-    assert_eq!((counts.upload_bytes_per_s, counts.download_bytes_per_s), (1000.0, 500.0));
+    assert_eq!((counts.requests, counts.goodput_rps, counts.achieved_rps), (2, 1.5, 1.5));
+    assert_eq!((counts.upload_bytes_per_s, counts.download_bytes_per_s), (1000.0, 750.0));
 }
 
 #[test]

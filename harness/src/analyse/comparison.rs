@@ -36,8 +36,14 @@ const METRICS: [Metric; 5] = [
     Metric::ResponseP99Ms,
     Metric::FailureShare,
 ];
+
 /// All comparisons of a run, the primary ones first, each group in the order of the experiment.
 pub(super) fn compare(experiment: &Experiment, cells: &[CellSummary]) -> Vec<Comparison> {
+    compare_by(experiment, cells, RESAMPLES)
+}
+
+/// The same with another number of resamples; simulations of many runs need fewer.
+fn compare_by(experiment: &Experiment, cells: &[CellSummary], resamples: u32) -> Vec<Comparison> {
     let Some((baseline, others)) = experiment.subjects.split_first() else { return Vec::new() };
     let mut found = Vec::new();
     for primary in [true, false] {
@@ -46,7 +52,10 @@ pub(super) fn compare(experiment: &Experiment, cells: &[CellSummary]) -> Vec<Com
                 let of = |label: &str| Side::new(label, experiment.trials, load, cells);
                 let metrics = METRICS.into_iter().filter(|&m| (m == load.primary_metric) == primary);
                 found.extend(metrics.map(|metric| {
-                    Weighed::new(experiment, load, metric, of(&baseline.label), of(&other.label))
+                    let name = format!("{}/{metric:?}/{}/{}", load.name, baseline.label, other.label);
+                    let seed = seed_of(experiment.seed, &name);
+                    let plan = Plan { resamples, confidence: CONFIDENCE, seed };
+                    Weighed::new(load, metric, [of(&baseline.label), of(&other.label)], plan)
                 }));
             }
         }
@@ -86,18 +95,10 @@ struct Weighed<'a> {
 }
 
 impl<'a> Weighed<'a> {
-    fn new(
-        experiment: &Experiment,
-        load: &'a LoadPoint,
-        metric: Metric,
-        baseline: Side<'a>,
-        contender: Side<'a>,
-    ) -> Self {
+    fn new(load: &'a LoadPoint, metric: Metric, sides: [Side<'a>; 2], plan: Plan) -> Self {
+        let [baseline, contender] = sides;
         let (baseline_trials, contender_trials) = (baseline.trials(metric), contender.trials(metric));
         let (a, b) = (counted(&baseline_trials), counted(&contender_trials));
-        let name = format!("{}/{metric:?}/{}/{}", load.name, baseline.label, contender.label);
-        let plan =
-            Plan { resamples: RESAMPLES, confidence: CONFIDENCE, seed: seed_of(experiment.seed, &name) };
         let by_ratio = metric != Metric::FailureShare && a.iter().chain(&b).all(|v| *v > 0.0);
         let logs = |values: &[f64]| values.iter().map(|v| v.ln()).collect::<Vec<f64>>();
         let (ratio, difference) = if by_ratio {

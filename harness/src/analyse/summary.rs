@@ -42,8 +42,9 @@ impl Summary {
     }
 }
 
-/// One measured interval in numbers. Everything counts the measured interval alone: requests
-/// whose intended send time lies in it.
+/// One measured interval in numbers. Counts and times are of the requests that were sent in it (by
+/// intended time in an open loop); rates are of the answers that arrived in it. `analyse::window`
+/// states the rules at its edges.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CellSummary {
     /// The cell's id.

@@ -4,7 +4,8 @@ use std::f64::consts::FRAC_PI_3;
 
 use super::{distributions::student_quantile, mann_whitney};
 
-/// Chance with which an effect of the stated size would have been shown.
+/// Chance with which an effect of the stated size would have been shown. A wish: simulated with
+/// 5 + 5 log-normal trials the whole verdict shows it 76 times in 100 (see `comparison_tests`).
 pub const POWER: f64 = 0.8;
 
 /// The pooled standard deviation of two samples, and its degrees of freedom; none with fewer than
