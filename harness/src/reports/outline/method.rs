@@ -45,8 +45,8 @@ pub(super) fn blocks(document: &Document) -> Vec<Block> {
         (
             "Warm-up".to_owned(),
             format!(
-                "Cut by a rule that was fixed beforehand: requests whose intended send time lies in the first part \
-                 of a cell do not count ({}).",
+                "Cut by a rule that was fixed beforehand: requests sent in the first part of a cell do not count \
+                 ({}); in an open loop by their intended time.",
                 warmups.join(", ")
             ),
         ),

@@ -80,7 +80,8 @@ fn row(comparison: &Comparison) -> Option<Row<'_>> {
     let dots = comparison.contender_trials.iter();
     let dots: Vec<_> =
         dots.filter_map(|t| Some((t.value.filter(|v| *v > 0.0)? / baseline, t.valid))).collect();
-    (!dots.is_empty() || comparison.ratio.is_some()).then_some(Row { comparison, dots })
+    // A described metric without a ratio (no failures at all, say) would only stretch the axis.
+    (comparison.ratio.is_some() || comparison.primary && !dots.is_empty()).then_some(Row { comparison, dots })
 }
 
 /// Of the VALID trials' values above 0.
