@@ -34,6 +34,9 @@ impl Interrupt {
     }
 
     /// One that SIGINT or SIGTERM raises. A second signal ends the process at once (exit 130).
+    ///
+    /// # Errors
+    /// If the handlers cannot be installed.
     pub fn on_signals() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         let (raise, interrupt) = Self::new();

@@ -44,12 +44,12 @@ pub fn harness(folder: &Path) -> Command {
     command
 }
 
-/// Flags of a comparison that takes a few seconds, on generated weights.
-pub fn short_comparison() -> Vec<String> {
+/// Flags of a comparison with one trial of intervals of this length, on generated weights.
+pub fn comparison(duration: &str) -> Vec<String> {
     let function = binary("function").display().to_string();
     ["compare", "--platforms", "knative,openfaas", "--on", "twin", "--offline"]
         .into_iter()
-        .chain(["--trials", "1", "--duration", "1s", "--connections", "2", "--name", "run"])
+        .chain(["--trials", "1", "--duration", duration, "--connections", "2", "--name", "run"])
         .map(String::from)
         .chain(["--function-binary".into(), function])
         .collect()

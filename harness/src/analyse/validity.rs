@@ -40,7 +40,7 @@ pub const SHORTEST_SHARE: f64 = 0.5;
 pub fn of_generator(counts: &Tally, audit: &GeneratorAudit) -> Vec<Problem> {
     let write_error = audit.write_error.as_ref().map(|error| Problem {
         reason: format!("Records were lost: {error}."),
-        remedy: "Free space on the disk of the run folder, or choose another one (--out), and measure again."
+        remedy: "Free space on the disk of the run folder, or choose another one (--runs-dir, --save), and measure again."
             .into(),
     });
     let interrupted = audit.interrupted.then(|| Problem {
@@ -56,7 +56,13 @@ pub fn of_generator(counts: &Tally, audit: &GeneratorAudit) -> Vec<Problem> {
         ),
         remedy: "Lower --rate or --connections, or give the generator a core or machine of its own.".into(),
     });
-    [write_error, interrupted, busy, late(counts)].into_iter().flatten().collect()
+    let local = audit.local_error.as_ref().map(|fault| Problem {
+        reason: format!("This machine could not open connections: {fault}."),
+        remedy:
+            "Raise its limits (ulimit -n, net.ipv4.ip_local_port_range), or lower --rate or --connections."
+                .into(),
+    });
+    [write_error, interrupted, local, busy, late(counts)].into_iter().flatten().collect()
 }
 
 fn late(counts: &Tally) -> Option<Problem> {

@@ -44,7 +44,7 @@ pub struct RunArgs {
 }
 
 /// Compares platforms.
-pub fn compare(args: CompareArgs) -> Result<Exit, CliError> {
+pub fn compare(args: &CompareArgs) -> Result<Exit, CliError> {
     let experiment = args.experiment.experiment(args.platforms.as_deref())?;
     if experiment.subjects.len() < 2 {
         return Err(CliError::Usage(
@@ -56,7 +56,7 @@ pub fn compare(args: CompareArgs) -> Result<Exit, CliError> {
 }
 
 /// Measures one platform.
-pub fn run(args: RunArgs) -> Result<Exit, CliError> {
+pub fn run(args: &RunArgs) -> Result<Exit, CliError> {
     let experiment = args.experiment.experiment(Some(&[args.platform]))?;
     start(experiment, &args.experiment)
 }

@@ -98,9 +98,9 @@ pub fn main() -> ExitCode {
         }
     };
     let exit = match cli.command {
-        Command::Compare(args) => compare::compare(args),
-        Command::Run(args) => compare::run(args),
-        Command::Report(args) => report::run(args),
+        Command::Compare(args) => compare::compare(&args),
+        Command::Run(args) => compare::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Load(args) => load::run(args),
         Command::Models(args) => models::run(args),
         Command::NullTarget(args) => null_target::run(args),

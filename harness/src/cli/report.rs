@@ -21,7 +21,7 @@ pub struct Args {
 }
 
 /// Runs it.
-pub fn run(args: Args) -> Result<Exit, CliError> {
+pub fn run(args: &Args) -> Result<Exit, CliError> {
     let finished = runner::rebuild(&args.run)?;
     match args.output {
         Output::Text => {

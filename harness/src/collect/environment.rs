@@ -3,7 +3,6 @@
 use std::{fs, path::Path};
 
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 
 /// Facts of the machine that the harness runs on; unknown ones are none.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -55,7 +54,7 @@ impl Machine {
 /// # Errors
 /// If the file cannot be read.
 pub fn sha256_file(path: &Path) -> std::io::Result<String> {
-    Ok(Sha256::digest(fs::read(path)?).iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(models::sha256_hex(&fs::read(path)?))
 }
 
 fn text(path: &str) -> Option<String> {

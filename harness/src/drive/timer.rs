@@ -75,7 +75,7 @@ mod tests {
             timer.sleep(wait).await.unwrap();
             let slept = begin.elapsed();
             assert!(slept >= wait, "woke {:?} early", wait.checked_sub(slept));
-            late_us.push((slept - wait).as_micros());
+            late_us.push(slept.saturating_sub(wait).as_micros());
         }
         late_us.sort_unstable();
         // The median, since a busy machine may well disturb some of them.

@@ -74,7 +74,7 @@ pub fn accept(kind: PlatformKind, spec: &FunctionSpec) -> Result<Accepted, Platf
                         "{} replicas; the Community Edition allows {MAX_REPLICAS} per function",
                         bounds.max
                     ),
-                    "set replicas.max to 5 or fewer",
+                    "set replicas.max (--replicas) to 5 or fewer",
                 );
             }
             accept_openfaas(spec)
@@ -171,7 +171,7 @@ mod tests {
 
     #[test]
     fn openfaas_refuses_six_replicas_and_scale_to_zero_with_the_remedy() {
-        insta::assert_snapshot!(refusal(PlatformKind::OpenFaas, &spec(1, 6, &[])), @"openfaas cannot do this: 6 replicas; the Community Edition allows 5 per function; set replicas.max to 5 or fewer");
+        insta::assert_snapshot!(refusal(PlatformKind::OpenFaas, &spec(1, 6, &[])), @"openfaas cannot do this: 6 replicas; the Community Edition allows 5 per function; set replicas.max (--replicas) to 5 or fewer");
         insta::assert_snapshot!(refusal(PlatformKind::OpenFaas, &spec(0, 1, &[])), @"openfaas cannot do this: the Community Edition does not scale to zero; set replicas.min to 1");
     }
 

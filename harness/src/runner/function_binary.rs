@@ -27,19 +27,17 @@ pub async fn find_or_build(given: Option<&Path>, say: &dyn Fn(&str)) -> anyhow::
         return Ok(path.canonicalize()?);
     }
     let harness = std::env::current_exe().context("cannot find this program's own file")?;
-    match workspace_around(&harness) {
-        Some(workspace) => build(&workspace, say).await,
-        None => {
-            let beside = harness.with_file_name("function");
-            if beside.is_file() {
-                return Ok(beside);
-            }
-            bail!(
-                "no function binary beside {} and no workspace to build it from; name it with --function-binary",
-                harness.display()
-            )
-        }
+    if let Some(workspace) = workspace_around(&harness) {
+        return build(&workspace, say).await;
     }
+    let beside = harness.with_file_name("function");
+    if beside.is_file() {
+        return Ok(beside);
+    }
+    bail!(
+        "no function binary beside {} and no workspace to build it from; name it with --function-binary",
+        harness.display()
+    )
 }
 
 /// The nearest folder above a file that holds the function's sources.

@@ -1,7 +1,7 @@
 //! Deploys, plays and removes, cell by cell. Records reach the disk while a cell runs; whatever
 //! goes wrong is written into the cell and the run goes on.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use super::{pilot, prepare::Prepared, progress::Progress};
 use crate::{
@@ -118,10 +118,10 @@ impl Run<'_> {
         let failed = playing.failed.load(std::sync::atomic::Ordering::Relaxed);
         let mut line = format!("{}: {} requests, {failed} failed", cell.id, audit.sent);
         if missed.count + unwritten > 0 {
-            line += &format!(", {} replica samples lost", missed.count + unwritten);
+            _ = write!(line, ", {} replica samples lost", missed.count + unwritten);
         }
         if let Some(error) = &audit.write_error {
-            line += &format!(", RECORDS LOST: {error}");
+            _ = write!(line, ", RECORDS LOST: {error}");
         }
         writer.finish(Some(audit), state)?;
         Ok(line)

@@ -18,13 +18,16 @@ pub use publish::{Finished, rebuild};
 
 use crate::{
     collect::environment::Machine,
-    experiment::{self, Experiment, Site, Subject},
+    experiment::{self, Arrivals, Experiment, Site, Subject},
     interrupt::Interrupt,
     platforms::{AnyPlatform, Platform, PlatformError, limits, twin, twin::TwinOptions},
     store::RunFolder,
 };
 use prepare::{Prepared, Sources, prepare};
 use progress::Progress;
+
+/// In place of a model's or picture set's name: the first that is found.
+const AUTO: &str = "auto";
 
 /// Deploying and removing, per deployment: what the plan's estimate allows for it.
 const DEPLOY_ESTIMATE: Duration = Duration::from_millis(4500);
@@ -178,6 +181,11 @@ async fn pilot_all(
         slowest = Some(slowest.map_or(capacity, |s| s.min(capacity)));
     }
     pilot::settle_rates(experiment, slowest.unwrap_or_default());
+    for load in experiment.load.iter().filter(|load| load.rate_share.is_some()) {
+        if let Arrivals::Constant { rate } | Arrivals::Poisson { rate } = load.arrivals {
+            progress.say(&format!("pilot: the rate of {} is set to {rate} requests/s", load.name));
+        }
+    }
     Ok(())
 }
 
@@ -196,6 +204,9 @@ async fn pilot_one(
 }
 
 fn check_names(experiment: &Experiment) -> Result<(), RunError> {
+    if experiment.function.model != AUTO {
+        models::Manifest::builtin()?.model(&experiment.function.model)?;
+    }
     if experiment.on == Site::Cluster {
         return Err(RunError::Usage("this version cannot deploy to a cluster yet; use --on twin".into()));
     }
@@ -232,10 +243,18 @@ fn environment(experiment: &Experiment, prepared: &Prepared) -> serde_json::Valu
         "function": prepared.facts,
         "machine": Machine::observe(),
         "generator": { "core": placement.generator_core, "other_cores": placement.rest },
+        "command": command_line(),
         "seed": experiment.seed,
         "site": experiment.on,
         "notices": prepared.notices,
         "expected": prepared.payloads.iter().map(|p| p.name.clone()).zip(prepared.expected.iter().cloned())
             .collect::<std::collections::BTreeMap<_, _>>(),
     })
+}
+
+/// The command that repeats this run. Flags hold no secrets: there is none for a password.
+fn command_line() -> String {
+    let quote = |word: String| if word.contains([' ', '\'', '"']) { format!("{word:?}") } else { word };
+    let words = std::env::args().skip(1).map(quote);
+    std::iter::once("harness".to_string()).chain(words).collect::<Vec<_>>().join(" ")
 }

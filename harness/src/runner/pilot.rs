@@ -195,10 +195,8 @@ mod tests {
 
     #[test]
     fn a_rate_has_two_significant_digits() {
-        assert_eq!(two_digits(33.98), 34.0);
-        assert_eq!(two_digits(3.449), 3.4);
-        assert_eq!(two_digits(1234.0), 1200.0);
-        assert_eq!(two_digits(0.0), 0.1);
+        let text = |value| two_digits(value).to_string();
+        assert_eq!([33.98, 3.449, 1234.0, 0.0].map(text), ["34", "3.4", "1200", "0.1"]);
     }
 
     #[test]

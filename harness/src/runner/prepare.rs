@@ -92,7 +92,7 @@ fn model(
     notices: &mut Vec<String>,
     say: &dyn Fn(&str),
 ) -> anyhow::Result<FoundModel> {
-    let wanted = (experiment.function.model != "auto").then(|| experiment.function.model.clone());
+    let wanted = (experiment.function.model != super::AUTO).then(|| experiment.function.model.clone());
     let mut progress = super::progress::download_lines(say);
     let found = match find_model(manifest, wanted.as_deref(), places, &mut progress) {
         // Only the twin's demonstration may go on without real weights, and says so.
@@ -124,8 +124,8 @@ fn pictures(
 ) -> anyhow::Result<FoundPictures> {
     let wanted = match experiment.function.pictures.as_str() {
         // Generated weights have expected answers for the drawn pictures alone.
-        "auto" if model.model.generated => Some(DRAWN_PICTURES.to_string()),
-        "auto" => None,
+        super::AUTO if model.model.generated => Some(DRAWN_PICTURES.to_string()),
+        super::AUTO => None,
         name => Some(name.to_string()),
     };
     let mut progress = super::progress::download_lines(say);

@@ -14,7 +14,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{super::CliError, output, request::Request};
 use crate::{
     analyse::{
-        summary::{Problem, Validity},
+        summary::Validity,
         tally::{Tally, tally},
         validity,
     },
@@ -71,11 +71,7 @@ pub(super) fn play(request: &Request) -> Result<Measured, CliError> {
         })?;
     let records = std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
     let counts = tally(&records, &request.window(&records, audit.interrupted));
-    let mut problems = validity::of_generator(&counts, &audit);
-    problems.extend(audit.local_error.iter().map(|fault| Problem {
-        reason: format!("This machine could not open a connection: {fault}."),
-        remedy: "Remove that limit and measure again: these failures are not the target's.".into(),
-    }));
+    let problems = validity::of_generator(&counts, &audit);
     let measured = Measured { counts, validity: Validity { problems }, audit };
     if let Some(folder) = &request.save {
         let result = folder.join("load.json");

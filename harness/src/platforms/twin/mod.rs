@@ -24,7 +24,6 @@ use std::{
 use http_body_util::{BodyExt, Empty};
 use hyper::{Request, StatusCode, Uri, header, http::uri::PathAndQuery};
 use hyper_util::rt::TokioIo;
-use sha2::{Digest, Sha256};
 
 pub use placement::{Placement, placement};
 pub use process::is_running;
@@ -136,8 +135,7 @@ impl Twin {
         let bytes = std::fs::read(binary).map_err(|error| {
             self.control(format!("{} cannot be read ({error}); build the function first", binary.display()))
         })?;
-        let digest =
-            Sha256::digest(&bytes).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
+        let digest = models::sha256_hex(&bytes);
         self.digest = Some((binary.to_owned(), digest.clone()));
         Ok(digest)
     }

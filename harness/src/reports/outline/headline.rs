@@ -42,6 +42,10 @@ pub(super) fn table(document: &Document, load: &str) -> Table {
         }));
     }
     rows.push(row("Failures", &failures));
+    rows.push(row("Sent to it (KiB/s)", &|cells| pooled(cells, |c| Some(c.upload_bytes_per_s), kibibytes)));
+    rows.push(row("Received from it (KiB/s)", &|cells| {
+        pooled(cells, |c| Some(c.download_bytes_per_s), kibibytes)
+    }));
     rows.push(row("Replicas (ready)", &|cells| pooled(cells, |c| Some(c.replicas?.mean), format::number)));
     rows.push(row("CPU of the replicas (s)", &|cells| pooled(cells, |c| c.cpu_seconds, format::number)));
     rows.push(row("CPU of the data plane (s)", &|cells| {
@@ -116,4 +120,8 @@ fn failures(cells: &[&CellSummary]) -> Entry {
 /// Requests of a cell that did not end well.
 pub(in crate::reports) fn failed(cell: &CellSummary) -> u64 {
     cell.outcomes.iter().filter(|(name, _)| *name != Outcome::Ok.name()).map(|(_, count)| count).sum()
+}
+
+fn kibibytes(bytes: f64) -> String {
+    format::number(bytes / 1024.0)
 }
