@@ -30,7 +30,7 @@ fn records_written(child: &mut Child, folder: &Path) -> bool {
     let cells = folder.join("runs/run/cells");
     let Ok(cells) = std::fs::read_dir(cells) else { return false };
     cells.flatten().any(|cell| {
-        std::fs::metadata(cell.path().join("records.arrows")).is_ok_and(|file| file.len() > 24 << 10)
+        std::fs::metadata(cell.path().join("records.arrows")).is_ok_and(|file| file.len() > 96 << 10)
     })
 }
 
