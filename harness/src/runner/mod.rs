@@ -80,7 +80,7 @@ pub async fn run(
     options: &Options,
     interrupt: Interrupt,
 ) -> Result<Finished, RunError> {
-    let mut progress = Progress::new(estimate(&experiment), options.quiet);
+    let mut progress = Progress::new(options.quiet);
     progress.say(&describe(&experiment));
     check_names(&experiment)?;
     let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
@@ -92,7 +92,11 @@ pub async fn run(
     for notice in &prepared.notices {
         progress.say(&format!("note: {notice}"));
     }
-    pilot_all(&mut experiment, &mut prepared, &progress, &interrupt).await?;
+    if let Err(error) = pilot_all(&mut experiment, &mut prepared, &progress, &interrupt).await {
+        // Nothing was measured: an empty folder would only be in the way (it stays if it is not empty).
+        let _ = std::fs::remove_dir(folder.path());
+        return Err(error);
+    }
 
     let cells = experiment::expand(&experiment);
     folder.write_experiment(&experiment).context("cannot write into the run's folder")?;
@@ -101,6 +105,7 @@ pub async fn run(
         .context("cannot write into the run's folder")?;
     folder.write_plan(&cells).context("cannot write into the run's folder")?;
 
+    progress.begin(cells_estimate(&experiment));
     measure::all(&experiment, &prepared, &cells, &folder, &mut progress, &interrupt).await;
     progress.now("writing the report");
     let mut finished = publish::publish(&folder)?;
@@ -143,10 +148,13 @@ pub fn describe(experiment: &Experiment) -> String {
 
 /// How long the run takes, building apart.
 pub fn estimate(experiment: &Experiment) -> Duration {
+    let pilot = DEPLOY_ESTIMATE + pilot::WARMUP + pilot::DURATION;
+    pilot * experiment.subjects.len() as u32 + cells_estimate(experiment)
+}
+
+fn cells_estimate(experiment: &Experiment) -> Duration {
     let load: Duration = experiment.load.iter().map(|l| l.warmup + l.duration).sum();
-    let subjects = experiment.subjects.len() as u32;
-    let pilot = (DEPLOY_ESTIMATE + pilot::WARMUP + pilot::DURATION) * subjects;
-    pilot + (load + DEPLOY_ESTIMATE) * subjects * experiment.trials
+    (load + DEPLOY_ESTIMATE) * experiment.subjects.len() as u32 * experiment.trials
 }
 
 /// The core that the load generator is pinned to; none where it would have to share it anyway.

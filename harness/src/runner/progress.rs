@@ -18,17 +18,25 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Progress towards `total`, the planned duration of all cells.
-    pub fn new(total: Duration, quiet: bool) -> Self {
+    /// Progress of a run of which nothing is done yet. Time left is known from [`Progress::begin`] on.
+    pub fn new(quiet: bool) -> Self {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let bar = ProgressBar::new(total.as_millis() as u64);
+            let bar = ProgressBar::new(1);
             if let Ok(style) = ProgressStyle::with_template("{bar:30} {percent:>3} %  {wide_msg}") {
                 bar.set_style(style);
             }
             bar.enable_steady_tick(Duration::from_millis(500));
             bar
         });
-        Self { bar, quiet, total, done: Duration::ZERO, started: Instant::now() }
+        Self { bar, quiet, total: Duration::ZERO, done: Duration::ZERO, started: Instant::now() }
+    }
+
+    /// The cells begin, and will take about this long.
+    pub fn begin(&mut self, total: Duration) {
+        (self.total, self.done, self.started) = (total, Duration::ZERO, Instant::now());
+        if let Some(bar) = &self.bar {
+            bar.set_length(total.as_millis() as u64);
+        }
     }
 
     /// A line that stays.
@@ -43,7 +51,8 @@ impl Progress {
     /// What is going on now.
     pub fn now(&self, what: &str) {
         if let Some(bar) = &self.bar {
-            bar.set_message(format!("{what}  ({} left)", self.left()));
+            let left = if self.total.is_zero() { String::new() } else { format!("  ({} left)", self.left()) };
+            bar.set_message(format!("{what}{left}"));
         }
     }
 
