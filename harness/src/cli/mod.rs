@@ -32,8 +32,19 @@ pub enum CliError {
     #[error("{0}")]
     Usage(String),
     /// Anything else; exit code 1.
-    #[error("{0:#}")]
+    #[error("{}", one_line(.0))]
     Failed(#[from] anyhow::Error),
+}
+
+/// An error and its causes in one line, each said once: some messages hold their cause already.
+fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if !line.contains(&cause) {
+            line = if line.is_empty() { cause } else { format!("{line}: {cause}") };
+        }
+    }
+    line
 }
 
 impl From<crate::runner::RunError> for CliError {
@@ -126,4 +137,22 @@ pub fn main() -> ExitCode {
 fn json(value: &impl serde::Serialize) -> String {
     // Our own structures have string keys and finite numbers: nothing that JSON cannot say.
     serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[test]
+    fn a_cause_that_a_message_already_holds_is_not_said_twice() {
+        let error = anyhow!("disk full").context("x.json: disk full; free space").context("no report");
+        assert_eq!(CliError::Failed(error).to_string(), "no report: x.json: disk full; free space");
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
 }

@@ -108,7 +108,13 @@ pub async fn run(
     progress.begin(cells_estimate(&experiment));
     measure::all(&experiment, &prepared, &cells, &folder, &mut progress, &interrupt).await;
     progress.now("writing the report");
-    let mut finished = publish::publish(&folder)?;
+    let mut finished = publish::publish(&folder).map_err(|error| {
+        let folder = folder.path().display();
+        RunError::Failed(anyhow::Error::from(error).context(format!(
+            "what was measured is in {folder}, but its report could not be made; mend the cause and call \
+             `harness report {folder}`"
+        )))
+    })?;
     finished.interrupted = interrupt.is_raised();
     progress.finish();
     Ok(finished)
