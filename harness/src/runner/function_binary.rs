@@ -53,7 +53,13 @@ fn workspace_around(file: &Path) -> Option<PathBuf> {
 async fn build(workspace: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
     let target = host_triple().await?;
     say("building the function (release, static); some minutes the first time");
-    let output = Command::new(cargo())
+    let mut command = Command::new(cargo());
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(is_of_cargo_run) {
+            command.env_remove(name);
+        }
+    }
+    let output = command
         .args(["build", "--release", "--package", "function", "--target", &target])
         .args(["--message-format", "json-render-diagnostics"])
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
@@ -68,6 +74,21 @@ async fn build(workspace: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> 
         bail!("building the function failed ({}); see cargo's messages above", output.status);
     }
     executable(&String::from_utf8_lossy(&output.stdout)).context("cargo built no executable named 'function'")
+}
+
+/// Whether `cargo run` sets this variable for the program that it runs. Build scripts of
+/// dependencies watch some of them: passed on, they would have those crates built anew each time
+/// that the harness is started in the other way.
+fn is_of_cargo_run(name: &str) -> bool {
+    const EXACT: [&str; 6] = [
+        "CARGO_MANIFEST_DIR",
+        "CARGO_MANIFEST_PATH",
+        "CARGO_MANIFEST_LINKS",
+        "CARGO_CRATE_NAME",
+        "CARGO_BIN_NAME",
+        "OUT_DIR",
+    ];
+    name.starts_with("CARGO_PKG_") || EXACT.contains(&name)
 }
 
 /// The path of the executable in cargo's JSON messages.
@@ -104,6 +125,12 @@ mod tests {
 "#;
         assert_eq!(executable(messages), Some("/t/release/function".into()));
         assert_eq!(executable("not json"), None);
+    }
+
+    #[test]
+    fn what_cargo_run_sets_is_not_passed_on_and_what_the_user_sets_is() {
+        assert!(is_of_cargo_run("CARGO_MANIFEST_DIR") && is_of_cargo_run("CARGO_PKG_NAME"));
+        assert!(!is_of_cargo_run("CARGO_HOME") && !is_of_cargo_run("CARGO_TARGET_DIR"));
     }
 
     #[test]

@@ -129,7 +129,14 @@ fn pictures(
         name => Some(name.to_string()),
     };
     let mut progress = super::progress::download_lines(say);
-    let found = find_pictures(manifest, wanted.as_deref(), places, &mut progress)?;
+    let found = match find_pictures(manifest, wanted.as_deref(), places, &mut progress) {
+        // As with the weights: only the twin's demonstration may go on without, and says so.
+        Err(error) if error.is_absence() && wanted.is_none() && experiment.on == Site::Twin => {
+            say(&format!("no photographs: {error}"));
+            find_pictures(manifest, Some(DRAWN_PICTURES), places, &mut progress)?
+        }
+        found => found?,
+    };
     if found.pictures.is_empty() {
         bail!(
             "there are no pictures in {}; give a folder with JPEG, PNG, WebP, BMP or GIF files",
