@@ -50,6 +50,9 @@ pub struct ExperimentArgs {
     /// Folder with model files [env: MODELS_DIR]
     #[arg(long, value_name = "DIR")]
     pub models_dir: Option<PathBuf>,
+    /// Folder with picture files [env: PICTURES_DIR]
+    #[arg(long, value_name = "DIR")]
+    pub pictures_dir: Option<PathBuf>,
     /// Download nothing
     #[arg(long)]
     pub offline: bool,
@@ -129,6 +132,9 @@ impl ExperimentArgs {
         let mut places = Places::from_env();
         if self.models_dir.is_some() {
             places.models_dir.clone_from(&self.models_dir);
+        }
+        if self.pictures_dir.is_some() {
+            places.pictures_dir.clone_from(&self.pictures_dir);
         }
         places.download &= !self.offline;
         Sources { function_binary: self.function_binary.clone(), places }
