@@ -1,7 +1,7 @@
 //! The embedded stand-in for a cluster: the real function as real processes, behind a data plane
 //! per platform that follows the platform's documented rules.
 //!
-//! It is a stand-in, labelled as one on every page ([`BANNER`]): its figures say nothing about a
+//! It is a stand-in, labelled as one on every page ([`crate::reports::TWIN_BANNER`]): its figures say nothing about a
 //! real cluster, and its replicas share one machine, so more of them add no capacity. All hops of a
 //! platform run in one process on loopback, without containers and virtual networks, so they cost
 //! less than on a cluster; CPU and memory limits are not enforced.
@@ -38,10 +38,6 @@ use super::{
     limits::{Accepted, ScalingRules, accept},
 };
 use crate::{drive::Endpoint, scaling::knative::Kpa};
-
-/// What every page that the twin produces must say.
-pub const BANNER: &str = "Twin: a stand-in on one machine, not a cluster. Its figures say nothing about a \
-     real cluster, and replicas add no capacity on a small machine.";
 
 /// How long a replica goes on serving after SIGTERM, seconds, unless the spec's environment says
 /// otherwise. Nothing is needed here: the twin takes a replica out of its routing first.
