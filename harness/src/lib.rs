@@ -13,6 +13,8 @@ pub mod experiment;
 pub mod interrupt;
 pub mod platforms;
 pub mod record;
+#[cfg(test)]
+mod replay;
 pub mod reports;
 pub mod runner;
 pub mod scaling;

@@ -35,11 +35,13 @@ pub fn resources(samples: &[TimedSample], window: &Window) -> Resources {
         let points: Vec<(u64, f64)> = around.iter().filter_map(|s| Some((s.at_ns, of(&s.sample)?))).collect();
         consumption(&points, window)
     };
+    let measured: Vec<&TimedSample> =
+        within.iter().copied().filter(|s| s.sample.memory_bytes.is_some()).collect();
     Resources {
         replicas: spread(within, window, |s| f64::from(s.ready)),
-        cpu_seconds: used(|s| Some(s.cpu_seconds)),
+        cpu_seconds: used(|s| s.cpu_seconds),
         plane_cpu_seconds: used(|s| s.plane_cpu_seconds),
-        memory_bytes: spread(within, window, |s| s.memory_bytes as f64),
+        memory_bytes: spread(&measured, window, |s| s.memory_bytes.unwrap_or_default() as f64),
         restarts: match (within.first(), within.last()) {
             (Some(first), Some(last)) => last.sample.restarts.saturating_sub(first.sample.restarts),
             _ => 0,
@@ -99,8 +101,8 @@ mod tests {
         let sample = ReplicaSample {
             ready,
             desired: ready,
-            cpu_seconds,
-            memory_bytes: u64::from(ready) * 1000,
+            cpu_seconds: Some(cpu_seconds),
+            memory_bytes: Some(u64::from(ready) * 1000),
             plane_cpu_seconds: None,
             restarts,
         };

@@ -117,8 +117,8 @@ impl CellBuilder {
             sample: ReplicaSample {
                 ready: 2,
                 desired: 2,
-                cpu_seconds: f64::from(i) * 0.4,
-                memory_bytes: 100_000_000,
+                cpu_seconds: Some(f64::from(i) * 0.4),
+                memory_bytes: Some(100_000_000),
                 plane_cpu_seconds: Some(f64::from(i) * 0.01),
                 restarts: 0,
             },
@@ -156,6 +156,9 @@ pub fn experiment(trials: u32, load: Vec<LoadPoint>) -> Experiment {
         title: "A test".into(),
         seed: 7,
         on: crate::experiment::Site::Twin,
+        cluster: crate::platforms::cluster::ClusterChoice::default(),
+        settings: std::collections::BTreeMap::new(),
+        revisions: Vec::new(),
         subjects: vec![
             subject("knative", PlatformKind::Knative),
             subject("openfaas", PlatformKind::OpenFaas),

@@ -5,9 +5,9 @@ use super::{
     experiment_args::{ExperimentArgs, Output},
 };
 use crate::{
-    experiment::{Experiment, Site},
+    experiment::Experiment,
     interrupt::Interrupt,
-    platforms::{PlatformKind, cluster_hint},
+    platforms::PlatformKind,
     runner,
 };
 
@@ -62,9 +62,6 @@ pub fn run(args: &RunArgs) -> Result<Exit, CliError> {
 }
 
 fn start(experiment: Experiment, args: &ExperimentArgs) -> Result<Exit, CliError> {
-    if experiment.on == Site::Cluster {
-        return Err(no_cluster());
-    }
     if args.dry_run {
         println!("{}", runner::describe(&experiment));
         return Ok(Exit::Valid);
@@ -95,20 +92,4 @@ fn start(experiment: Experiment, args: &ExperimentArgs) -> Result<Exit, CliError
 /// A run is valid if every question got a verdict, or, with one subject, if enough cells are VALID.
 pub fn verdict_exit(summary: &crate::analyse::summary::Summary) -> Exit {
     if summary.is_valid() { Exit::Valid } else { Exit::Invalid }
-}
-
-/// Says whether there is a cluster, and what can be done in either case. Never falls back.
-fn no_cluster() -> CliError {
-    let message = match cluster_hint() {
-        Some(found) => format!(
-            "{found}, but this version cannot deploy to a cluster yet; \
-             use --on twin for the embedded stand-in on this machine"
-        ),
-        None => {
-            "no cluster found: KUBECONFIG is not set, there is no ~/.kube/config, and this is not a pod; \
-                 use --on twin for the embedded stand-in on this machine"
-                .into()
-        }
-    };
-    CliError::Usage(message)
 }

@@ -147,6 +147,7 @@ impl ExperimentArgs {
             runs_dir: self.runs_dir.clone(),
             name: self.name.clone(),
             quiet: self.quiet,
+            login: None,
         }
     }
 }

@@ -2,3 +2,5 @@
 
 pub mod environment;
 pub mod sampler;
+pub mod series;
+pub mod timeline;

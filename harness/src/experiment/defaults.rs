@@ -11,12 +11,15 @@ impl Default for Experiment {
             title: "MobileNetV2 image classification, one pinned replica".into(),
             seed: 42,
             on: Site::Cluster,
-            subjects: label_subjects(&PlatformKind::ALL),
+            subjects: label_subjects(&PlatformKind::SERVERLESS),
             trials: 5,
             function: FunctionChoice::default(),
             replicas: ReplicaBounds { min: 1, max: 1 },
             timeout: Duration::from_secs(10),
             drain: Duration::from_secs(3),
+            cluster: crate::platforms::cluster::ClusterChoice::default(),
+            settings: std::collections::BTreeMap::new(),
+            revisions: Vec::new(),
             load: vec![closed_loop(), poisson()],
         }
     }
@@ -32,6 +35,8 @@ impl Default for FunctionChoice {
             cpu_cores: 1.0,
             memory_mib: 512,
             container_concurrency: 0,
+            image: None,
+            own: None,
         }
     }
 }

@@ -4,14 +4,14 @@ mod cells;
 mod defaults;
 mod file;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 pub use cells::{deployments, expand};
 pub use file::{ExperimentError, load_file, parse, validate};
 
 use serde::{Deserialize, Serialize};
 
-use crate::platforms::{PlatformKind, ReplicaBounds};
+use crate::platforms::{PlatformKind, ReplicaBounds, RevisionShare, cluster::ClusterChoice};
 
 /// A validated plan: platforms x load points x trials.
 ///
@@ -41,8 +41,21 @@ pub struct Experiment {
     /// How long after the last send answers are still awaited.
     #[serde(with = "duration_text")]
     pub drain: Duration,
+    /// Where the parts of the cluster are.
+    #[serde(skip_serializing_if = "is_default")]
+    pub cluster: ClusterChoice,
+    /// Settings of one platform alone, by its name: `[settings.knative] window = "30s"`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub settings: BTreeMap<PlatformKind, BTreeMap<String, String>>,
+    /// Revisions that share the traffic, on platforms that can (Knative).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub revisions: Vec<RevisionShare>,
     /// Load points; each trial measures every one of them on the same fresh replicas.
     pub load: Vec<LoadPoint>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// Where the platforms are that an experiment runs on.
@@ -82,6 +95,52 @@ pub struct FunctionChoice {
     pub memory_mib: u32,
     /// Requests a replica works on at once; 0 = no limit.
     pub container_concurrency: u32,
+    /// Image that a cluster runs; the same digest goes to every platform.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub image: Option<String>,
+    /// What to ask of a function that is not the testbed's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub own: Option<OwnFunction>,
+}
+
+/// A user's own function: how it is called and what counts as a right answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct OwnFunction {
+    /// Path and query of an invocation.
+    pub path: String,
+    /// HTTP method.
+    pub method: String,
+    /// Port that the container listens on.
+    pub port: u16,
+    /// Path that answers with success once it can serve.
+    pub health_path: String,
+    /// A file, or a folder of files, each sent as one body; none: no body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub payloads: Option<String>,
+    /// Media type of the bodies.
+    pub content_type: String,
+    /// Environment of the container.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Text that a right answer's body contains; none: any success counts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expect_contains: Option<String>,
+}
+
+impl Default for OwnFunction {
+    fn default() -> Self {
+        Self {
+            path: "/".into(),
+            method: "POST".into(),
+            port: 8080,
+            health_path: "/".into(),
+            payloads: None,
+            content_type: "application/octet-stream".into(),
+            env: BTreeMap::new(),
+            expect_contains: None,
+        }
+    }
 }
 
 /// One load to put on every subject, and the question it answers.

@@ -16,6 +16,8 @@ pub enum ScalingRules {
     Knative(KpaConfig),
     /// OpenFaaS CE's alert rule.
     OpenFaas(AlertConfig),
+    /// None: the number of replicas is fixed, or not ours to choose.
+    Fixed,
 }
 
 /// A spec's settings as one platform understands them.
@@ -79,6 +81,14 @@ pub fn accept(kind: PlatformKind, spec: &FunctionSpec) -> Result<Accepted, Platf
             }
             accept_openfaas(spec)
         }
+        PlatformKind::Deployment if !spec.is_pinned() => limit(
+            format!("replicas from {} to {}; a plain Deployment has no autoscaler", bounds.min, bounds.max),
+            "set replicas.min and replicas.max to the same number (--replicas)",
+        ),
+        PlatformKind::Deployment | PlatformKind::Endpoint => match spec.platform_settings.keys().next() {
+            Some(key) => refused(kind, &format!("{key} is no setting of this platform")),
+            None => Ok(Accepted { scaling: ScalingRules::Fixed, request_timeout: Duration::MAX }),
+        },
     }
 }
 
@@ -162,6 +172,8 @@ mod tests {
             container_concurrency: 0,
             replicas: ReplicaBounds { min, max },
             platform_settings: settings.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
+            image: None,
+            revisions: Vec::new(),
         }
     }
 
@@ -203,7 +215,7 @@ mod tests {
             let spec = FunctionSpec { container_concurrency: concurrency, ..spec(1, 3, settings) };
             match accept(PlatformKind::Knative, &spec).unwrap().scaling {
                 ScalingRules::Knative(kpa) => kpa.target,
-                ScalingRules::OpenFaas(_) => unreachable!(),
+                _ => unreachable!(),
             }
         };
         assert!((target(0, &[]) - 100.0).abs() < 1e-9);

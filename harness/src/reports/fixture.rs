@@ -235,6 +235,9 @@ fn experiment(labels: &[&str]) -> Experiment {
         title: "Knative or OpenFaaS for MobileNetV2 on pictures?".to_owned(),
         seed: 42,
         on: crate::experiment::Site::Twin,
+        cluster: crate::platforms::cluster::ClusterChoice::default(),
+        settings: std::collections::BTreeMap::new(),
+        revisions: Vec::new(),
         subjects: labels.iter().enumerate().map(subject).collect(),
         trials: 5,
         function: FunctionChoice {
@@ -303,8 +306,8 @@ fn cell(
         sample: ReplicaSample {
             ready: (1 + tenth as u32 / (5 + trial)).min(if i == 1 { 2 } else { 3 }),
             desired: (1 + (tenth as u32 + 2) / (5 + trial)).min(3),
-            cpu_seconds: tenth as f64 * 0.45,
-            memory_bytes: 90_000_000 + tenth * 1_000_000,
+            cpu_seconds: Some(tenth as f64 * 0.45),
+            memory_bytes: Some(90_000_000 + tenth * 1_000_000),
             plane_cpu_seconds: Some(tenth as f64 * 0.02),
             restarts: 0,
         },

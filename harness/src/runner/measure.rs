@@ -9,7 +9,7 @@ use crate::{
     drive::{self, Load, PlayOptions},
     experiment::{Cell, Experiment, deployments},
     interrupt::Interrupt,
-    platforms::{AnyPlatform, Deployed, Platform, twin::TwinOptions},
+    platforms::{AnyPlatform, Deployed, Ground, Platform},
     record::Record,
     store::{CellMeta, CellState, RunFolder, SCHEMA_VERSION},
 };
@@ -18,12 +18,13 @@ use crate::{
 pub async fn all(
     experiment: &Experiment,
     prepared: &Prepared,
+    ground: &Ground,
     cells: &[Cell],
     folder: &RunFolder,
     progress: &mut Progress,
     interrupt: &Interrupt,
 ) {
-    let run = Run { experiment, prepared, folder, interrupt, total: cells.len() };
+    let run = Run { experiment, prepared, ground, folder, interrupt, total: cells.len() };
     for group in deployments(cells) {
         if interrupt.is_raised() {
             break;
@@ -35,6 +36,7 @@ pub async fn all(
 struct Run<'a> {
     experiment: &'a Experiment,
     prepared: &'a Prepared,
+    ground: &'a Ground,
     folder: &'a RunFolder,
     interrupt: &'a Interrupt,
     total: usize,
@@ -48,8 +50,8 @@ impl Run<'_> {
             "trial {} of {}: deploying on {}",
             first.trial, self.experiment.trials, first.subject
         ));
-        let mut platform = AnyPlatform::twin(first.platform, TwinOptions::default());
-        match platform.deploy(&self.prepared.spec).await {
+        let mut platform = self.ground.platform(first.platform);
+        match platform.deploy(&self.prepared.spec_for(first.platform, self.experiment)).await {
             Ok(deployed) => {
                 for cell in cells {
                     if self.interrupt.is_raised() {

@@ -20,7 +20,12 @@ use crate::{
     collect::environment::Machine,
     experiment::{self, Arrivals, Experiment, Site, Subject},
     interrupt::Interrupt,
-    platforms::{AnyPlatform, Platform, PlatformError, limits, twin, twin::TwinOptions},
+    platforms::{
+        AnyPlatform, Ground, Platform, PlatformError,
+        cluster::{Cluster, ClusterError, Login, RunLabel},
+        PlatformKind,
+        limits, twin,
+    },
     store::RunFolder,
 };
 use prepare::{Prepared, Sources, prepare};
@@ -43,6 +48,8 @@ pub struct Options {
     pub name: Option<String>,
     /// No progress.
     pub quiet: bool,
+    /// The gateway's login, if flags or environment gave one.
+    pub login: Option<Login>,
 }
 
 /// Why there is no run.
@@ -65,6 +72,15 @@ impl From<PlatformError> for RunError {
     }
 }
 
+impl From<ClusterError> for RunError {
+    fn from(error: ClusterError) -> Self {
+        match error {
+            ClusterError::Api { .. } => Self::Failed(error.into()),
+            ClusterError::None | ClusterError::Config(_) => Self::Usage(error.to_string()),
+        }
+    }
+}
+
 impl From<models::ManifestError> for RunError {
     fn from(error: models::ManifestError) -> Self {
         Self::Usage(error.to_string())
@@ -83,16 +99,23 @@ pub async fn run(
     let mut progress = Progress::new(options.quiet);
     progress.say(&describe(&experiment));
     check_names(&experiment)?;
-    let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
-    prepared.notices.extend(twin::placement().notice);
-    for subject in &experiment.subjects {
-        limits::accept(subject.platform, &prepared.spec)?;
+    let name = run_name(&experiment, options);
+    let ground = ground(&experiment, options, &name).await?;
+    if let Ground::Cluster(cluster) = &ground {
+        progress.say(&cluster.describe());
     }
-    let folder = create_folder(&experiment, options)?;
+    let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
+    if experiment.on == Site::Twin {
+        prepared.notices.extend(twin::placement().notice);
+    }
+    for subject in &experiment.subjects {
+        limits::accept(subject.platform, &prepared.spec_for(subject.platform, &experiment))?;
+    }
+    let folder = create_folder(&name, options)?;
     for notice in &prepared.notices {
         progress.say(&format!("note: {notice}"));
     }
-    if let Err(error) = pilot_all(&mut experiment, &mut prepared, &progress, &interrupt).await {
+    if let Err(error) = pilot_all(&mut experiment, &mut prepared, &ground, &progress, &interrupt).await {
         // Nothing was measured: an empty folder would only be in the way (it stays if it is not empty).
         let _ = std::fs::remove_dir(folder.path());
         return Err(error);
@@ -106,7 +129,7 @@ pub async fn run(
     folder.write_plan(&cells).context("cannot write into the run's folder")?;
 
     progress.begin(cells_estimate(&experiment));
-    measure::all(&experiment, &prepared, &cells, &folder, &mut progress, &interrupt).await;
+    measure::all(&experiment, &prepared, &ground, &cells, &folder, &mut progress, &interrupt).await;
     progress.now("writing the report");
     let mut finished = publish::publish(&folder).map_err(|error| {
         let folder = folder.path().display();
@@ -175,6 +198,7 @@ pub fn generator_core(experiment: &Experiment) -> Option<usize> {
 async fn pilot_all(
     experiment: &mut Experiment,
     prepared: &mut Prepared,
+    ground: &Ground,
     progress: &Progress,
     interrupt: &Interrupt,
 ) -> Result<(), RunError> {
@@ -184,8 +208,9 @@ async fn pilot_all(
             return Err(RunError::Failed(anyhow::anyhow!("interrupted before anything was measured")));
         }
         progress.now(&format!("pilot on {label}"));
-        let mut platform = AnyPlatform::twin(platform, TwinOptions::default());
-        let tried = pilot_one(&mut platform, &label, experiment, prepared, interrupt).await;
+        let kind = platform;
+        let mut platform = ground.platform(kind);
+        let tried = pilot_one(&mut platform, (kind, &label), experiment, prepared, interrupt).await;
         let removed = platform.remove().await;
         let capacity = tried?;
         removed?;
@@ -205,12 +230,12 @@ async fn pilot_all(
 
 async fn pilot_one(
     platform: &mut AnyPlatform,
-    label: &str,
+    (kind, label): (PlatformKind, &str),
     experiment: &Experiment,
     prepared: &mut Prepared,
     interrupt: &Interrupt,
 ) -> Result<f64, RunError> {
-    let deployed = platform.deploy(&prepared.spec).await?;
+    let deployed = platform.deploy(&prepared.spec_for(kind, experiment)).await?;
     let endpoint = deployed.endpoints.first().context("the platform named no endpoint")?;
     let answered = pilot::ask_each(endpoint, prepared, experiment.timeout).await?;
     pilot::settle_expected(prepared, &answered, label)?;
@@ -221,26 +246,36 @@ fn check_names(experiment: &Experiment) -> Result<(), RunError> {
     if experiment.function.model != AUTO {
         models::Manifest::builtin()?.model(&experiment.function.model)?;
     }
-    if experiment.on == Site::Cluster {
-        return Err(RunError::Usage("this version cannot deploy to a cluster yet; use --on twin".into()));
-    }
     Ok(())
 }
 
-fn create_folder(experiment: &Experiment, options: &Options) -> Result<RunFolder, RunError> {
-    let name = options.name.clone().unwrap_or_else(|| {
+/// The twin, or the cluster of the chosen context once it has answered.
+async fn ground(experiment: &Experiment, options: &Options, run: &str) -> Result<Ground, RunError> {
+    if experiment.on == Site::Twin {
+        return Ok(Ground::Twin);
+    }
+    let cluster =
+        Cluster::connect(experiment.cluster.clone(), options.login.clone(), RunLabel::new(run)).await?;
+    Ok(Ground::Cluster(cluster.into()))
+}
+
+fn run_name(experiment: &Experiment, options: &Options) -> String {
+    options.name.clone().unwrap_or_else(|| {
         let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let compact: String = now.chars().filter(|c| c.is_ascii_digit() || *c == 'T').collect();
         let labels: Vec<_> = experiment.subjects.iter().map(|s| s.label.as_str()).collect();
         format!("{}-{}", compact.replace('T', "-"), labels.join("-"))
-    });
-    if options.runs_dir.join(&name).exists() {
+    })
+}
+
+fn create_folder(name: &str, options: &Options) -> Result<RunFolder, RunError> {
+    if options.runs_dir.join(name).exists() {
         return Err(RunError::Usage(format!(
             "{} is there already; choose another --name, or leave it out",
-            options.runs_dir.join(&name).display()
+            options.runs_dir.join(name).display()
         )));
     }
-    let folder = RunFolder::create(&options.runs_dir, &name).with_context(|| {
+    let folder = RunFolder::create(&options.runs_dir, name).with_context(|| {
         format!("cannot make a run folder in {}; choose another with --runs-dir", options.runs_dir.display())
     })?;
     Ok(folder)

@@ -9,7 +9,7 @@ use super::function_binary;
 use crate::{
     drive::Payload,
     experiment::{Experiment, Site},
-    platforms::FunctionSpec,
+    platforms::{FunctionSpec, PlatformKind},
     workloads::classify,
 };
 
@@ -32,6 +32,16 @@ pub struct Prepared {
     pub notices: Vec<String>,
     /// Digests and names for `environment.json`.
     pub facts: serde_json::Value,
+}
+
+impl Prepared {
+    /// What is deployed on one platform: the common spec with the platform's own settings.
+    pub fn spec_for(&self, platform: PlatformKind, experiment: &Experiment) -> FunctionSpec {
+        FunctionSpec {
+            platform_settings: experiment.settings.get(&platform).cloned().unwrap_or_default(),
+            ..self.spec.clone()
+        }
+    }
 }
 
 /// Where to look, as the command line says.
@@ -171,5 +181,7 @@ fn spec(experiment: &Experiment, binary: PathBuf, model: &FoundModel) -> anyhow:
         container_concurrency: function.container_concurrency,
         replicas: experiment.replicas,
         platform_settings: BTreeMap::new(),
+        image: None,
+        revisions: Vec::new(),
     })
 }

@@ -1,5 +1,5 @@
 //! What every platform must do, whatever its rules. A new platform is picked up by
-//! `PlatformKind::ALL`.
+//! `PlatformKind::SERVERLESS`.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -16,7 +16,7 @@ use super::*;
 
 /// Runs a test on all platforms side by side: most of it is waiting for probes.
 async fn on_each<T>(test: impl AsyncFn(PlatformKind) -> T) -> Vec<T> {
-    futures_util::future::join_all(PlatformKind::ALL.map(|kind| test(kind))).await
+    futures_util::future::join_all(PlatformKind::SERVERLESS.map(|kind| test(kind))).await
 }
 
 fn sigkill(pid: u32) {
@@ -124,7 +124,7 @@ async fn an_answer_before_the_body_was_read_leaves_the_connection_usable() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_binary_is_an_error_that_says_so() {
-    for kind in PlatformKind::ALL {
+    for kind in PlatformKind::SERVERLESS {
         let missing = FunctionSpec { binary: "no/such/function".into(), ..spec(1, 1) };
         let error = twin(kind).deploy(&missing).await.unwrap_err().to_string();
         assert!(error.contains("no/such/function") && error.contains("build"), "{error}");

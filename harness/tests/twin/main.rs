@@ -47,6 +47,8 @@ fn spec(min: u32, max: u32) -> FunctionSpec {
         container_concurrency: 0,
         replicas: ReplicaBounds { min, max },
         platform_settings: BTreeMap::new(),
+        image: None,
+        revisions: Vec::new(),
     }
 }
 

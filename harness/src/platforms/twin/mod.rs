@@ -94,7 +94,7 @@ impl Twin {
         PlatformError::Control { platform: self.kind.name(), cause }
     }
 
-    fn plane_config(&self, spec: &FunctionSpec, accepted: &Accepted) -> PlaneConfig {
+    fn plane_config(&self, spec: &FunctionSpec, accepted: &Accepted) -> Result<PlaneConfig, PlatformError> {
         let mut env = spec.env.clone();
         env.entry("DRAIN_SECONDS".to_owned()).or_insert_with(|| DRAIN_SECONDS.to_owned());
         env.insert("INFERENCE_THREADS".to_owned(), settings::inference_threads(spec).to_string());
@@ -106,8 +106,15 @@ impl Twin {
                 evaluation_in: alert.evaluation_interval.mul_f64(rand::random()),
                 alert,
             },
+            ScalingRules::Fixed => {
+                return Err(PlatformError::Limit {
+                    platform: self.kind.name(),
+                    limit: "the twin stands in for knative and openfaas alone".to_owned(),
+                    remedy: "leave --on twin out to use a cluster".to_owned(),
+                });
+            }
         };
-        PlaneConfig {
+        Ok(PlaneConfig {
             function: FunctionProcess {
                 name: spec.name.clone(),
                 command: spec.binary.clone(),
@@ -118,7 +125,7 @@ impl Twin {
             request_timeout: accepted.request_timeout,
             cores: placement().rest,
             rules,
-        }
+        })
     }
 
     /// SHA-256 of the binary, computed once per binary.
@@ -163,7 +170,7 @@ impl Twin {
                 url: format!("http://{address}{path}"),
                 headers: vec![("Host".to_owned(), plane::host_of(name))],
             },
-            PlatformKind::OpenFaas => {
+            PlatformKind::OpenFaas | PlatformKind::Deployment | PlatformKind::Endpoint => {
                 Endpoint { url: format!("http://{address}/function/{name}{path}"), headers: Vec::new() }
             }
         }
@@ -173,8 +180,8 @@ impl Twin {
 impl Platform for Twin {
     async fn deploy(&mut self, spec: &FunctionSpec) -> Result<Deployed, PlatformError> {
         let accepted = accept(self.kind, spec)?;
+        let config = self.plane_config(spec, &accepted)?;
         let digest = self.digest_of(&spec.binary)?;
-        let config = self.plane_config(spec, &accepted);
         let command = match &self.options.plane_command {
             Some(command) => command.clone(),
             None => std::env::current_exe()
@@ -186,6 +193,7 @@ impl Platform for Twin {
         let wanted = match &accepted.scaling {
             ScalingRules::Knative(kpa) => Kpa::new(kpa.clone(), Duration::ZERO).initial(),
             ScalingRules::OpenFaas(alert) => alert.min,
+            ScalingRules::Fixed => spec.replicas.min,
         };
         let limit = self.options.ready_limit;
         let answered = tokio::time::timeout(limit, self.first_answer(&plane, &spec.name, wanted)).await;
@@ -198,6 +206,7 @@ impl Platform for Twin {
                     endpoints: vec![endpoint],
                     ready_after: started.elapsed(),
                     settings: settings::effective(spec, &accepted, &digest, drain, &placement()),
+                    pods: None,
                 });
             }
             Ok(Err(cause)) => cause,
@@ -217,8 +226,8 @@ impl Platform for Twin {
         Ok(ReplicaSample {
             ready: state.ready,
             desired: state.desired,
-            cpu_seconds: state.cpu_seconds,
-            memory_bytes: state.memory_bytes,
+            cpu_seconds: Some(state.cpu_seconds),
+            memory_bytes: Some(state.memory_bytes),
             plane_cpu_seconds: Some(state.plane_cpu_seconds),
             restarts: state.restarts,
         })

@@ -111,6 +111,7 @@ pub fn effective(
                 },
             );
         }
+        ScalingRules::Fixed => {}
     }
     settings
 }
