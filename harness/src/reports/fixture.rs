@@ -13,6 +13,7 @@ use crate::{
             Verdict,
         },
     },
+    collect::timeline::{Moment, Phase, Source, Timeline},
     drive::GeneratorAudit,
     experiment::{Arrivals, Cell, Experiment, FunctionChoice, LoadPoint, Metric, Subject},
     platforms::{PlatformKind, ReplicaBounds, ReplicaSample},
@@ -27,6 +28,7 @@ pub(super) struct Run {
     pub(super) experiment: Experiment,
     pub(super) environment: Value,
     pub(super) cells: Vec<CellData>,
+    pub(super) timelines: BTreeMap<String, Timeline>,
 }
 
 /// Milliseconds from the deadline on which a request is given up.
@@ -88,7 +90,8 @@ impl Run {
             cells: Vec::new(),
             comparisons: Vec::new(),
         };
-        let mut run = Self { summary, experiment, environment: environment(), cells };
+        let mut run =
+            Self { summary, experiment, environment: environment(), cells, timelines: BTreeMap::new() };
         run.summarise();
         run.compare();
         run
@@ -130,6 +133,7 @@ impl Run {
             experiment: &self.experiment,
             environment: &self.environment,
             cells: &self.cells,
+            timelines: &self.timelines,
         }
     }
 
