@@ -5,4 +5,3 @@ pub mod environment;
 pub mod sampler;
 pub mod series;
 pub mod timeline;
-pub mod versions;
