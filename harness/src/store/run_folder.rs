@@ -241,7 +241,7 @@ fn read_cell(cell: Cell, folder: &Path) -> Result<CellData, StoreError> {
             state: CellState::Running,
             started_unix_ns: 0,
             ready_after_ms: 0.0,
-            settings: std::collections::BTreeMap::default(),
+            settings: BTreeMap::default(),
             payloads: Vec::new(),
             audit: None,
         }

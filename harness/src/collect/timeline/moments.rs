@@ -84,6 +84,11 @@ impl Moments {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn any_pods(&self) -> bool {
+        !self.pods.is_empty()
+    }
+
     /// Pods that are not gone yet.
     pub fn living(&self) -> impl Iterator<Item = &str> {
         self.pods.values().filter(|pod| !pod.is_gone).map(|pod| pod.name.as_str())
@@ -179,7 +184,8 @@ impl Moments {
         let mut changed = Vec::new();
         let wanted = if kind == "PodAutoscaler" { &object["status"]["desiredScale"] } else { &object["spec"]["replicas"] };
         if let Some(wanted) = wanted.as_i64() {
-            changed.push(("wanted".to_owned(), format!("{kind} wants {wanted} replicas")));
+            let noun = if wanted == 1 { "replica" } else { "replicas" };
+            changed.push(("wanted".to_owned(), format!("{kind} wants {wanted} {noun}")));
         }
         for condition in object["status"]["conditions"].as_array().into_iter().flatten() {
             let text = |key: &str| condition[key].as_str().unwrap_or_default();
@@ -229,7 +235,9 @@ impl Moments {
         let (source, stamp) = match event["eventTime"].as_str() {
             Some(fine) => (Source::FineEvent, self.said(fine)),
             None => {
-                let stamp = ["lastTimestamp", "firstTimestamp"].iter().find_map(|key| event[*key].as_str());
+                // An event that repeats: a phase begins with the first, trouble is told of the last.
+                let keys = if phase == Phase::Event { ["lastTimestamp", "firstTimestamp"] } else { ["firstTimestamp", "lastTimestamp"] };
+                let stamp = keys.iter().find_map(|key| event[*key].as_str());
                 (Source::Event, stamp.and_then(|stamp| self.said(stamp)))
             }
         };

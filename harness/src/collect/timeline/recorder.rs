@@ -131,6 +131,24 @@ impl Recorder {
         Self { started_unix_ns, shared, tasks, clock }
     }
 
+    /// Zero of the time line: when the deploy call was about to be made, Unix nanoseconds of this
+    /// machine's clock.
+    pub fn started_unix_ns(&self) -> u64 {
+        self.started_unix_ns
+    }
+
+    /// Waits until a pod was heard of and all pods are gone.
+    #[cfg(test)]
+    pub(super) async fn heard_of_the_end(&self) {
+        loop {
+            let changed = self.shared.changed.notified();
+            if self.shared.gone() {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Ends the watches, once the last pod's end was heard of or a little time has passed.
     pub async fn finish(mut self, answers: &FirstAnswers) -> Timeline {
         let all_gone = async {
@@ -178,6 +196,11 @@ impl Shared {
             state.moments.take(watched, at_ns, change);
         }
         self.changed.notify_waiters();
+    }
+
+    #[cfg(test)]
+    fn gone(&self) -> bool {
+        self.state.lock().is_ok_and(|state| state.moments.any_pods() && state.moments.living().next().is_none())
     }
 
     fn living(&self) -> Vec<String> {
