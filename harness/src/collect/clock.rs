@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::platforms::cluster::{Api, ApiError};
 
-/// Questions, and the pause between them: spread over a second, so that some come soon after the
-/// server's second changed.
+/// How often the server is asked.
 const QUESTIONS: u32 = 6;
-const PAUSE: Duration = Duration::from_millis(170);
+/// Pause between two questions that spreads them over a second, so that some come soon after the
+/// server's second changed.
+pub const PAUSE: Duration = Duration::from_millis(170);
 /// Deadline of one question.
 const LIMIT: Duration = Duration::from_secs(5);
 
@@ -70,14 +71,14 @@ impl ClockOffset {
     }
 }
 
-/// Asks the API server a few times, over about a second.
+/// Asks the API server a few times with a `pause` (see [`PAUSE`]) between.
 ///
 /// # Errors
 /// If it does not answer, or without a `Date`.
-pub async fn offset(api: &Api) -> Result<ClockOffset, ApiError> {
+pub async fn offset(api: &Api, pause: Duration) -> Result<ClockOffset, ApiError> {
     let mut found = ask(api).await?;
     for _ in 1..QUESTIONS {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
         if let Ok(next) = ask(api).await {
             found = found.and(next);
         }
@@ -126,6 +127,17 @@ pub fn unix_ns(text: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
+/// A date as HTTP writes it, for test servers. The day's name is not read, so any will do.
+pub(crate) fn http_date(time: SystemTime) -> String {
+    let text = humantime::format_rfc3339_seconds(time).to_string();
+    let (date, clock) = text.trim_end_matches('Z').split_once('T').unwrap();
+    let parts: Vec<&str> = date.split('-').collect();
+    let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
+        [parts[1].parse::<usize>().unwrap() - 1];
+    format!("Mon, {} {month} {} {clock} GMT", parts[2], parts[0])
+}
+
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
     use serde_json::json;
@@ -171,15 +183,5 @@ mod tests {
         let server = Replay::start([answer]).await;
         let offset = ask(&server.api()).await.unwrap();
         assert!((offset.middle_ms() - 600_000.0).abs() < 1500.0, "{offset:?}");
-    }
-
-    /// The day's name is not read, so any will do.
-    fn http_date(time: SystemTime) -> String {
-        let text = humantime::format_rfc3339_seconds(time).to_string();
-        let (date, clock) = text.trim_end_matches('Z').split_once('T').unwrap();
-        let parts: Vec<&str> = date.split('-').collect();
-        let month = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
-            [parts[1].parse::<usize>().unwrap() - 1];
-        format!("Mon, {} {month} {} {clock} GMT", parts[2], parts[0])
     }
 }

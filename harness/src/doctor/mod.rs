@@ -8,9 +8,12 @@ mod http;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 
+use crate::collect::clock;
 use crate::platforms::{PlatformKind, cluster::Cluster};
 
 /// How a check ended.
@@ -98,6 +101,8 @@ struct Patient<'a> {
     cluster: &'a Cluster,
     wishes: &'a Wishes,
     http: http::Http,
+    /// Between two questions for the time.
+    clock_pause: Duration,
 }
 
 /// A part of the cluster, whose checks hang together.
@@ -117,8 +122,13 @@ struct Check {
 }
 
 /// Examines a cluster, check by check; `tell` gets each finding as soon as it is there.
-pub async fn examine(cluster: &Cluster, wishes: &Wishes, mut tell: impl FnMut(&Finding)) -> Vec<Finding> {
-    let patient = Patient { cluster, wishes, http: http::Http::new() };
+pub async fn examine(cluster: &Cluster, wishes: &Wishes, tell: impl FnMut(&Finding)) -> Vec<Finding> {
+    let patient = Patient { cluster, wishes, http: http::Http::new(), clock_pause: clock::PAUSE };
+    examine_patient(&patient, tell).await
+}
+
+async fn examine_patient(patient: &Patient<'_>, mut tell: impl FnMut(&Finding)) -> Vec<Finding> {
+    let wishes = patient.wishes;
     let mut findings: Vec<Finding> = Vec::new();
     // The part that is being looked at, its root's name, and whether that failed.
     let mut root: Option<(Part, &'static str, bool)> = None;
@@ -134,7 +144,7 @@ pub async fn examine(cluster: &Cluster, wishes: &Wishes, mut tell: impl FnMut(&F
         let broken = root.filter(|(part, _, failed)| *part == check.part && *failed);
         let said = match broken {
             Some((_, name, _)) => skipped(format!("see {name}")),
-            None => (check.run)(&patient).await,
+            None => (check.run)(patient).await,
         };
         if root.is_none_or(|(part, ..)| part != check.part) {
             let failed = said.verdict == Verdict::Fail

@@ -142,7 +142,9 @@ impl Moments {
         let started = function.and_then(|c| {
             // A container that crashes at once may be heard of only when it has ended.
             let states = [&c["state"]["running"], &c["state"]["terminated"], &c["lastState"]["terminated"]];
-            states.into_iter().find(|state| !state.is_null()).map(|state| time(&state["startedAt"]))
+            let state = states.into_iter().find(|state| !state.is_null())?;
+            // After a restart it speaks of the last start, not of the first.
+            Some(if c["restartCount"] == 0 { time(&state["startedAt"]) } else { None })
         });
         let grace_ns = meta["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) * 1_000_000_000;
         let told_to_end = pod.terminating.then(|| time(&meta["deletionTimestamp"]).map(|at| at - grace_ns));

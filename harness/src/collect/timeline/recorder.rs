@@ -127,7 +127,7 @@ impl Recorder {
         });
         let tasks = tasks.collect();
         let api = api.clone();
-        let clock = tokio::spawn(async move { clock::offset(&api).await.map_err(|error| error.to_string()) });
+        let clock = tokio::spawn(async move { clock::offset(&api, clock::PAUSE).await.map_err(|error| error.to_string()) });
         Self { started_unix_ns, shared, tasks, clock }
     }
 

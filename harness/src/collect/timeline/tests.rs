@@ -100,8 +100,8 @@ fn a_container_that_crashes_is_told_of_with_its_exit_code() {
     insta::assert_snapshot!(told(moments), @r#"
     1.000 sxvnn status requested
     1.000 sxvnn status scheduled bench-node
+    1.000 sxvnn event image there Container image "10.200.0.1:5000/benchfn@sha256:d284a4522643
     1.194 sxvnn event scheduled bench-node
-    16.000 sxvnn status started
     30.000 sxvnn watch requested
     30.000 sxvnn watch scheduled bench-node
     30.000 sxvnn watch started

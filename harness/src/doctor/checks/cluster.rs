@@ -188,7 +188,7 @@ pub(super) async fn namespace(p: &Patient<'_>) -> Said {
 }
 
 pub(super) async fn clock(p: &Patient<'_>) -> Said {
-    match clocks::offset(&p.cluster.api).await {
+    match clocks::offset(&p.cluster.api, p.clock_pause).await {
         Ok(offset) if offset.least_ms() > SKEW_MS => warn(
             offset.words(),
             "set both by NTP (timedatectl set-ntp true); figures of a run are by this machine's clock alone, but its \

@@ -97,7 +97,7 @@ pub(super) async fn metrics(p: &Patient<'_>) -> Said {
     };
     let off: Vec<&str> = ["request-metrics-protocol", "metrics-protocol"]
         .into_iter()
-        .filter(|key| config[*key].as_str() != Some("prometheus"))
+        .filter(|key| config.get(*key).and_then(Value::as_str) != Some("prometheus"))
         .collect();
     if off.is_empty() {
         return ok("queue-proxy and control plane export to Prometheus");

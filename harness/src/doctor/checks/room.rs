@@ -47,8 +47,8 @@ pub(super) async fn nodes(p: &Patient<'_>) -> Said {
 
 pub(super) async fn room(p: &Patient<'_>) -> Said {
     let api = &p.cluster.api;
-    let (nodes, pods) =
-        tokio::join!(api.list(&NODES, None, &Selection::default()), api.list(&PODS, None, &Selection::default()));
+    let all = Selection::default();
+    let (nodes, pods) = tokio::join!(api.list(&NODES, None, &all), api.list(&PODS, None, &all));
     let (nodes, pods) = match (nodes, pods) {
         (Ok(nodes), Ok(pods)) => (nodes.items, pods.items),
         (Err(error), _) | (_, Err(error)) => return skipped(error.to_string()),
