@@ -93,6 +93,14 @@ impl ReplicaLife {
         out
     }
 
+    /// Whether an event is worth telling: pulling is none, nor is a probe that fails while the replica
+    /// starts or ends; and each is told once.
+    fn is_trouble(&self, detail: &str) -> bool {
+        let serves = self.phases.contains_key(&Phase::Ready) && !self.phases.contains_key(&Phase::Terminating);
+        let normal = detail.starts_with("Pulling: ") || detail.starts_with("Unhealthy: ") && !serves;
+        !normal && !self.troubles.iter().any(|told| told == detail)
+    }
+
     /// From the first to the last known phase of its start, ms.
     pub fn start_ms(&self) -> f64 {
         self.stages().iter().map(|stage| stage.ms).sum()
@@ -115,12 +123,17 @@ pub fn phases(timeline: &Timeline) -> Vec<ReplicaLife> {
             troubles: Vec::new(),
         });
         match moment.phase {
-            Phase::Event if moment.source != Source::Watch => life.troubles.push(moment.detail.clone()),
+            Phase::Event => {
+                if moment.source == Source::Watch && life.is_trouble(&moment.detail) {
+                    life.troubles.push(moment.detail.clone());
+                }
+                continue;
+            }
             Phase::Restarted => {
                 life.restarts += 1;
                 life.troubles.push(format!("restarted ({})", moment.detail));
             }
-            Phase::Event | Phase::Condition | Phase::Called | Phase::Load => continue,
+            Phase::Condition | Phase::Called | Phase::Load => continue,
             _ => {}
         }
         if moment.phase == Phase::Scheduled && !moment.detail.is_empty() {
@@ -325,6 +338,25 @@ mod tests {
         let expected =
             [(Start::Deployment, 1, 1200.0), (Start::Beside, 1, 900.0), (Start::UnderLoad, 2, 925.0)];
         assert_eq!(kinds, expected);
+    }
+
+    #[test]
+    fn probes_that_fail_while_a_replica_starts_or_ends_are_no_trouble_and_trouble_is_told_once() {
+        let watch = Source::Watch;
+        let event = |ms, detail: &str| Moment { detail: detail.to_owned(), ..moment(ms, "a", Phase::Event, watch) };
+        let moments = vec![
+            moment(10, "a", Phase::Requested, watch),
+            event(20, "Pulling: image"),
+            event(30, "Unhealthy: 503"),
+            event(40, "Failed: ErrImagePull"),
+            event(50, "Failed: ErrImagePull"),
+            moment(900, "a", Phase::Ready, watch),
+            event(1000, "Unhealthy: time-out"),
+            moment(1100, "a", Phase::Terminating, watch),
+            event(1200, "Unhealthy: refused"),
+        ];
+        let lives = phases(&timeline(moments));
+        assert_eq!(lives[0].troubles, ["Failed: ErrImagePull", "Unhealthy: time-out"]);
     }
 
     #[test]

@@ -499,7 +499,7 @@ fn timeline(subject: usize, trial: u32) -> Timeline {
     }
     tell(120.0 + 1160.0 * slow, None, Phase::FirstAnswer, "", Source::Answer);
     tell(4000.0, None, Phase::Load, "closed-8", Source::Answer);
-    tell(9500.0, Some("c-q9z2m"), Phase::Event, "Unhealthy: Readiness probe failed: 503", Source::Event);
+    tell(19_500.0, Some("c-q9z2m"), Phase::Event, "Unhealthy: Readiness probe failed: 503", watch);
     moments.sort_by_key(|moment| moment.at_ns);
     let gaps = if trial == 2 { vec!["events could not be watched: not allowed".to_owned()] } else { Vec::new() };
     let clock = Some(ClockOffset { low_ms: -12.0, high_ms: 88.0 });

@@ -142,7 +142,8 @@ impl Moments {
         let started = function.and_then(|c| {
             // A container that crashes at once may be heard of only when it has ended.
             let states = [&c["state"]["running"], &c["state"]["terminated"], &c["lastState"]["terminated"]];
-            let state = states.into_iter().find(|state| !state.is_null())?;
+            // One that never ran (its image cannot be pulled) ends without having started.
+            let state = states.into_iter().find(|state| state["startedAt"].is_string())?;
             // After a restart it speaks of the last start, not of the first.
             Some(if c["restartCount"] == 0 { time(&state["startedAt"]) } else { None })
         });
@@ -185,7 +186,8 @@ impl Moments {
         let uid = object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
         let mut changed = Vec::new();
         let wanted = if kind == "PodAutoscaler" { &object["status"]["desiredScale"] } else { &object["spec"]["replicas"] };
-        if let Some(wanted) = wanted.as_i64() {
+        // The autoscaler says -1 while it has no data.
+        if let Some(wanted) = wanted.as_i64().filter(|wanted| *wanted >= 0) {
             let noun = if wanted == 1 { "replica" } else { "replicas" };
             changed.push(("wanted".to_owned(), format!("{kind} wants {wanted} {noun}")));
         }
@@ -224,6 +226,8 @@ impl Moments {
         let phase = match reason.as_str() {
             "Scheduled" => Phase::Scheduled,
             "Pulled" if is_function => Phase::Pulled,
+            // The kubelet tells of the start at once, and only later in the pod's status.
+            "Started" if is_function => Phase::Started,
             "Pulling" if is_function => Phase::Event,
             _ if event["type"] == "Warning" => Phase::Event,
             _ => return,
@@ -232,6 +236,7 @@ impl Moments {
             Phase::Event if kind == "Pod" => format!("{reason}: {said}"),
             Phase::Event => format!("{kind} {name}: {reason}: {said}"),
             Phase::Scheduled => said.rsplit(' ').next().unwrap_or_default().to_owned(),
+            Phase::Started => String::new(),
             _ => said,
         };
         let (source, stamp) = match event["eventTime"].as_str() {

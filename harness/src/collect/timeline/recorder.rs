@@ -44,7 +44,7 @@ impl Target {
         let (namespace, label) = match kind {
             PlatformKind::Knative => (cluster.namespace(), "serving.knative.dev/service"),
             PlatformKind::OpenFaas => (cluster.functions_namespace(), "faas_function"),
-            PlatformKind::Deployment => (cluster.namespace(), "app.kubernetes.io/name"),
+            PlatformKind::Deployment => (cluster.namespace(), "testbed/function"),
             PlatformKind::Endpoint => return None,
         };
         let pods = format!("{label}={name}");

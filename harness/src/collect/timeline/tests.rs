@@ -54,8 +54,10 @@ fn a_pod_that_started_tells_its_phases_by_status_and_events() {
     0.000 wd8tf status scheduled bench-node
     0.000 wd8tf event image there Container image "10.200.0.1:5000/benchfn@sha256:d284a4522643
     0.000 wd8tf status started
+    0.000 wd8tf event started
     0.437 wd8tf event scheduled bench-node
     0.900 wd8tf watch image there Container image "10.200.0.1:5000/benchfn@sha256:d284a4522643
+    0.900 wd8tf watch started
     11.000 wd8tf status ready
     11.500 wd8tf watch requested
     11.500 wd8tf watch scheduled bench-node
@@ -101,12 +103,14 @@ fn a_container_that_crashes_is_told_of_with_its_exit_code() {
     1.000 sxvnn status requested
     1.000 sxvnn status scheduled bench-node
     1.000 sxvnn event image there Container image "10.200.0.1:5000/benchfn@sha256:d284a4522643
+    1.000 sxvnn event started
     1.194 sxvnn event scheduled bench-node
     30.000 sxvnn watch requested
     30.000 sxvnn watch scheduled bench-node
     30.000 sxvnn watch started
     30.000 sxvnn watch restarted exit code 3, Error
     31.000 sxvnn watch image there Container image "10.200.0.1:5000/benchfn@sha256:d284a4522643
+    31.000 sxvnn watch started
     31.000 - watch event Route rec-crash: InternalError: failed to remove route annot
     31.000 sxvnn watch event BackOff: Back-off restarting failed container user-container
     45.000 sxvnn event event BackOff: Back-off restarting failed container user-container

@@ -116,7 +116,10 @@ pub(super) fn repeat(document: &Document) -> Vec<Block> {
         ("summary.json", "all figures of this report"),
         ("report.md, report.html, plots/", "this report"),
     ];
-    blocks.push(Block::Terms(files.map(|(file, what)| (file.to_owned(), what.to_owned())).into()));
+    let watched = ("deployments/<trial>-<subject>.json", "what was watched of a deployment's replicas");
+    let watched = (!document.timelines.is_empty()).then_some(watched);
+    let files = files.into_iter().chain(watched).map(|(file, what)| (file.to_owned(), what.to_owned()));
+    blocks.push(Block::Terms(files.collect()));
     blocks
 }
 
