@@ -2,7 +2,7 @@
 //!
 //! Map: `api` talks to the API server, with bounded retries; `follow` keeps a watch alive;
 //! `resources` names what is asked for; `pods` reads pod states and finds causes; `labels` marks
-//! whatever a run creates; `connect` finds the cluster.
+//! whatever a run creates; `connect` finds the cluster; `rights` lists what it must allow.
 
 pub mod api;
 mod connect;
@@ -12,6 +12,7 @@ pub mod pods;
 pub mod reach;
 pub mod replicas;
 pub mod resources;
+pub mod rights;
 
 use serde::{Deserialize, Serialize};
 
