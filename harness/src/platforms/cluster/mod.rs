@@ -4,14 +4,18 @@
 //! `resources` names what is asked for; `pods` reads pod states and finds causes; `labels` marks
 //! whatever a run creates; `connect` finds the cluster.
 
+pub mod answer;
 pub mod api;
 mod connect;
+pub mod effective;
 pub mod follow;
 pub mod labels;
+pub mod namespace;
 pub mod pods;
 pub mod reach;
 pub mod replicas;
 pub mod resources;
+pub mod starting;
 
 use serde::{Deserialize, Serialize};
 

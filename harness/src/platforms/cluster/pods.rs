@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{
     api::{Api, ApiError, Selection},
+    follow::keep,
     resources::PODS,
 };
 
@@ -143,21 +144,20 @@ pub async fn list(api: &Api, namespace: &str, labels: &str) -> Result<Vec<Pod>, 
 /// Returns the names of those that are still there when the time is up.
 ///
 /// # Errors
-/// Whatever the server answers.
+/// If the pods cannot be listed.
 pub async fn wait_until_gone(
     api: &Api,
     namespace: &str,
     labels: &str,
     limit: Duration,
 ) -> Result<Vec<String>, ApiError> {
-    let started = Instant::now();
-    let mut pause = Duration::from_millis(200);
-    loop {
-        let left = list(api, namespace, labels).await?;
-        if left.is_empty() || started.elapsed() >= limit {
-            return Ok(left.into_iter().map(|pod| pod.name).collect());
+    let deadline = Instant::now() + limit;
+    let mut kept = keep(api, PODS, Some(namespace.to_owned()), Selection::labelled(labels)).await?;
+    while !kept.objects().is_empty() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if !matches!(tokio::time::timeout(left, kept.changed()).await, Ok(Some(_))) {
+            break;
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(1));
     }
+    Ok(kept.objects().values().map(|pod| Pod::read(pod).name).collect())
 }
