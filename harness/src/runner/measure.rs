@@ -133,7 +133,7 @@ impl Run<'_> {
         Load {
             plan: drive::shapes::plan(&cell.load.arrivals, cell.load.warmup + cell.load.duration, cell.seed),
             endpoints: deployed.endpoints.clone(),
-            method: hyper::Method::POST,
+            method: self.prepared.method.clone(),
             payloads: self.prepared.payloads.clone(),
             timeout: self.experiment.timeout,
             drain: self.experiment.drain,

@@ -2,6 +2,7 @@
 
 pub mod function_binary;
 pub mod measure;
+mod own;
 pub mod pilot;
 pub mod prepare;
 mod progress;
@@ -21,14 +22,13 @@ use crate::{
     experiment::{self, Arrivals, Experiment, Site, Subject},
     interrupt::Interrupt,
     platforms::{
-        AnyPlatform, Ground, Platform, PlatformError,
+        AnyPlatform, Ground, Platform, PlatformError, PlatformKind,
         cluster::{Cluster, ClusterError, Login, RunLabel},
-        PlatformKind,
         limits, twin,
     },
     store::RunFolder,
 };
-use prepare::{Prepared, Sources, prepare};
+use prepare::{Expected, Prepared, Sources, prepare};
 use progress::Progress;
 
 /// In place of a model's or picture set's name: the first that is found.
@@ -296,8 +296,12 @@ fn environment(experiment: &Experiment, prepared: &Prepared) -> serde_json::Valu
         "seed": experiment.seed,
         "site": experiment.on,
         "notices": prepared.notices,
-        "expected": prepared.payloads.iter().map(|p| p.name.clone()).zip(prepared.expected.iter().cloned())
-            .collect::<std::collections::BTreeMap<_, _>>(),
+        "expected": match &prepared.expected {
+            Expected::Classes(classes) => serde_json::json!(
+                prepared.payloads.iter().map(|p| p.name.clone()).zip(classes.iter().cloned())
+                    .collect::<std::collections::BTreeMap<_, _>>()),
+            Expected::Text(text) => serde_json::json!({ "success, with this text in it": text }),
+        },
     })
 }
 
