@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod api;
+pub mod applying;
 mod connect;
 pub mod effective;
 pub mod follow;
@@ -16,6 +17,8 @@ pub mod reach;
 pub mod replicas;
 pub mod resources;
 pub mod starting;
+#[cfg(test)]
+pub mod testing;
 
 use serde::{Deserialize, Serialize};
 
