@@ -6,7 +6,11 @@ use anyhow::Context;
 use serde_json::Value;
 
 use crate::{
-    platforms::{FunctionSpec, PlatformError, PlatformKind, limits},
+    platforms::{
+        FunctionSpec, PlatformError, PlatformKind,
+        cluster::namespace,
+        deployment, knative, limits,
+    },
     yaml,
 };
 
@@ -39,9 +43,9 @@ pub struct Place<'a> {
 pub fn export(platform: PlatformKind, spec: &FunctionSpec, place: Place<'_>) -> anyhow::Result<Exported> {
     limits::accept(platform, spec)?;
     let (file, values): (_, Vec<Value>) = match platform {
-        PlatformKind::Knative => ("knative.yaml", todo_knative(spec, place)?),
+        PlatformKind::Knative => ("knative.yaml", with_namespace(place, knative::manifest::manifests(spec, place.namespace, place.labels)?)),
         PlatformKind::OpenFaas => ("stack.yml", vec![todo_openfaas(spec, place)?]),
-        PlatformKind::Deployment => ("deployment.yaml", todo_deployment(spec, place)?),
+        PlatformKind::Deployment => ("deployment.yaml", with_namespace(place, deployment::manifests(spec, place.namespace, place.labels)?)),
         PlatformKind::Endpoint => {
             return Err(PlatformError::Limit {
                 platform: "endpoint",
@@ -58,12 +62,11 @@ pub fn export(platform: PlatformKind, spec: &FunctionSpec, place: Place<'_>) -> 
     Ok(Exported { file, apply, text: yaml::documents(&values).context("cannot write YAML")? })
 }
 
-fn todo_knative(_: &FunctionSpec, _: Place<'_>) -> Result<Vec<Value>, PlatformError> {
-    Err(PlatformError::Control { platform: "knative", cause: "not merged yet".into() })
+/// The namespace goes first: kubectl applies in the order of the file.
+fn with_namespace(place: Place<'_>, manifests: Vec<Value>) -> Vec<Value> {
+    std::iter::once(namespace::manifest(place.namespace, place.labels)).chain(manifests).collect()
 }
+
 fn todo_openfaas(_: &FunctionSpec, _: Place<'_>) -> Result<Value, PlatformError> {
     Err(PlatformError::Control { platform: "openfaas", cause: "not merged yet".into() })
-}
-fn todo_deployment(_: &FunctionSpec, _: Place<'_>) -> Result<Vec<Value>, PlatformError> {
-    Err(PlatformError::Control { platform: "deployment", cause: "not merged yet".into() })
 }
