@@ -18,6 +18,7 @@ use crate::{
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
+#[command(group = clap::ArgGroup::new("whose").required(true))]
 #[command(after_help = "Examples:
   harness clean --all --dry-run                               what would be removed
   harness clean --run 20261121-101500-knative-openfaas        what that run left
@@ -26,10 +27,10 @@ use crate::{
 Exit code: 0 nothing is left, 1 something is left or it failed, 2 bad usage.")]
 pub struct Args {
     /// What this run left (the name of its folder)
-    #[arg(long, value_name = "NAME", required_unless_present = "all")]
+    #[arg(long, value_name = "NAME", group = "whose")]
     run: Option<String>,
     /// What any run left, running ones included
-    #[arg(long, conflicts_with = "run")]
+    #[arg(long, group = "whose")]
     all: bool,
     #[command(flatten)]
     how: RemovalArgs,
@@ -115,7 +116,7 @@ impl RemovalArgs {
                     "would_remove": would_remove, "gone": outcome.gone, "left": outcome.left }))
             ),
             Output::Text if self.dry_run && !would_remove.is_empty() => {
-                println!("{} things would be removed; nothing was touched", would_remove.len());
+                println!("would be removed: {}; nothing was touched", would_remove.len());
             }
             Output::Text => print!("{}", summary(outcome)),
         }

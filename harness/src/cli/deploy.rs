@@ -101,7 +101,12 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
         eprintln!("{}", cluster.describe());
         eprintln!("deploying {} on {}", spec.name, args.platform.name());
         let mut platform = Ground::Cluster(cluster.into()).platform(args.platform);
-        let deployed = platform.deploy(&spec).await?;
+        let deployed = platform.deploy(&spec).await.inspect_err(|_| {
+            eprintln!(
+                "what was applied until then stays for a look at it (`harness status`); `harness remove {}` takes it away",
+                args.platform.name()
+            );
+        })?;
         match args.output {
             Output::Text => print!("{}", page(args.platform, &spec.name, &deployed)),
             Output::Json => println!(

@@ -136,6 +136,6 @@ mod tests {
         also there: namespace testbed of run manual (1h 10m)
         note: somewhere could not be looked
         ");
-        insta::assert_snapshot!(table(&Inventory::default(), now), @"");
+        insta::assert_snapshot!(table(&Inventory::default(), now), @"nothing of the testbed is on this cluster");
     }
 }

@@ -90,37 +90,52 @@ const READ: &[&str] = &["get", "list", "watch"];
 const WRITE: &[&str] = &["create", "delete", "patch"];
 const GET: &[&str] = &["get"];
 const LIST: &[&str] = &["list"];
-const KNATIVE: &str = "serving.knative.dev";
-const AUTOSCALING: &str = "autoscaling.internal.knative.dev";
+const FOLLOW: &[&str] = &["list", "watch"];
+const FORWARD: &[&str] = &["create", "get"];
+const DELETE: &[&str] = &["delete"];
+
+const NODES: (&str, &str) = ("", "nodes");
+const NODE_PROXY: (&str, &str) = ("", "nodes/proxy");
+const NAMESPACES: (&str, &str) = ("", "namespaces");
+const SERVICES: (&str, &str) = ("", "services");
+const PODS: (&str, &str) = ("", "pods");
+const POD_LOG: (&str, &str) = ("", "pods/log");
+const POD_FORWARD: (&str, &str) = ("", "pods/portforward");
+const EVENTS: (&str, &str) = ("", "events");
+const SECRETS: (&str, &str) = ("", "secrets");
+const CONFIG_MAPS: (&str, &str) = ("", "configmaps");
+const DEPLOYMENTS: (&str, &str) = ("apps", "deployments");
+const POD_METRICS: (&str, &str) = ("metrics.k8s.io", "pods");
+const KNATIVE_SERVICES: (&str, &str) = ("serving.knative.dev", "services");
+const REVISIONS: (&str, &str) = ("serving.knative.dev", "revisions");
+const POD_AUTOSCALERS: (&str, &str) = ("autoscaling.internal.knative.dev", "podautoscalers");
 
 use Scope::{Cluster, Functions, Gateway, KnativeServing, Monitoring, Testbed};
 
 const LINES: &[Line] = &[
-    line(Cluster, LIST, ("", "nodes"), "addresses of node ports, placement of replicas, versions, pressure"),
-    line(Cluster, GET, ("", "nodes/proxy"), "CPU and memory from the kubelet, where no Prometheus has them"),
-    line(Cluster, &["get", "list"], ("", "namespaces"), "is the testbed's there; `status` and `clean`"),
-    line(Cluster, &["create"], ("", "namespaces"), "the testbed's own namespace"),
-    named(
-        line(Cluster, &["patch", "delete"], ("", "namespaces"), "labels of the testbed's own namespace; `clean`"),
-        "testbed",
-    ),
-    line(Cluster, &["get", "list"], ("", "services"), "addresses of ingress, gateway and Prometheus; `clean`"),
-    line(Cluster, READ, ("", "pods"), "replicas, their phases, why they do not start; what a namespace still holds"),
-    line(Cluster, &["list", "watch"], ("", "events"), "why pods do not start; time lines of cold starts"),
-    line(Cluster, READ, ("apps", "deployments"), "replicas wanted and ready; `status` and `clean`"),
-    line(Cluster, READ, (KNATIVE, "services"), "conditions and address; `status` and `clean`"),
-    line(Cluster, READ, (KNATIVE, "revisions"), "why a revision does not start; activity"),
-    line(Cluster, READ, (AUTOSCALING, "podautoscalers"), "replicas that the autoscaler wants; scale to zero"),
-    line(Testbed, WRITE, (KNATIVE, "services"), "deploy and remove on Knative"),
-    line(Testbed, WRITE, ("apps", "deployments"), "deploy and remove plain Deployments"),
-    line(Testbed, WRITE, ("", "services"), "deploy and remove plain Deployments"),
-    line(Testbed, GET, ("", "pods/log"), "the last words of a container that crashes"),
-    line(Functions, &["delete"], ("apps", "deployments"), "`clean` of OpenFaaS functions without the gateway"),
-    line(Functions, &["delete"], ("", "services"), "`clean` of OpenFaaS functions without the gateway"),
-    named(line(Gateway, GET, ("", "secrets"), "login of the gateway, where neither flag nor variable has it"), "basic-auth"),
-    line(Gateway, &["create", "get"], ("", "pods/portforward"), "the gateway's API, where its Service has no address outside"),
-    line(KnativeServing, GET, ("", "configmaps"), "settings of the autoscaler, domain, tag resolution, metrics"),
-    line(Monitoring, &["create", "get"], ("", "pods/portforward"), "Prometheus, where its Service has no address outside"),
+    line(Cluster, LIST, NODES, "addresses of node ports, placement, versions, pressure"),
+    line(Cluster, GET, NODE_PROXY, "CPU and memory from the kubelet, where nothing else has them"),
+    line(Cluster, READ, NAMESPACES, "is the testbed's own there, is it gone; `status` and `clean`"),
+    line(Cluster, &["create"], NAMESPACES, "the testbed's own namespace (a name cannot bound a creation)"),
+    named(line(Cluster, &["delete", "patch"], NAMESPACES, "the testbed's own namespace"), "testbed"),
+    line(Cluster, &["get", "list"], SERVICES, "addresses of ingress, gateway and Prometheus; `clean`"),
+    line(Cluster, FOLLOW, PODS, "replicas and why they do not start; what a namespace still holds"),
+    line(Cluster, FOLLOW, EVENTS, "why pods do not start; time lines of cold starts"),
+    line(Cluster, READ, DEPLOYMENTS, "replicas wanted and ready; versions; `status` and `clean`"),
+    line(Cluster, LIST, POD_METRICS, "CPU and memory where there is a metrics server"),
+    line(Cluster, READ, KNATIVE_SERVICES, "conditions and address; `status` and `clean`"),
+    line(Cluster, GET, REVISIONS, "the settings in force"),
+    line(Cluster, FOLLOW, POD_AUTOSCALERS, "replicas that the autoscaler wants; proof of zero"),
+    line(Testbed, WRITE, KNATIVE_SERVICES, "deploy and remove on Knative"),
+    line(Testbed, WRITE, DEPLOYMENTS, "deploy and remove plain Deployments"),
+    line(Testbed, WRITE, SERVICES, "deploy and remove plain Deployments"),
+    line(Testbed, GET, POD_LOG, "the last words of a container that crashes"),
+    line(Functions, DELETE, DEPLOYMENTS, "`clean` of OpenFaaS functions without the gateway"),
+    line(Functions, DELETE, SERVICES, "`clean` of OpenFaaS functions without the gateway"),
+    named(line(Gateway, GET, SECRETS, "login of the gateway, where the user gives none"), "basic-auth"),
+    line(Gateway, FORWARD, POD_FORWARD, "the gateway's API, where it has no address outside"),
+    line(KnativeServing, GET, CONFIG_MAPS, "settings of autoscaler, network, domain, tags, metrics"),
+    line(Monitoring, FORWARD, POD_FORWARD, "Prometheus, where it has no address outside"),
 ];
 
 /// All of them, one a verb.
@@ -146,9 +161,82 @@ pub fn covers(call: &super::api::Call) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use serde_json::Value;
 
     use super::*;
+
+    /// Verb, group, resource, name, namespace of the role.
+    type Granted = (String, String, String, Option<String>, Option<String>);
+
+    fn manifest() -> Vec<Value> {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../cluster-setup/rbac/testbed.yaml");
+        let text = std::fs::read_to_string(path).unwrap();
+        serde_saphyr::from_multiple(&text).unwrap()
+    }
+
+    fn texts(value: &Value) -> Vec<String> {
+        value.as_array().into_iter().flatten().map(|v| v.as_str().unwrap().to_owned()).collect()
+    }
+
+    fn of_rule(rule: &Value, namespace: Option<&str>, granted: &mut BTreeSet<Granted>) {
+        let names: Vec<Option<String>> = match texts(&rule["resourceNames"]) {
+            names if names.is_empty() => vec![None],
+            names => names.into_iter().map(Some).collect(),
+        };
+        for verb in texts(&rule["verbs"]) {
+            for group in texts(&rule["apiGroups"]) {
+                for resource in texts(&rule["resources"]) {
+                    for name in &names {
+                        let place = namespace.map(str::to_owned);
+                        let right = (verb.clone(), group.clone(), resource.clone(), name.clone(), place);
+                        assert!(granted.insert(right.clone()), "{right:?} is granted twice");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_manifest_grants_what_the_table_says_and_nothing_else() {
+        let mut granted = BTreeSet::new();
+        for object in manifest() {
+            let namespace = object["metadata"]["namespace"].as_str();
+            for rule in object["rules"].as_array().into_iter().flatten() {
+                of_rule(rule, namespace, &mut granted);
+            }
+        }
+        let own = |text: &str| text.to_owned();
+        let table: BTreeSet<Granted> = rights()
+            .map(|r| {
+                let place = r.scope.default_namespace().map(own);
+                (own(r.verb), own(r.group), own(r.resource), r.name.map(own), place)
+            })
+            .collect();
+        let missing: Vec<_> = table.difference(&granted).collect();
+        let surplus: Vec<_> = granted.difference(&table).collect();
+        assert!(missing.is_empty() && surplus.is_empty(), "missing: {missing:#?}\nsurplus: {surplus:#?}");
+    }
+
+    #[test]
+    fn every_role_of_the_manifest_is_bound_to_the_one_service_account() {
+        let objects = manifest();
+        let place = |o: &Value| (o["metadata"]["namespace"].clone(), o["metadata"]["name"].clone());
+        let mut bound: BTreeMap<String, &Value> = BTreeMap::new();
+        for binding in objects.iter().filter(|o| o["kind"].as_str().unwrap().ends_with("Binding")) {
+            let role = format!("{} {:?} {}", binding["roleRef"]["kind"], place(binding).0, binding["roleRef"]["name"]);
+            bound.insert(role, &binding["subjects"]);
+        }
+        let roles: Vec<&Value> = objects.iter().filter(|o| !o["rules"].is_null()).collect();
+        assert_eq!(roles.len(), bound.len());
+        for role in roles {
+            let name = format!("{} {:?} {}", role["kind"], place(role).0, place(role).1);
+            let subject = &bound.get(&name).unwrap_or_else(|| panic!("{name} is not bound: {bound:?}"))[0];
+            assert_eq!(subject["kind"], "ServiceAccount");
+            assert_eq!((&subject["namespace"], &subject["name"]), (&"testbed".into(), &"testbed".into()));
+        }
+    }
 
     #[test]
     fn no_right_is_in_the_table_twice() {
@@ -161,7 +249,8 @@ mod tests {
 
     #[test]
     fn a_right_reads_well() {
-        let texts: Vec<String> = rights().filter(|r| r.group == KNATIVE).map(|r| r.to_string()).collect();
+        let texts: Vec<String> =
+            rights().filter(|r| (r.group, r.resource) == KNATIVE_SERVICES).map(|r| r.to_string()).collect();
         assert_eq!(texts[0], "get services.serving.knative.dev everywhere");
         assert_eq!(texts.last().unwrap(), "patch services.serving.knative.dev in testbed");
     }
