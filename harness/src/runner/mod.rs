@@ -4,7 +4,7 @@ pub mod function_binary;
 pub mod measure;
 pub mod pilot;
 pub mod prepare;
-mod progress;
+pub mod progress;
 mod publish;
 
 use std::{
