@@ -195,7 +195,6 @@ fn environment(spec: &Build) -> BTreeMap<String, String> {
     let mut env: BTreeMap<String, String> = [
         // A numeric user has no home on most bases; compilers and browsers want one they can write to.
         ("HOME", "/tmp"),
-        ("PORT", "8080"),
         ("WORKLOAD", &spec.workload),
     ]
     .map(|(name, value)| (name.into(), value.into()))

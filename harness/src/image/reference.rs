@@ -32,19 +32,14 @@ impl Reference {
                  and begins with neither '.' nor '-'"
             )));
         }
+        if let Some(digest) = digest.filter(|digest| !is_digest(digest)) {
+            return Err(wrong(format!("'{digest}' is no digest; one is sha256: and 64 hexadecimal digits")));
+        }
         oci_client::Reference::try_from(text).map(Self).map_err(|error| {
             wrong(match error {
                 ParseError::NameContainsUppercase => "names are in lower case".into(),
                 ParseError::ReferenceInvalidFormat if name.chars().any(char::is_uppercase) => {
                     "names are in lower case".into()
-                }
-                ParseError::DigestInvalidFormat
-                | ParseError::DigestInvalidLength
-                | ParseError::DigestUnsupported => {
-                    format!(
-                        "'{}' is no digest; one is sha256: and 64 hexadecimal digits",
-                        digest.unwrap_or_default()
-                    )
                 }
                 _ => "write REGISTRY/NAME:TAG".into(),
             })
@@ -122,6 +117,12 @@ impl fmt::Display for Reference {
 fn tag_of(name: &str) -> Option<&str> {
     let last = name.rsplit('/').next()?;
     last.split_once(':').map(|(_, tag)| tag)
+}
+
+fn is_digest(digest: &str) -> bool {
+    digest
+        .strip_prefix("sha256:")
+        .is_some_and(|hex| hex.len() == 64 && hex.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 fn is_tag(tag: &str) -> bool {

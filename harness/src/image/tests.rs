@@ -97,7 +97,18 @@ fn each_input_changes_the_digest() {
 #[test]
 fn an_image_holds_system_model_and_program_in_layers_of_their_own() {
     let dir = tempfile::tempdir().unwrap();
-    insta::assert_snapshot!(contents(&made(dir.path())), @"");
+    insta::assert_snapshot!(contents(&made(dir.path())), @r"
+    [/tmp and the user's name]
+    d  755 etc/
+    -  644 etc/group
+    -  644 etc/passwd
+    d 1777 tmp/
+    [model m]
+    d  755 models/
+    -  644 models/m.onnx
+    [the function's binary]
+    -  755 function
+    ");
 }
 
 #[test]
@@ -105,7 +116,61 @@ fn the_configuration_says_how_it_is_run_and_what_it_is() {
     let dir = tempfile::tempdir().unwrap();
     let image = made(dir.path());
     let config: serde_json::Value = serde_json::from_slice(&image.config.read().unwrap()).unwrap();
-    insta::assert_snapshot!(serde_json::to_string_pretty(&config).unwrap(), @"");
+    insta::assert_snapshot!(serde_json::to_string_pretty(&config).unwrap(), @r#"
+    {
+      "architecture": "amd64",
+      "config": {
+        "Entrypoint": [
+          "/function"
+        ],
+        "Env": [
+          "HOME=/tmp",
+          "MODEL=m",
+          "MODELS_DIR=/models",
+          "WORKLOAD=classify"
+        ],
+        "ExposedPorts": {
+          "8080/tcp": {}
+        },
+        "Labels": {
+          "org.opencontainers.image.description": "HTTP inference function of the serverless testbed",
+          "org.opencontainers.image.licenses": "Apache-2.0 AND CC-BY-4.0",
+          "org.opencontainers.image.title": "function: classify",
+          "org.opencontainers.image.version": "0.1.0",
+          "serverless-testbed.function.sha256": "9872916ad26a108897a057e26e8b192b58d47c1280af753c129b64716c8d0120",
+          "serverless-testbed.model.name": "m",
+          "serverless-testbed.model.sha256": "1b7c792e8a50afe66e5f731cb98d7caed654e8ab89f8638ad0449bfdfdbd8ff5",
+          "serverless-testbed.workload": "classify"
+        },
+        "User": "65532:65532",
+        "WorkingDir": "/"
+      },
+      "created": "1970-01-01T00:00:00Z",
+      "history": [
+        {
+          "created": "1970-01-01T00:00:00Z",
+          "created_by": "harness image build: /tmp and the user's name"
+        },
+        {
+          "created": "1970-01-01T00:00:00Z",
+          "created_by": "harness image build: model m"
+        },
+        {
+          "created": "1970-01-01T00:00:00Z",
+          "created_by": "harness image build: the function's binary"
+        }
+      ],
+      "os": "linux",
+      "rootfs": {
+        "diff_ids": [
+          "sha256:88c2203f3ca50d44d21f9df5411e084bc2c8127470e4e875b14a19d8cccb9072",
+          "sha256:c404fdd8d72e185078d86249a42336877cb4672dc1b890967b678b4c7278fc91",
+          "sha256:c405b551b0298717a15d67e5468a7515d244d84a98a9fb1f99180fef7061991f"
+        ],
+        "type": "layers"
+      }
+    }
+    "#);
 }
 
 #[test]
@@ -133,7 +198,10 @@ fn a_program_that_cannot_start_in_the_image_is_refused_with_the_remedy() {
         build(&spec).unwrap_err().to_string().replace(&dir.path().display().to_string(), "DIR")
     };
     let lines = [with(b"#!/bin/sh"), with(&elf::sample(62, true, b"", b""))];
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r"
+    DIR/function-built-here is not a Linux program (no ELF header); name the function's binary, or leave --function-binary out to have it built
+    DIR/function-built-here needs shared libraries, and an empty image has none; build it with RUSTFLAGS='-C target-feature=+crt-static' and --target (function/README.md), or name a --base that has them
+    ");
 }
 
 #[test]
@@ -222,7 +290,85 @@ fn a_bases_layers_environment_and_history_are_inherited_and_its_program_is_not()
     let base = base::load_path(&docker_base(dir.path(), "amd64"), "amd64").unwrap();
     let image = on_base(dir.path(), base);
     let config: serde_json::Value = serde_json::from_slice(&image.config.read().unwrap()).unwrap();
-    insta::assert_snapshot!(contents(&image) + &serde_json::to_string_pretty(&config).unwrap(), @"");
+    insta::assert_snapshot!(contents(&image) + &serde_json::to_string_pretty(&config).unwrap(), @r#"
+    [base]
+    -  644 etc/os-release
+    [/tmp]
+    d 1777 tmp/
+    [model m]
+    d  755 models/
+    -  644 models/m.onnx
+    [the function's binary]
+    -  755 function
+    {
+      "architecture": "amd64",
+      "config": {
+        "Entrypoint": [
+          "/function"
+        ],
+        "Env": [
+          "PATH=/bin",
+          "HOME=/tmp",
+          "MODEL=m",
+          "MODELS_DIR=/models",
+          "WORKLOAD=classify"
+        ],
+        "ExposedPorts": {
+          "8080/tcp": {}
+        },
+        "Labels": {
+          "maintainer": "them",
+          "org.opencontainers.image.base.digest": "sha256:87afb938c5ca537e7d743452426f7d03c15921fa8b0118daac7808d7fa96227d",
+          "org.opencontainers.image.description": "HTTP inference function of the serverless testbed",
+          "org.opencontainers.image.licenses": "Apache-2.0 AND CC-BY-4.0",
+          "org.opencontainers.image.title": "function: classify",
+          "org.opencontainers.image.version": "0.1.0",
+          "serverless-testbed.function.sha256": "9872916ad26a108897a057e26e8b192b58d47c1280af753c129b64716c8d0120",
+          "serverless-testbed.model.name": "m",
+          "serverless-testbed.model.sha256": "1b7c792e8a50afe66e5f731cb98d7caed654e8ab89f8638ad0449bfdfdbd8ff5",
+          "serverless-testbed.workload": "classify"
+        },
+        "User": "65532:65532",
+        "Volumes": {
+          "/data": {}
+        },
+        "WorkingDir": "/work"
+      },
+      "created": "1970-01-01T00:00:00Z",
+      "history": [
+        {
+          "created": "2020-01-01T00:00:00Z",
+          "created_by": "ADD"
+        },
+        {
+          "created_by": "CMD",
+          "empty_layer": true
+        },
+        {
+          "created": "1970-01-01T00:00:00Z",
+          "created_by": "harness image build: /tmp"
+        },
+        {
+          "created": "1970-01-01T00:00:00Z",
+          "created_by": "harness image build: model m"
+        },
+        {
+          "created": "1970-01-01T00:00:00Z",
+          "created_by": "harness image build: the function's binary"
+        }
+      ],
+      "os": "linux",
+      "rootfs": {
+        "diff_ids": [
+          "sha256:17664aae5bde21c6b9d3a802b965ea06741a828271419c01915d6742dc18e501",
+          "sha256:9d305675743d286fd50db6aff1304219a7b21d9cc7447f0e06ebabc218f09ac1",
+          "sha256:c404fdd8d72e185078d86249a42336877cb4672dc1b890967b678b4c7278fc91",
+          "sha256:c405b551b0298717a15d67e5468a7515d244d84a98a9fb1f99180fef7061991f"
+        ],
+        "type": "layers"
+      }
+    }
+    "#);
 }
 
 #[test]

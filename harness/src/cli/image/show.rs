@@ -142,7 +142,26 @@ mod tests {
 
     #[test]
     fn a_build_is_shown_with_sizes_and_what_to_type_next() {
-        insta::assert_snapshot!(built(Some("OCI archive")).text() + "\n" + &built(None).text(), @"");
+        insta::assert_snapshot!(built(Some("OCI archive")).text() + "\n" + &built(None).text(), @r"
+        classify:latest  linux/amd64
+        sha256:ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff
+        layer                    compressed      unpacked  digest
+        /tmp                        0.31 kB       5.12 kB  0123456789ab
+        the function's binary      11.42 MB      34.75 MB  0123456789ab
+        all                        16.00 MB      34.75 MB
+        written to classify.tar (OCI archive); next:
+          podman load -i classify.tar    or: docker load -i classify.tar
+          ctr -n k8s.io images import classify.tar
+          harness image push REGISTRY/classify:latest --from classify.tar
+
+        classify:latest  linux/amd64
+        sha256:ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff
+        layer                    compressed      unpacked  digest
+        /tmp                        0.31 kB       5.12 kB  0123456789ab
+        the function's binary      11.42 MB      34.75 MB  0123456789ab
+        all                        16.00 MB      34.75 MB
+        nothing written; next: --output FILE.tar or --output DIR, or `harness image push`
+        ");
     }
 
     #[test]
@@ -155,6 +174,11 @@ mod tests {
             sent_bytes: 2_000_000,
             present_blobs: 3,
         };
-        insta::assert_snapshot!(pushed(&result), @"");
+        insta::assert_snapshot!(pushed(&result), @r"
+        sent 1 of 4 blobs, 2.00 MB
+        r.example/classify@sha256:ff
+        The same digest goes to every platform:
+          harness compare --platforms knative,openfaas --image r.example/classify@sha256:ff
+        ");
     }
 }

@@ -167,6 +167,15 @@ mod tests {
         .into_iter()
         .map(|(who, error)| context(who).explain(error).to_string())
         .collect();
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        r.example refused to take team/f: no credentials for it were found; log in with `docker login r.example` (or podman), or give --username and --password-stdin
+        r.example refused to take team/f for user ann: wrong name or password, or no right to this repository; log in again with `docker login r.example`, or give --username and --password-stdin
+        r.example refused to take team/f for user ann: wrong name or password, or no right to this repository; log in again with `docker login r.example`, or give --username and --password-stdin
+        r.example refused to take team/f: no credentials for it were found; log in with `docker login r.example` (or podman), or give --username and --password-stdin
+        r.example/team/f:1 is not in the registry; check name and tag, or send it with `harness image push`
+        r.example: OCI API errors: [OCI API error: some words]; what was sent is kept there, so trying again goes on from here
+        r.example: HTTP status 500 over there; what was sent is kept there, so trying again goes on from here
+        r.example expects TLS; leave --plain-http out
+        ");
     }
 }
