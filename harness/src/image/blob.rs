@@ -160,6 +160,20 @@ pub fn digest(bytes: &[u8]) -> String {
     format!("sha256:{}", models::sha256_hex(bytes))
 }
 
+/// The first twelve digits of a digest: enough for people.
+pub(crate) fn short(digest: &str) -> &str {
+    let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
+    hex.get(..12).unwrap_or(hex)
+}
+
+/// `12.34 MB`, in powers of ten.
+pub(crate) fn size_text(bytes: u64) -> String {
+    if bytes < 100_000 {
+        return format!("{:.2} kB", bytes as f64 / 1e3);
+    }
+    format!("{:.2} MB", bytes as f64 / 1e6)
+}
+
 /// A reader or writer that hashes what passes.
 pub(super) struct Hashing<T> {
     inner: T,

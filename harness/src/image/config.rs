@@ -7,6 +7,8 @@ use super::{
     document::{Empty, History, ImageConfig, RootFs, RuntimeConfig},
 };
 
+/// How our own layers begin to say where they come from.
+const CREATED_BY: &str = "harness image build: ";
 /// The base's words on its own program, which is not started any more.
 const NOT_INHERITED: [&str; 5] = ["Healthcheck", "OnBuild", "StopSignal", "ArgsEscaped", "Image"];
 
@@ -47,7 +49,7 @@ pub(super) fn on_base(base: Option<ImageConfig>, parts: Parts<'_>) -> ImageConfi
         diff_ids.push(layer.diff_id.clone());
         history.push(History {
             created: Some(parts.created.into()),
-            created_by: Some(format!("harness image build: {}", layer.holds)),
+            created_by: Some(format!("{CREATED_BY}{}", layer.holds)),
             ..History::default()
         });
     }
@@ -73,6 +75,11 @@ pub(super) fn on_base(base: Option<ImageConfig>, parts: Parts<'_>) -> ImageConfi
         rootfs: RootFs { kind: "layers".into(), diff_ids },
         history,
     }
+}
+
+/// What a layer holds, if its history says that it is one of ours.
+pub(super) fn holds(created_by: &str) -> Option<&str> {
+    created_by.strip_prefix(CREATED_BY)
 }
 
 /// The base's variables in their order, then the new ones by name.

@@ -76,13 +76,16 @@ pub enum ImageError {
         cause: String,
     },
     /// It speaks HTTP where TLS was expected.
-    #[error("{registry} speaks plain HTTP, not TLS; add --plain-http if nobody can listen on the way to it")]
+    #[error(
+        "{registry} speaks plain HTTP, not TLS; add --plain-http (for a base --base-plain-http) if nobody can listen \
+         on the way to it"
+    )]
     PlainHttp {
         /// The registry.
         registry: String,
     },
     /// It speaks TLS where HTTP was expected.
-    #[error("{registry} expects TLS; leave --plain-http out")]
+    #[error("{registry} does not take plain HTTP, most likely it expects TLS; leave --plain-http out")]
     Tls {
         /// The registry.
         registry: String,
@@ -104,7 +107,7 @@ pub enum ImageError {
         reference: String,
     },
     /// Anything else that a registry answers.
-    #[error("{registry}: {cause}; what was sent is kept there, so trying again goes on from here")]
+    #[error("{registry}: {cause}; try again, a push goes on where it stopped")]
     Registry {
         /// The registry.
         registry: String,

@@ -23,10 +23,10 @@ mod scratch;
 mod tests;
 
 pub use blob::{Blob, Layer};
+pub(crate) use blob::{short, size_text};
 pub use build::{Build, ModelFile, build};
 pub use credentials::{Credentials, Secret};
 pub use error::ImageError;
-pub(crate) use push::short as short_digest;
 pub use push::{Pushed, push};
 pub use registry::{RegistryOptions, Resolved, resolve_digest};
 

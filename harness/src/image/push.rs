@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use super::{
     Blob, Image, ImageError,
+    blob::{short, size_text},
     document::{self, Manifest},
     reference::Reference,
     registry::{Purpose, Registry, RegistryOptions},
@@ -73,7 +74,7 @@ pub async fn push(
         if !seen.insert(&blob.digest) {
             continue;
         }
-        let label = format!("{}  {:>8.2} MB  {holds}", short(&blob.digest), blob.size_bytes as f64 / 1e6);
+        let label = format!("{}  {:>9}  {holds}", short(&blob.digest), size_text(blob.size_bytes));
         if registry.has_blob(&blob.digest).await? {
             pushed.present_blobs += 1;
             say(&format!("there  {label}"));
@@ -144,10 +145,4 @@ impl Iterator for Chunks {
             Err(error) => Some(Err(error)),
         }
     }
-}
-
-/// The first twelve digits of a digest: enough for people.
-pub(crate) fn short(digest: &str) -> &str {
-    let hex = digest.strip_prefix("sha256:").unwrap_or(digest);
-    hex.get(..12).unwrap_or(hex)
 }

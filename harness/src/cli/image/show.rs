@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use serde::Serialize;
 
-use crate::image::{Image, Pushed, reference::Reference};
+use crate::image::{Image, Pushed, reference::Reference, short, size_text};
 
 /// An image that was built.
 #[derive(Debug, Serialize)]
@@ -57,20 +57,20 @@ impl Built {
         let width = self.layers.iter().map(|row| row.holds.chars().count()).max().unwrap_or(0).max(5);
         line(format!("{:<width$}  {:>12}  {:>12}  digest", "layer", "compressed", "unpacked"));
         for row in &self.layers {
-            let unpacked = row.uncompressed_bytes.map_or("-".into(), size);
+            let unpacked = row.uncompressed_bytes.map_or("-".into(), size_text);
             line(format!(
                 "{:<width$}  {:>12}  {unpacked:>12}  {}",
                 row.holds,
-                size(row.compressed_bytes),
-                crate::image::short_digest(&row.digest)
+                size_text(row.compressed_bytes),
+                short(&row.digest)
             ));
         }
         let unpacked = self.layers.iter().map(|row| row.uncompressed_bytes).sum::<Option<u64>>();
         line(format!(
             "{:<width$}  {:>12}  {:>12}",
             "all",
-            size(self.compressed_bytes),
-            unpacked.map_or("-".into(), size)
+            size_text(self.compressed_bytes),
+            unpacked.map_or("-".into(), size_text)
         ));
         match (&self.output, self.output_kind) {
             (Some(path), Some(kind)) => {
@@ -101,18 +101,10 @@ pub(super) fn pushed(pushed: &Pushed) -> String {
          The same digest goes to every platform:\n  harness compare --platforms knative,openfaas --image {}\n",
         pushed.sent_blobs,
         pushed.sent_blobs + pushed.present_blobs,
-        size(pushed.sent_bytes),
+        size_text(pushed.sent_bytes),
         pushed.reference,
         pushed.reference
     )
-}
-
-/// `12.34 MB`, in powers of ten.
-fn size(bytes: u64) -> String {
-    if bytes < 100_000 {
-        return format!("{:.2} kB", bytes as f64 / 1e3);
-    }
-    format!("{:.2} MB", bytes as f64 / 1e6)
 }
 
 #[cfg(test)]

@@ -13,6 +13,7 @@ use std::path::Path;
 use super::{
     Blob, Image, ImageError, Layer,
     blob::digest,
+    config,
     document::{self, Descriptor, ImageConfig, Manifest},
     registry::RegistryOptions,
     scratch::Scratch,
@@ -152,6 +153,10 @@ fn image(
             ),
         ));
     }
+    let told =
+        parsed.history.iter().filter(|entry| !entry.empty_layer).map(|entry| entry.created_by.as_deref());
+    // Too short a history says nothing of the last layers.
+    let mut told = told.chain(std::iter::repeat(None));
     let mut layers = Vec::new();
     for ((blob, descriptor), diff_id) in blobs.into_iter().zip(&manifest.layers).zip(&parsed.rootfs.diff_ids)
     {
@@ -160,7 +165,7 @@ fn image(
             media_type: layer_media_type(name, &descriptor.media_type)?.into(),
             diff_id: diff_id.clone(),
             uncompressed_bytes: None,
-            holds: "base".into(),
+            holds: told.next().flatten().and_then(config::holds).unwrap_or("base").into(),
         };
         layer.check()?;
         layers.push(layer);

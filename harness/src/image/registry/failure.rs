@@ -17,6 +17,8 @@ pub(super) struct Context {
     pub what: String,
     /// Whose credentials were given.
     pub who: Option<String>,
+    /// Whether TLS was left out.
+    pub plain_http: bool,
 }
 
 impl Context {
@@ -79,7 +81,9 @@ impl Context {
 
     /// An answer with this status.
     pub(super) fn status(&self, code: u16, message: &str) -> ImageError {
-        if message.contains("HTTP request to an HTTPS server") {
+        // Servers answer plain HTTP on a TLS port with this status; an answer to HEAD has no text.
+        let bare = message.is_empty() || message.contains("HTTP request to an HTTPS server");
+        if self.plain_http && code == 400 && bare {
             return ImageError::Tls { registry: self.registry.clone() };
         }
         self.other(&format!("HTTP status {code} {message}"))
@@ -139,6 +143,7 @@ mod tests {
             reference: "r.example/team/f:1".into(),
             what: "to take team/f".into(),
             who: who.map(Into::into),
+            plain_http: true,
         }
     }
 
@@ -173,9 +178,9 @@ mod tests {
         r.example refused to take team/f for user ann: wrong name or password, or no right to this repository; log in again with `docker login r.example`, or give --username and --password-stdin
         r.example refused to take team/f: no credentials for it were found; log in with `docker login r.example` (or podman), or give --username and --password-stdin
         r.example/team/f:1 is not in the registry; check name and tag, or send it with `harness image push`
-        r.example: OCI API errors: [OCI API error: some words]; what was sent is kept there, so trying again goes on from here
-        r.example: HTTP status 500 over there; what was sent is kept there, so trying again goes on from here
-        r.example expects TLS; leave --plain-http out
+        r.example: OCI API errors: [OCI API error: some words]; try again, a push goes on where it stopped
+        r.example: HTTP status 500 over there; try again, a push goes on where it stopped
+        r.example does not take plain HTTP, most likely it expects TLS; leave --plain-http out
         ");
     }
 }

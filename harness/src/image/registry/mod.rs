@@ -82,8 +82,7 @@ impl Registry {
         purpose: Purpose,
         architecture: Option<&str>,
     ) -> Result<Self, ImageError> {
-        // reqwest is built without a provider of its own. That one is installed already is no fault.
-        let _ = rustls::crypto::ring::default_provider().install_default();
+        install_tls_provider();
         let login = options.credentials.login(reference)?;
         let context = failure::Context {
             registry: reference.registry().into(),
@@ -93,6 +92,7 @@ impl Registry {
                 Purpose::Push => format!("to take {}", reference.repository()),
             },
             who: login.as_ref().map(|login| login.who.clone()),
+            plain_http: options.plain_http,
         };
         let mut config = ClientConfig {
             protocol: if options.plain_http { ClientProtocol::Http } else { ClientProtocol::Https },
@@ -194,6 +194,12 @@ impl Registry {
     fn explain(&self, error: OciDistributionError) -> ImageError {
         self.context.explain(error)
     }
+}
+
+/// Gives reqwest, which is built without one, a provider of cryptography for this process.
+fn install_tls_provider() {
+    // That one is installed already is no fault.
+    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// The image for Linux on this architecture.

@@ -115,4 +115,78 @@ mod tests {
     fn a_form_survives_every_character() {
         assert_eq!(encoded("a b&c=ü/~"), "a%20b%26c%3D%C3%BC%2F~");
     }
+
+    /// Answers these answers in order, a connection each; gives the address and what was asked.
+    async fn server(answers: Vec<String>) -> (String, tokio::task::JoinHandle<Vec<String>>) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = format!("localhost:{}", listener.local_addr().unwrap().port());
+        let realm = format!("http://{host}/token");
+        let asked = tokio::spawn(async move {
+            let mut asked = Vec::new();
+            for answer in answers {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let mut request = String::new();
+                // A form ends with the token, which is last; anything else with an empty line.
+                while !request.ends_with("refresh_token=ide%2Fntity") && !request.ends_with("\r\n\r\n")
+                    || (request.starts_with("POST") && request.ends_with("\r\n\r\n"))
+                {
+                    let mut bytes = [0; 4096];
+                    let n = stream.read(&mut bytes).await.unwrap();
+                    assert_ne!(n, 0, "cut off: {request}");
+                    request += std::str::from_utf8(&bytes[..n]).unwrap();
+                }
+                asked.push(request);
+                stream.write_all(answer.replace("REALM", &realm).as_bytes()).await.unwrap();
+            }
+            asked
+        });
+        (host, asked)
+    }
+
+    async fn exchange_at(token_answer: &str) -> (Result<String, ImageError>, Vec<String>) {
+        let challenge = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm=\"REALM\",service=\"s\"\r\n\
+                         Content-Length: 0\r\nConnection: close\r\n\r\n";
+        let (host, asked) = server(vec![challenge.into(), token_answer.into()]).await;
+        super::super::install_tls_provider();
+        let options = RegistryOptions { plain_http: true, ..RegistryOptions::default() };
+        let context = Context {
+            registry: "r.example".into(),
+            reference: "r.example/team/f:1".into(),
+            what: "to take team/f".into(),
+            who: Some("the token of config.json".into()),
+            plain_http: true,
+        };
+        let reference = Reference::parse(&format!("{host}/team/f:1")).unwrap();
+        let token = Secret::new("ide/ntity");
+        let answer = exchange(&token, &reference, &options, Purpose::Push, &context).await;
+        (answer, asked.await.unwrap())
+    }
+
+    fn json(status: &str, body: &str) -> String {
+        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+    }
+
+    #[tokio::test]
+    async fn an_identity_token_is_exchanged_for_the_rights_that_are_needed() {
+        let (token, asked) = exchange_at(&json("200 OK", r#"{"access_token":"bearer"}"#)).await;
+        assert_eq!(token.unwrap(), "bearer");
+        assert!(asked[0].starts_with("GET /v2/ ") && asked[1].starts_with("POST /token "));
+        assert!(
+            asked[1].ends_with(
+                "grant_type=refresh_token&service=s&client_id=serverless-testbed\
+                 &scope=repository%3Ateam%2Ff%3Apull%2Cpush&refresh_token=ide%2Fntity"
+            ),
+            "{}",
+            asked[1]
+        );
+    }
+
+    #[tokio::test]
+    async fn a_token_that_is_not_taken_any_more_is_said_to_be_refused() {
+        let (token, _) = exchange_at(&json("401 Unauthorized", "{}")).await;
+        let line = token.unwrap_err().to_string();
+        assert!(line.contains("refused to take team/f for the token of config.json"), "{line}");
+        assert!(!line.contains("ide/ntity"));
+    }
 }
