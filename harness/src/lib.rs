@@ -10,6 +10,7 @@ pub mod cli;
 pub mod collect;
 pub mod drive;
 pub mod experiment;
+pub mod image;
 pub mod interrupt;
 pub mod platforms;
 pub mod record;

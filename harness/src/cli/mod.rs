@@ -2,6 +2,7 @@
 
 mod compare;
 mod experiment_args;
+mod image;
 mod load;
 mod models;
 mod null_target;
@@ -87,6 +88,8 @@ enum Command {
     Load(load::Args),
     /// List, fetch, verify and find models and pictures.
     Models(models::Args),
+    /// Build the function's OCI image, send it to a registry, ask for its digest.
+    Image(image::Args),
     /// Serve an endpoint that answers at once: measures the harness itself.
     NullTarget(null_target::Args),
     /// The twin's data plane of one platform (the harness starts it itself).
@@ -114,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => report::run(&args),
         Command::Load(args) => load::run(args),
         Command::Models(args) => models::run(args),
+        Command::Image(args) => image::run(args),
         Command::NullTarget(args) => null_target::run(args),
         Command::TwinPlane(args) => twin_plane::run(args),
         Command::Completions { shell } => {

@@ -5,7 +5,7 @@ pub mod measure;
 mod own;
 pub mod pilot;
 pub mod prepare;
-mod progress;
+pub mod progress;
 mod publish;
 
 use std::{
