@@ -19,5 +19,7 @@ mod replay;
 pub mod reports;
 pub mod runner;
 pub mod scaling;
+#[cfg(test)]
+mod schema_check;
 pub mod store;
 pub mod workloads;

@@ -4,14 +4,21 @@
 //! `resources` names what is asked for; `pods` reads pod states and finds causes; `labels` marks
 //! whatever a run creates; `connect` finds the cluster.
 
+pub mod answer;
 pub mod api;
+pub mod applying;
 mod connect;
+pub mod effective;
 pub mod follow;
 pub mod labels;
+pub mod namespace;
 pub mod pods;
 pub mod reach;
 pub mod replicas;
 pub mod resources;
+pub mod starting;
+#[cfg(test)]
+pub mod testing;
 
 use serde::{Deserialize, Serialize};
 
