@@ -8,6 +8,7 @@
 pub mod analyse;
 pub mod cli;
 pub mod collect;
+pub mod doctor;
 pub mod drive;
 pub mod experiment;
 pub mod image;
