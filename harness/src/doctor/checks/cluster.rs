@@ -115,7 +115,8 @@ pub(super) async fn rights(p: &Patient<'_>) -> Said {
             }
         }
     }
-    let answers = join_all(asked.iter().map(|(right, namespace)| allowed(p, right, namespace.as_deref()))).await;
+    let answers =
+        join_all(asked.iter().map(|(right, namespace)| allowed(p, right, namespace.as_deref()))).await;
     let mut missing: Vec<String> = Vec::new();
     let mut less: Vec<String> = Vec::new();
     for ((right, namespace), answer) in asked.iter().zip(answers) {
@@ -136,7 +137,8 @@ pub(super) async fn rights(p: &Patient<'_>) -> Said {
     ok(format!("all {} that a run uses", asked.len()))
 }
 
-const REMEDY: &str = "kubectl apply -f cluster-setup/rbac/testbed.yaml, as somebody who may, and use its account";
+const REMEDY: &str =
+    "kubectl apply -f cluster-setup/rbac/testbed.yaml, as somebody who may, and use its account";
 
 /// Namespaces in which a right is needed; none: over the cluster.
 fn places(p: &Patient<'_>, right: &Right) -> Vec<Option<String>> {
@@ -150,7 +152,11 @@ fn places(p: &Patient<'_>, right: &Right) -> Vec<Option<String>> {
             Some(_) => vec![own(p.cluster.namespace())],
             None => {
                 let mut all = Vec::new();
-                if p.wishes.platforms.iter().any(|k| matches!(k, PlatformKind::Knative | PlatformKind::Deployment)) {
+                if p.wishes
+                    .platforms
+                    .iter()
+                    .any(|k| matches!(k, PlatformKind::Knative | PlatformKind::Deployment))
+                {
                     all.push(own(p.cluster.namespace()));
                 }
                 if p.wishes.platforms.contains(&PlatformKind::OpenFaas) {
@@ -171,16 +177,18 @@ async fn allowed(p: &Patient<'_>, right: &Right, namespace: Option<&str>) -> Res
             "subresource": right.subresource, "namespace": namespace.unwrap_or_default(),
         }},
     });
-    let answer = p.cluster.api.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review).await?;
+    let answer =
+        p.cluster.api.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review).await?;
     Ok(answer["status"]["allowed"] == true)
 }
 
 pub(super) async fn namespace(p: &Patient<'_>) -> Said {
     let name = p.cluster.namespace();
     match p.cluster.api.get(&NAMESPACES, None, name).await {
-        Ok(Some(found)) if !found["metadata"]["deletionTimestamp"].is_null() => {
-            warn(format!("{name} is being deleted"), "wait until it is gone, or choose another with --namespace")
-        }
+        Ok(Some(found)) if !found["metadata"]["deletionTimestamp"].is_null() => warn(
+            format!("{name} is being deleted"),
+            "wait until it is gone, or choose another with --namespace",
+        ),
         Ok(Some(_)) => ok(format!("{name} is there")),
         Ok(None) => ok(format!("{name} is not there yet; a run makes it, and `harness clean` removes it")),
         Err(error) => skipped(format!("{name}: {error}")),
@@ -211,7 +219,9 @@ pub(super) async fn usage(p: &Patient<'_>) -> Said {
     };
     match api.get_path(&format!("/api/v1/nodes/{node}/proxy/stats/summary")).await {
         Ok(_) => ok("no metrics API; the kubelets' own figures serve instead"),
-        Err(error) => warn(format!("no metrics API, and the kubelet of {node} does not tell: {error}"), METRICS),
+        Err(error) => {
+            warn(format!("no metrics API, and the kubelet of {node} does not tell: {error}"), METRICS)
+        }
     }
 }
 
