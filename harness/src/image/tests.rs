@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
@@ -23,7 +24,7 @@ fn inputs(dir: &Path, code: &[u8]) -> Build {
         model: Some(ModelFile {
             name: "m".into(),
             path: model,
-            sha256: models::sha256_hex(&[3; 50_000]),
+            sha256: models::sha256_hex(&vec![3; 50_000]),
             licence: "CC-BY-4.0".into(),
         }),
         workload: "classify".into(),
@@ -43,13 +44,14 @@ fn name() -> Reference {
 fn contents(image: &Image) -> String {
     let mut text = String::new();
     for layer in &image.layers {
-        text += &format!("[{}]\n", layer.holds);
+        let _ = writeln!(text, "[{}]", layer.holds);
         let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(layer.blob.open().unwrap()));
         for entry in tar.entries().unwrap() {
             let entry = entry.unwrap();
             let kind = if entry.header().entry_type().is_dir() { 'd' } else { '-' };
-            text += &format!(
-                "{kind} {:>4o} {}\n",
+            let _ = writeln!(
+                text,
+                "{kind} {:>4o} {}",
                 entry.header().mode().unwrap(),
                 entry.path().unwrap().display()
             );
@@ -444,4 +446,32 @@ fn an_index_for_several_machines_gives_the_right_one() {
         assert_eq!(base::load_path(&folder, architecture).unwrap().digest, image.digest);
     }
     assert!(base::load_path(&folder, "riscv64").unwrap_err().to_string().contains("linux/riscv64"));
+}
+
+#[test]
+fn the_dockerfile_makes_the_same_image() {
+    let dockerfile =
+        fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../function/Dockerfile")).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let mut spec = inputs(dir.path(), b"code");
+    spec.model.as_mut().unwrap().licence = "Apache-2.0".into();
+    let image = build(&spec).unwrap();
+    let config = image.parsed_config().unwrap().config;
+    let mut expected = vec![
+        format!("USER {}", config.user.unwrap()),
+        format!("WORKDIR {}", config.working_dir.unwrap()),
+        format!("ENTRYPOINT [\"{}\"]", config.entrypoint[0]),
+        "EXPOSE 8080".into(),
+    ];
+    expected.extend(config.env.iter().map(|pair| pair.replace("MODEL=m", "MODEL=${MODEL}")));
+    // Digests of files are known to a program that reads them, not to a Dockerfile.
+    let labels = config.labels.iter().filter(|(name, _)| !name.ends_with("sha256"));
+    expected.extend(labels.map(|(name, value)| match name.as_str() {
+        "serverless-testbed.model.name" => format!("{name}=\"${{MODEL}}\""),
+        _ => format!("{name}=\"{value}\""),
+    }));
+    expected.extend([build::PASSWD, build::GROUP].map(|text| text.replace('\n', "\\n")));
+    for text in expected {
+        assert!(dockerfile.contains(&text), "function/Dockerfile lacks {text}");
+    }
 }
