@@ -4,9 +4,11 @@ mod clean;
 mod cluster_args;
 mod compare;
 mod deploy;
+mod doctor;
 mod experiment_args;
 mod export;
 mod function_args;
+mod image;
 mod invoke;
 mod load;
 mod models;
@@ -114,8 +116,12 @@ enum Command {
     Report(report::Args),
     /// Drive load at any HTTP endpoint and say what it did.
     Load(load::Args),
+    /// Check whether everything is there that a comparison on a cluster needs.
+    Doctor(doctor::Args),
     /// List, fetch, verify and find models and pictures.
     Models(models::Args),
+    /// Build the function's OCI image, send it to a registry, ask for its digest.
+    Image(image::Args),
     /// Serve an endpoint that answers at once: measures the harness itself.
     NullTarget(null_target::Args),
     /// The twin's data plane of one platform (the harness starts it itself).
@@ -148,7 +154,9 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Load(args) => load::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Models(args) => models::run(args),
+        Command::Image(args) => image::run(args),
         Command::NullTarget(args) => null_target::run(args),
         Command::TwinPlane(args) => twin_plane::run(args),
         Command::Completions { shell } => {

@@ -100,7 +100,10 @@ impl Container {
         let (reason, message) = self.waiting.as_ref().map_or(("", ""), |(r, m)| (r.as_str(), m.as_str()));
         let said = |message: &str| if message.is_empty() { String::new() } else { format!(": {message}") };
         match reason {
-            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull"
+            "ErrImagePull"
+            | "ImagePullBackOff"
+            | "InvalidImageName"
+            | "ErrImageNeverPull"
             | "RegistryUnavailable" => {
                 return Some(format!("the image cannot be pulled ({reason}{})", said(message)));
             }

@@ -158,7 +158,8 @@ impl Starting {
             return None;
         }
         self.hopeless_probes += 1;
-        (self.hopeless_probes >= 2).then(|| format!("the probe does not pass ({words}); check the health path"))
+        (self.hopeless_probes >= 2)
+            .then(|| format!("the probe does not pass ({words}); check the health path"))
     }
 
     fn may_ask(&mut self) -> bool {
@@ -222,7 +223,10 @@ mod tests {
 
     fn no_node(name: &str) -> Pod {
         let message = "0/1 nodes are available: 1 Insufficient cpu.";
-        pod(name, json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "message": message }] }))
+        pod(
+            name,
+            json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "message": message }] }),
+        )
     }
 
     fn running(name: &str, container: &str) -> Pod {
@@ -263,14 +267,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_must_last_and_a_container_without_last_words_has_its_log_read() {
-        let log = Exchange::new("GET", "/api/v1/namespaces/bench/pods/p/log", 200, json!("starting\nno model\n"))
-            .asked_with("previous=true");
+        let log =
+            Exchange::new("GET", "/api/v1/namespaces/bench/pods/p/log", 200, json!("starting\nno model\n"))
+                .asked_with("previous=true");
         let server = Replay::start([log]).await;
         let mut starting = starting(&server);
-        let crashed = pod("p", json!({ "containerStatuses": [{
+        let crashed = pod(
+            "p",
+            json!({ "containerStatuses": [{
             "name": "user-container", "restartCount": 2,
             "state": { "waiting": { "reason": "CrashLoopBackOff", "message": "back-off" } },
-            "lastState": { "terminated": { "exitCode": 3, "reason": "Error" } } }] }));
+            "lastState": { "terminated": { "exitCode": 3, "reason": "Error" } } }] }),
+        );
         assert_eq!(starting.cause(std::slice::from_ref(&crashed)).await, None);
         backdate(&mut starting, SETTLE);
         assert_eq!(

@@ -194,9 +194,7 @@ impl Platform for PlainDeployment {
         let Some(name) = self.applied.clone() else { return Ok(()) };
         let (api, namespace) = (&self.cluster.api, self.cluster.namespace());
         for resource in [SERVICES, DEPLOYMENTS] {
-            api.delete(&resource, Some(namespace), &name)
-                .await
-                .map_err(|e| applying::explained(KIND, e))?;
+            api.delete(&resource, Some(namespace), &name).await.map_err(|e| applying::explained(KIND, e))?;
         }
         applying::wait_until_gone(api, KIND, namespace, &selector(&name)).await?;
         self.applied = None;

@@ -10,11 +10,7 @@ mod settings;
 mod tests;
 mod wish;
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::time::Instant;
@@ -230,12 +226,7 @@ impl Platform for Knative {
 }
 
 /// Waits until no pod is left, terminating ones included, and the autoscalers say so too.
-async fn zero(
-    api: &Api,
-    namespace: &str,
-    name: &str,
-    limit: Duration,
-) -> Result<ZeroProof, PlatformError> {
+async fn zero(api: &Api, namespace: &str, name: &str, limit: Duration) -> Result<ZeroProof, PlatformError> {
     let failed = |error: ApiError| applying::explained(KIND, error);
     let of_service = Selection::labelled(selector(name));
     let mut pods = keep(api, PODS, Some(namespace.to_owned()), of_service).await.map_err(failed)?;
