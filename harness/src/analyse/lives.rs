@@ -189,9 +189,9 @@ fn settle_starts(timeline: &Timeline, lives: &mut [ReplicaLife]) {
         }
         // An answer counts as part of the start only if load was there to be answered: none began
         // between ready and the answer.
-        let waited = life.at_ms(Phase::FirstAnswer).is_some_and(|answer| {
-            loads.iter().any(|load| ready(life) < *load && *load <= answer)
-        });
+        let waited = life
+            .at_ms(Phase::FirstAnswer)
+            .is_some_and(|answer| loads.iter().any(|load| ready(life) < *load && *load <= answer));
         if life.start == Start::Beside || waited {
             life.phases.remove(&Phase::FirstAnswer);
         }
@@ -248,10 +248,22 @@ pub fn starts<'a>(lives: impl IntoIterator<Item = &'a ReplicaLife>) -> Vec<Start
             }
             let stages = stages.into_iter().map(|((from, to), mut ms)| {
                 let median_ms = median(&mut ms);
-                StageSummary { from, to, median_ms, low_ms: ms[0], high_ms: ms[ms.len() - 1], starts: ms.len() }
+                StageSummary {
+                    from,
+                    to,
+                    median_ms,
+                    low_ms: ms[0],
+                    high_ms: ms[ms.len() - 1],
+                    starts: ms.len(),
+                }
             });
             let mut whole: Vec<f64> = lives.iter().map(|life| life.start_ms()).collect();
-            StartSummary { start, starts: lives.len(), median_ms: median(&mut whole), stages: stages.collect() }
+            StartSummary {
+                start,
+                starts: lives.len(),
+                median_ms: median(&mut whole),
+                stages: stages.collect(),
+            }
         })
         .collect()
 }
@@ -298,7 +310,10 @@ mod tests {
             steps.map(|(phase, after)| moment(at + after, pod, phase, watch))
         };
         let mut moments: Vec<Moment> =
-            [start("a", 100), start("b", 110), start("c", 6000), start("d", 10_000)].into_iter().flatten().collect();
+            [start("a", 100), start("b", 110), start("c", 6000), start("d", 10_000)]
+                .into_iter()
+                .flatten()
+                .collect();
         moments.push(moment(1200, "", FirstAnswer, Source::Answer));
         moments.push(moment(5000, "", Load, Source::Answer));
         moments.push(moment(5010, "b", FirstAnswer, Source::Answer));
@@ -313,8 +328,12 @@ mod tests {
     fn a_deployment_spends_its_time_from_the_call_to_the_first_answer() {
         let lives = phases(&example());
         let kinds: Vec<_> = lives.iter().map(|life| (life.replica.as_str(), life.start)).collect();
-        let expected =
-            [("a", Start::Deployment), ("b", Start::Beside), ("c", Start::UnderLoad), ("d", Start::UnderLoad)];
+        let expected = [
+            ("a", Start::Deployment),
+            ("b", Start::Beside),
+            ("c", Start::UnderLoad),
+            ("d", Start::UnderLoad),
+        ];
         assert_eq!(kinds, expected);
         let ms: Vec<f64> = lives[0].stages().iter().map(|stage| stage.ms).collect();
         assert_eq!(ms, [100.0, 10.0, 30.0, 260.0, 600.0, 200.0]);

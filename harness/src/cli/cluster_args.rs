@@ -89,11 +89,7 @@ impl ClusterArgs {
         self.login_from(std::env::var(PASSWORD_VARIABLE).ok(), &mut std::io::stdin())
     }
 
-    fn login_from(
-        &self,
-        variable: Option<String>,
-        input: &mut dyn Read,
-    ) -> Result<Option<Login>, CliError> {
+    fn login_from(&self, variable: Option<String>, input: &mut dyn Read) -> Result<Option<Login>, CliError> {
         let password = match &self.gateway_password_file {
             Some(path) => Some(password(path, input)?),
             None => variable.filter(|text| !text.is_empty()),

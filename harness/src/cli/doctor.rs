@@ -74,14 +74,15 @@ async fn examine(args: &Args) -> Result<Vec<Finding>, CliError> {
     let choice = args.cluster.over(ClusterChoice::default());
     crate::experiment::check_choice(&choice).map_err(|error| CliError::Usage(error.to_string()))?;
     let login = args.cluster.login()?;
-    let cluster = match crate::platforms::cluster::Cluster::connect(choice, login, RunLabel::new("doctor")).await {
-        Ok(cluster) => cluster,
-        Err(error) => {
-            let finding = doctor::unreachable(&error);
-            tell(&finding);
-            return Ok(vec![finding]);
-        }
-    };
+    let cluster =
+        match crate::platforms::cluster::Cluster::connect(choice, login, RunLabel::new("doctor")).await {
+            Ok(cluster) => cluster,
+            Err(error) => {
+                let finding = doctor::unreachable(&error);
+                tell(&finding);
+                return Ok(vec![finding]);
+            }
+        };
     let wishes = Wishes {
         platforms: args.platforms.clone(),
         cpu_cores: args.cpu,
@@ -131,7 +132,12 @@ mod tests {
     #[test]
     fn findings_read_like_this() {
         let findings = [
-            finding("API server", Verdict::Ok, "Kubernetes v1.36.2, context lab at https://10.0.0.1:6443", None),
+            finding(
+                "API server",
+                Verdict::Ok,
+                "Kubernetes v1.36.2, context lab at https://10.0.0.1:6443",
+                None,
+            ),
             finding("room", Verdict::Fail, "0.20 cores are not requested", Some("lower --cpu or --replicas")),
             finding("Knative Serving", Verdict::Skipped, "not asked for", None),
         ];

@@ -109,8 +109,10 @@ mod tests {
 
     #[test]
     fn settings_are_read_up_to_the_first_dot_and_the_first_equals_sign() {
-        let e = applied("--set knative.window=30s --set openfaas.com.openfaas.scale.factor=50 --set knative.x=a=b")
-            .unwrap();
+        let e = applied(
+            "--set knative.window=30s --set openfaas.com.openfaas.scale.factor=50 --set knative.x=a=b",
+        )
+        .unwrap();
         assert_eq!(e.settings[&PlatformKind::Knative]["window"], "30s");
         assert_eq!(e.settings[&PlatformKind::Knative]["x"], "a=b");
         assert_eq!(e.settings[&PlatformKind::OpenFaas]["com.openfaas.scale.factor"], "50");

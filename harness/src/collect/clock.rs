@@ -156,7 +156,8 @@ mod tests {
 
     #[test]
     fn a_clock_that_was_set_meanwhile_widens_the_bounds() {
-        let (a, b) = (ClockOffset { low_ms: 0.0, high_ms: 10.0 }, ClockOffset { low_ms: 500.0, high_ms: 600.0 });
+        let (a, b) =
+            (ClockOffset { low_ms: 0.0, high_ms: 10.0 }, ClockOffset { low_ms: 500.0, high_ms: 600.0 });
         assert_eq!(a.and(b), ClockOffset { low_ms: 0.0, high_ms: 600.0 });
         assert!((b.least_ms() - 500.0).abs() < 1e-9 && a.least_ms().abs() < 1e-9);
     }

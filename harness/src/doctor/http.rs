@@ -33,12 +33,18 @@ impl Http {
     pub(super) fn new() -> Self {
         // Fails if another part of the process has chosen a provider before, which is as good.
         _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder().timeout(LIMIT).redirect(reqwest::redirect::Policy::none()).no_proxy();
+        let client =
+            reqwest::Client::builder().timeout(LIMIT).redirect(reqwest::redirect::Policy::none()).no_proxy();
         Self(client.build().ok())
     }
 
     /// Asks, with a Host header or a login where one is given.
-    pub(super) async fn get(&self, url: &str, host: Option<&str>, login: Option<&Login>) -> Result<Answer, String> {
+    pub(super) async fn get(
+        &self,
+        url: &str,
+        host: Option<&str>,
+        login: Option<&Login>,
+    ) -> Result<Answer, String> {
         let client = self.0.as_ref().ok_or("no HTTP client could be made")?;
         let mut request = client.get(url);
         if let Some(host) = host {
@@ -49,7 +55,8 @@ impl Http {
         }
         let answer = request.send().await.map_err(|error| innermost(&error))?;
         let status = answer.status().as_u16();
-        let server = answer.headers().get("server").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
+        let server =
+            answer.headers().get("server").and_then(|v| v.to_str().ok()).unwrap_or_default().to_owned();
         let text = answer.text().await.map_err(|error| innermost(&error))?;
         Ok(Answer { status, server, text })
     }

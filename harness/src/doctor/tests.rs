@@ -48,7 +48,8 @@ fn healthy() -> Vec<Exchange> {
     let mut version = recorded("version");
     let now = SystemTime::now();
     version.headers.push(("date".to_owned(), crate::collect::clock::http_date(now)));
-    let controllers: Vec<Value> = ["activator", "autoscaler", "controller", "webhook"].map(|n| deployment(n, 1)).into();
+    let controllers: Vec<Value> =
+        ["activator", "autoscaler", "controller", "webhook"].map(|n| deployment(n, 1)).into();
     let mut unknown_host = Exchange::new("GET", "/", 404, Value::String(String::new()));
     unknown_host.headers.push(("server".to_owned(), "envoy".to_owned()));
     vec![
@@ -58,7 +59,10 @@ fn healthy() -> Vec<Exchange> {
         recorded("nodes"),
         get("/api/v1/pods", json!({ "items": [] })),
         get("/apis/metrics.k8s.io/v1beta1", json!({})),
-        get("/apis/serving.knative.dev", json!({ "versions": [{ "version": "v1" }, { "version": "v1beta1" }] })),
+        get(
+            "/apis/serving.knative.dev",
+            json!({ "versions": [{ "version": "v1" }, { "version": "v1beta1" }] }),
+        ),
         get(SERVING, json!({ "items": controllers })),
         recorded("configmap-config-observability"),
         unknown_host,
@@ -66,8 +70,11 @@ fn healthy() -> Vec<Exchange> {
         recorded("functions-list-one"),
         recorded("system-info"),
         get("/api/v1/namespaces/openfaas-fn", json!({ "metadata": { "name": "openfaas-fn", "labels": {} } })),
-        get("/apis/apps/v1/namespaces/openfaas/deployments/gateway", json!({ "spec": { "template": { "spec": {
-            "containers": [{ "name": "gateway", "env": [{ "name": "upstream_timeout", "value": "60s" }] }] } } } })),
+        get(
+            "/apis/apps/v1/namespaces/openfaas/deployments/gateway",
+            json!({ "spec": { "template": { "spec": {
+            "containers": [{ "name": "gateway", "env": [{ "name": "upstream_timeout", "value": "60s" }] }] } } } }),
+        ),
         recorded("buildinfo"),
         recorded("targets"),
     ]
@@ -85,10 +92,10 @@ fn wishes() -> Wishes {
 
 /// Examines the cluster with some answers instead of the healthy ones.
 async fn examined(instead: Vec<Exchange>, wishes: &Wishes) -> Vec<Finding> {
-    let replaced = |healthy: &Exchange| {
-        instead.iter().any(|e| e.path == healthy.path && e.method == healthy.method)
-    };
-    let script: Vec<Exchange> = healthy().into_iter().filter(|e| !replaced(e)).chain(instead.clone()).collect();
+    let replaced =
+        |healthy: &Exchange| instead.iter().any(|e| e.path == healthy.path && e.method == healthy.method);
+    let script: Vec<Exchange> =
+        healthy().into_iter().filter(|e| !replaced(e)).chain(instead.clone()).collect();
     let server = Replay::start(script).await;
     let choice = ClusterChoice {
         ingress: Some(server.url()),
@@ -116,7 +123,9 @@ async fn complaint(instead: Vec<Exchange>) -> String {
     let bad: Vec<String> = findings
         .iter()
         .filter(|f| matches!(f.verdict, Verdict::Warn | Verdict::Fail))
-        .map(|f| format!("{} {}: {} -> {}", f.verdict.word(), f.check, f.says, f.remedy.as_deref().unwrap_or("")))
+        .map(|f| {
+            format!("{} {}: {} -> {}", f.verdict.word(), f.check, f.says, f.remedy.as_deref().unwrap_or(""))
+        })
         .collect();
     bad.join("\n")
 }
@@ -178,7 +187,8 @@ async fn each_thing_that_is_missing_is_named_with_what_mends_it() {
         "conditions": [{ "type": "DiskPressure", "status": "True", "message": "disk full" }, { "type": "Ready", "status": "True" }] } }] });
     let busy = json!({ "items": [{ "spec": { "nodeName": "bench-node", "containers": [
         { "resources": { "requests": { "cpu": "1400m" } } }] }, "status": { "phase": "Running" } }] });
-    let ours = json!({ "items": [{ "metadata": { "name": "classify", "labels": { "testbed/run": "r7" } } }] });
+    let ours =
+        json!({ "items": [{ "metadata": { "name": "classify", "labels": { "testbed/run": "r7" } } }] });
     let many: Vec<Value> = (0..15).map(|i| json!({ "name": format!("f{i}") })).collect();
     let istio = json!({ "metadata": { "labels": { "istio-injection": "enabled" } } });
     let short = json!({ "spec": { "template": { "spec": { "containers": [
@@ -187,17 +197,41 @@ async fn each_thing_that_is_missing_is_named_with_what_mends_it() {
         ("rights", vec![reviews(false)]),
         ("pressure", vec![get(NODES, pressed)]),
         ("room", vec![get("/api/v1/pods", busy)]),
-        ("usage", vec![refused("/apis/metrics.k8s.io/v1beta1", 404, "NotFound"), refused(SUMMARY, 403, "Forbidden")]),
+        (
+            "usage",
+            vec![
+                refused("/apis/metrics.k8s.io/v1beta1", 404, "NotFound"),
+                refused(SUMMARY, 403, "Forbidden"),
+            ],
+        ),
         ("leftovers", vec![get("/apis/apps/v1/namespaces/testbed/deployments", ours)]),
         ("no knative", vec![refused("/apis/serving.knative.dev", 404, "NotFound")]),
-        ("no webhook", vec![get(SERVING, json!({ "items": [deployment("activator", 1), deployment("autoscaler", 0), deployment("controller", 1)] }))]),
-        ("metrics off", vec![get(&format!("{CONFIG}/config-observability"), json!({ "data": { "metrics-protocol": "prometheus" } }))]),
+        (
+            "no webhook",
+            vec![get(
+                SERVING,
+                json!({ "items": [deployment("activator", 1), deployment("autoscaler", 0), deployment("controller", 1)] }),
+            )],
+        ),
+        (
+            "metrics off",
+            vec![get(
+                &format!("{CONFIG}/config-observability"),
+                json!({ "data": { "metrics-protocol": "prometheus" } }),
+            )],
+        ),
         ("not an ingress", vec![Exchange::new("GET", "/", 200, json!("welcome"))]),
         ("gateway sick", vec![Exchange::new("GET", "/healthz", 502, Value::Null)]),
         ("wrong password", vec![Exchange { method: "GET".to_owned(), ..recorded("err-401-badauth") }]),
         ("15 functions", vec![get("/system/functions", Value::Array(many))]),
         ("short limit", vec![get("/apis/apps/v1/namespaces/openfaas/deployments/gateway", short)]),
-        ("sidecar", vec![get("/api/v1/namespaces/openfaas-fn", istio), get("/api/v1/namespaces/istio-system", json!({}))]),
+        (
+            "sidecar",
+            vec![
+                get("/api/v1/namespaces/openfaas-fn", istio),
+                get("/api/v1/namespaces/istio-system", json!({})),
+            ],
+        ),
         ("no prometheus", vec![Exchange::hang_up("GET", "/api/v1/status/buildinfo")]),
         ("no targets", vec![get("/api/v1/targets", json!({ "data": { "activeTargets": [] } }))]),
     ];

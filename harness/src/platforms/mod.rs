@@ -308,10 +308,7 @@ pub trait Platform: Send + Sync {
     /// Finds a function that another process deployed, and takes it over: afterwards `observe`,
     /// `wait_for_zero` and `remove` speak of it. None: there is no such function. Its endpoints'
     /// URLs end where the path of an invocation begins; `ready_after` is zero.
-    fn find(
-        &mut self,
-        name: &str,
-    ) -> impl Future<Output = Result<Option<Deployed>, PlatformError>> + Send {
+    fn find(&mut self, name: &str) -> impl Future<Output = Result<Option<Deployed>, PlatformError>> + Send {
         let _ = name;
         async {
             Err(PlatformError::Control {

@@ -483,7 +483,9 @@ fn timeline(subject: usize, trial: u32) -> Timeline {
         moments.push(Moment { at_ns: (ms * 1e6) as i64, replica, phase, detail, source });
     };
     let watch = Source::Watch;
-    for (i, (pod, asked_ms)) in [("a-xk2p9", 120.0), ("b-7hd4w", 131.0), ("c-q9z2m", 9000.0)].into_iter().enumerate() {
+    for (i, (pod, asked_ms)) in
+        [("a-xk2p9", 120.0), ("b-7hd4w", 131.0), ("c-q9z2m", 9000.0)].into_iter().enumerate()
+    {
         let pod = Some(pod);
         let at = |after: f64| asked_ms + after * slow;
         tell(at(0.0), pod, Phase::Requested, "", watch);
@@ -501,7 +503,8 @@ fn timeline(subject: usize, trial: u32) -> Timeline {
     tell(4000.0, None, Phase::Load, "closed-8", Source::Answer);
     tell(19_500.0, Some("c-q9z2m"), Phase::Event, "Unhealthy: Readiness probe failed: 503", watch);
     moments.sort_by_key(|moment| moment.at_ns);
-    let gaps = if trial == 2 { vec!["events could not be watched: not allowed".to_owned()] } else { Vec::new() };
+    let gaps =
+        if trial == 2 { vec!["events could not be watched: not allowed".to_owned()] } else { Vec::new() };
     let clock = Some(ClockOffset { low_ms: -12.0, high_ms: 88.0 });
     Timeline { started_unix_ns: 1_795_222_790_000_000_000, clock, moments, gaps }
 }

@@ -1,11 +1,12 @@
 //! The pipeline: prepare, pilot, plan, then deploy and measure cell by cell, then report.
 
 pub mod function_binary;
+mod image;
 pub mod measure;
 mod own;
 pub mod pilot;
 pub mod prepare;
-mod progress;
+pub mod progress;
 mod publish;
 
 use std::{
@@ -23,7 +24,7 @@ use crate::{
     interrupt::Interrupt,
     platforms::{
         AnyPlatform, Ground, Platform, PlatformError, PlatformKind,
-        cluster::{Cluster, ClusterError, Login, RunLabel, labels, pods},
+        cluster::{Cluster, ClusterError, Login, RunLabel, labels, namespace, pods},
         limits, twin,
     },
     store::RunFolder,
@@ -111,7 +112,12 @@ pub async fn run(
         progress.say(&cluster.describe());
         refuse_leftovers(cluster).await?;
     }
+    let mut pinned = Vec::new();
+    if experiment.on == Site::Cluster {
+        pinned.extend(image::pin(&mut experiment, &|line| progress.say(line)).await?);
+    }
     let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
+    prepared.notices.extend(pinned);
     if experiment.on == Site::Twin {
         prepared.notices.extend(twin::placement().notice);
     }
@@ -122,9 +128,15 @@ pub async fn run(
     for notice in &prepared.notices {
         progress.say(&format!("note: {notice}"));
     }
+    // From here on, whatever happens, the cluster is left as it was found.
+    let leave = async || {
+        let Ground::Cluster(cluster) = &ground else { return Ok(()) };
+        namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await.map(|_| ())
+    };
     if let Err(error) = pilot_all(&mut experiment, &mut prepared, &ground, &progress, &interrupt).await {
         // Nothing was measured: an empty folder would only be in the way (it stays if it is not empty).
         let _ = std::fs::remove_dir(folder.path());
+        _ = leave().await;
         return Err(error);
     }
 
@@ -137,6 +149,9 @@ pub async fn run(
 
     progress.begin(cells_estimate(&experiment));
     measure::all(&experiment, &prepared, &ground, &cells, &folder, &mut progress, &interrupt).await;
+    if let Err(error) = leave().await {
+        progress.say(&format!("error: the namespace stays behind, remove it with `harness clean`: {error}"));
+    }
     progress.now("writing the report");
     let mut finished = publish::publish(&folder).map_err(|error| {
         let folder = folder.path().display();

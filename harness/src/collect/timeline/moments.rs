@@ -138,7 +138,8 @@ impl Moments {
             Some(time(&found["lastTransitionTime"]))
         };
         let (scheduled, ready) = (condition("PodScheduled"), condition("Ready"));
-        let function = status["containerStatuses"].as_array().into_iter().flatten().find(|c| is_function(&c["name"]));
+        let function =
+            status["containerStatuses"].as_array().into_iter().flatten().find(|c| is_function(&c["name"]));
         let started = function.and_then(|c| {
             // A container that crashes at once may be heard of only when it has ended.
             let states = [&c["state"]["running"], &c["state"]["terminated"], &c["lastState"]["terminated"]];
@@ -149,7 +150,8 @@ impl Moments {
         });
         let grace_ns = meta["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) * 1_000_000_000;
         let told_to_end = pod.terminating.then(|| time(&meta["deletionTimestamp"]).map(|at| at - grace_ns));
-        let ended = pod.containers.iter().find(|c| !SIDECARS.contains(&&*c.name)).and_then(|c| c.ended.clone());
+        let ended =
+            pod.containers.iter().find(|c| !SIDECARS.contains(&&*c.name)).and_then(|c| c.ended.clone());
 
         let name = pod.name.as_str();
         self.once(at_ns, name, Phase::Requested, "", requested);
@@ -172,7 +174,8 @@ impl Moments {
         let again = restarts.saturating_sub(seen.restarts);
         seen.restarts = restarts;
         if again > 0 {
-            let why = ended.map(|(code, reason, _)| format!("exit code {code}, {reason}")).unwrap_or_default();
+            let why =
+                ended.map(|(code, reason, _)| format!("exit code {code}, {reason}")).unwrap_or_default();
             self.tell(at_ns, Some(name), Phase::Restarted, why, Source::Watch);
         }
         if deleted {
@@ -185,7 +188,11 @@ impl Moments {
         let kind = object["kind"].as_str().unwrap_or("object").to_owned();
         let uid = object["metadata"]["uid"].as_str().unwrap_or_default().to_owned();
         let mut changed = Vec::new();
-        let wanted = if kind == "PodAutoscaler" { &object["status"]["desiredScale"] } else { &object["spec"]["replicas"] };
+        let wanted = if kind == "PodAutoscaler" {
+            &object["status"]["desiredScale"]
+        } else {
+            &object["spec"]["replicas"]
+        };
         // The autoscaler says -1 while it has no data.
         if let Some(wanted) = wanted.as_i64().filter(|wanted| *wanted >= 0) {
             let noun = if wanted == 1 { "replica" } else { "replicas" };
@@ -193,8 +200,12 @@ impl Moments {
         }
         for condition in object["status"]["conditions"].as_array().into_iter().flatten() {
             let text = |key: &str| condition[key].as_str().unwrap_or_default();
-            let reason = if text("reason").is_empty() { String::new() } else { format!(" ({})", text("reason")) };
-            changed.push((text("type").to_owned(), format!("{kind} {} {}{reason}", text("type"), text("status"))));
+            let reason =
+                if text("reason").is_empty() { String::new() } else { format!(" ({})", text("reason")) };
+            changed.push((
+                text("type").to_owned(),
+                format!("{kind} {} {}{reason}", text("type"), text("status")),
+            ));
         }
         for (key, words) in changed {
             let last = self.conditions.insert((uid.clone(), key), words.clone());
@@ -209,7 +220,8 @@ impl Moments {
         let about = &event["involvedObject"];
         let (uid, kind, name) = (text(&about["uid"]), text(&about["kind"]), text(&about["name"]));
         let times = event["count"].as_u64().or(event["series"]["count"].as_u64()).unwrap_or(1);
-        let ours = name == self.name || name.strip_prefix(&self.name).is_some_and(|rest| rest.starts_with('-'));
+        let ours =
+            name == self.name || name.strip_prefix(&self.name).is_some_and(|rest| rest.starts_with('-'));
         // An event that repeats is told once again for each doubling: a failing probe says little new.
         let is_new = times.is_power_of_two() && self.events.insert((text(&event["metadata"]["uid"]), times));
         if !ours || !is_new || self.before.contains(&uid) {
@@ -243,7 +255,11 @@ impl Moments {
             Some(fine) => (Source::FineEvent, self.said(fine)),
             None => {
                 // An event that repeats: a phase begins with the first, trouble is told of the last.
-                let keys = if phase == Phase::Event { ["lastTimestamp", "firstTimestamp"] } else { ["firstTimestamp", "lastTimestamp"] };
+                let keys = if phase == Phase::Event {
+                    ["lastTimestamp", "firstTimestamp"]
+                } else {
+                    ["firstTimestamp", "lastTimestamp"]
+                };
                 let stamp = keys.iter().find_map(|key| event[*key].as_str());
                 (Source::Event, stamp.and_then(|stamp| self.said(stamp)))
             }

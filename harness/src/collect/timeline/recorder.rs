@@ -99,14 +99,17 @@ impl Recorder {
         {
             // A failure shows again, and is told, when the watch begins.
             let listed = api.list(&resource, namespace, &selection).await.unwrap_or_default();
-            before.extend(listed.items.iter().filter_map(|o| Some(o["metadata"]["uid"].as_str()?.to_owned())));
+            before
+                .extend(listed.items.iter().filter_map(|o| Some(o["metadata"]["uid"].as_str()?.to_owned())));
         }
         let mut followed = Vec::new();
         let mut watches = vec![
             (Watched::Pods, PODS, Selection::labelled(target.pods.clone())),
             (Watched::Events, EVENTS, Selection::default()),
         ];
-        watches.extend(target.owners().into_iter().map(|(resource, selection)| (Watched::Owner, resource, selection)));
+        watches.extend(
+            target.owners().into_iter().map(|(resource, selection)| (Watched::Owner, resource, selection)),
+        );
         for (watched, resource, selection) in watches {
             match follow(api, resource, Some(target.namespace.clone()), selection).await {
                 Ok(following) => followed.push((watched, resource, following)),
@@ -127,7 +130,9 @@ impl Recorder {
         });
         let tasks = tasks.collect();
         let api = api.clone();
-        let clock = tokio::spawn(async move { clock::offset(&api, clock::PAUSE).await.map_err(|error| error.to_string()) });
+        let clock = tokio::spawn(async move {
+            clock::offset(&api, clock::PAUSE).await.map_err(|error| error.to_string())
+        });
         Self { started_unix_ns, shared, tasks, clock }
     }
 
@@ -167,7 +172,10 @@ impl Recorder {
         let offset = (&mut self.clock).await.unwrap_or_else(|error| Err(error.to_string()));
         let state = self.shared.state.lock().map(|mut state| {
             let empty = Moments::new(self.started_unix_ns, "", BTreeSet::new());
-            State { moments: std::mem::replace(&mut state.moments, empty), gaps: std::mem::take(&mut state.gaps) }
+            State {
+                moments: std::mem::replace(&mut state.moments, empty),
+                gaps: std::mem::take(&mut state.gaps),
+            }
         });
         let Ok(State { moments, gaps }) = state else {
             return Timeline { gaps: vec!["a thread panicked".to_owned()], ..Timeline::default() };
@@ -200,7 +208,9 @@ impl Shared {
 
     #[cfg(test)]
     fn gone(&self) -> bool {
-        self.state.lock().is_ok_and(|state| state.moments.any_pods() && state.moments.living().next().is_none())
+        self.state
+            .lock()
+            .is_ok_and(|state| state.moments.any_pods() && state.moments.living().next().is_none())
     }
 
     fn living(&self) -> Vec<String> {

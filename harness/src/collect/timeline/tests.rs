@@ -8,10 +8,7 @@ use super::{answers::FirstAnswers, *};
 use crate::{
     analyse::lives,
     collect::clock::unix_ns,
-    platforms::{
-        PlatformKind,
-        cluster::follow::Change,
-    },
+    platforms::{PlatformKind, cluster::follow::Change},
     record::{Outcome, Record},
     replay::{Exchange, Replay},
 };
@@ -189,7 +186,12 @@ fn record(done_ms: u64, instance: Option<&str>) -> Record {
 fn the_first_of_an_instances_answers_is_taken_whatever_their_order() {
     let mut answers = FirstAnswers::default();
     answers.load_begins("t01-knative-open", 5_000_000_000);
-    let rows = [record(700, Some("pod-a/b2")), record(300, Some("pod-a/b1")), record(5, None), record(9, Some("/b"))];
+    let rows = [
+        record(700, Some("pod-a/b2")),
+        record(300, Some("pod-a/b1")),
+        record(5, None),
+        record(9, Some("/b")),
+    ];
     answers.take(5_000_000_000, &rows);
     let found = answers.moments(1_000_000_000);
     let told: Vec<_> = found.iter().map(|m| (m.at_ns / 1_000_000, m.replica.as_deref(), m.phase)).collect();
@@ -223,8 +225,13 @@ async fn server(pods: Vec<Exchange>) -> Replay {
     let mut version = Exchange::new("GET", "/version", 200, json!({}));
     version.headers.push(("date".to_owned(), "Fri, 20 Nov 2026 23:56:57 GMT".to_owned()));
     let quiet = [KSVCS, SCALERS].map(|path| [list(path, "1", &[]), watch(path, json!([]))]);
-    let forbidden = Exchange::new("GET", EVENTS, 403, json!({ "kind": "Status", "apiVersion": "v1", "metadata": {},
-        "status": "Failure", "message": "events is forbidden", "reason": "Forbidden", "code": 403 }));
+    let forbidden = Exchange::new(
+        "GET",
+        EVENTS,
+        403,
+        json!({ "kind": "Status", "apiVersion": "v1", "metadata": {},
+        "status": "Failure", "message": "events is forbidden", "reason": "Forbidden", "code": 403 }),
+    );
     Replay::start(pods.into_iter().chain(quiet.into_iter().flatten()).chain([forbidden, version])).await
 }
 

@@ -5,17 +5,15 @@ mod generator;
 mod knative;
 mod openfaas;
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value, json};
 
 use crate::platforms::cluster::{
     ApiError, Cluster,
     api::Selection,
-    resources::{NODES, Resource},
+    resources::{NODES, PODS},
 };
-
-/// Daemon sets, among which networks and load balancers are found.
-const DAEMON_SETS: Resource =
-    Resource { group: "apps", version: "v1", plural: "daemonsets", kind: "DaemonSet" };
 
 /// Everything found, for `environment.json` under `cluster`. Its `notices` belong above the report:
 /// see [`notices`].
@@ -89,21 +87,19 @@ fn kibibytes(quantity: &Value) -> Option<f64> {
     quantity.as_str()?.strip_suffix("Ki")?.parse().ok()
 }
 
-/// Names and images of what could be the pods' network and the load balancers' addresses.
+/// Images of pods that look like the pods' network or the load balancers' addresses.
 async fn network(cluster: &Cluster) -> Value {
     const KNOWN: [&str; 10] =
         ["calico", "cilium", "flannel", "weave", "kindnet", "canal", "antrea", "ovn", "aws-node", "metallb"];
-    let listed = match cluster.api.list(&DAEMON_SETS, None, NO_SELECTION).await {
+    let listed = match cluster.api.list(&PODS, None, NO_SELECTION).await {
         Ok(listed) => listed.items,
         Err(error) => return unknown(&error),
     };
-    let of = |object: &Value| {
-        let place = format!("{}/{}", text(&object["metadata"]["namespace"]), text(&object["metadata"]["name"]));
-        let known = KNOWN.iter().any(|word| place.contains(word));
-        known.then(|| format!("{place} ({})", images(object).join(", ")))
-    };
-    let found: Vec<String> = listed.iter().filter_map(of).collect();
-    if found.is_empty() { "none known as a DaemonSet".into() } else { found.into() }
+    let images = listed.iter().flat_map(|pod| pod["spec"]["containers"].as_array().into_iter().flatten());
+    let images: BTreeSet<String> = images.map(|container| text(&container["image"])).collect();
+    let known = images.into_iter().filter(|image| KNOWN.iter().any(|word| image.contains(word)));
+    let found: Vec<String> = known.collect();
+    if found.is_empty() { "no known one runs as pods".into() } else { found.into() }
 }
 
 /// Images of a workload's containers.
@@ -169,7 +165,8 @@ mod tests {
                 container("dev.local/of-gateway:lab", json!([{ "name": "upstream_timeout", "value": "1m" }, { "name": "basic_auth", "value": "true" }]))),
             get("/api/v1/namespaces/openfaas/configmaps/prometheus-config",
                 json!({ "data": { "alert.rules.yml": "groups:\n- name: openfaas\n  rules:\n  - alert: APIHighInvocationRate\n" } })),
-            get("/apis/apps/v1/daemonsets", json!({ "items": [] })),
+            get("/api/v1/pods", json!({ "items": [
+                { "spec": { "containers": [{ "image": "metallb/speaker:v0.16" }, { "image": "other" }] } }] })),
         ])
         .await;
         let mut value = value;

@@ -1,95 +1,17 @@
-//! The cluster itself: API, rights, namespace, clock, usage figures, leftovers.
-
-use futures_util::future::join_all;
-use serde_json::json;
+//! The cluster itself: API, namespace, clock, usage figures, leftovers.
 
 use crate::{
     collect::clock as clocks,
     doctor::{Patient, Said, fail, ok, skipped, warn},
-    platforms::{
-        PlatformKind,
-        cluster::{
-            ApiError,
-            api::Selection,
-            labels,
-            resources::{DEPLOYMENTS, KNATIVE_SERVICES, NAMESPACES, NODES, Resource},
-        },
+    platforms::cluster::{
+        api::Selection,
+        labels,
+        resources::{DEPLOYMENTS, KNATIVE_SERVICES, NAMESPACES, NODES, Resource},
     },
 };
 
 /// A difference of the clocks above this is said, ms.
 const SKEW_MS: f64 = 1000.0;
-
-/// A right that the testbed uses, and where.
-struct Right {
-    verb: &'static str,
-    group: &'static str,
-    resource: &'static str,
-    subresource: &'static str,
-    place: Place,
-    /// The platform that needs it; none: all of them.
-    platform: Option<PlatformKind>,
-    /// Whether a comparison works without.
-    is_optional: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Place {
-    Cluster,
-    Functions,
-    Gateway,
-    Serving,
-}
-
-const fn right(verb: &'static str, group: &'static str, resource: &'static str, place: Place) -> Right {
-    Right { verb, group, resource, subresource: "", place, platform: None, is_optional: false }
-}
-
-impl Right {
-    const fn of(self, platform: PlatformKind) -> Self {
-        Self { platform: Some(platform), ..self }
-    }
-
-    const fn optional(self) -> Self {
-        Self { is_optional: true, ..self }
-    }
-
-    fn words(&self, namespace: Option<&str>) -> String {
-        let group = if self.group.is_empty() { String::new() } else { format!(".{}", self.group) };
-        let sub = if self.subresource.is_empty() { String::new() } else { format!("/{}", self.subresource) };
-        let place = namespace.map(|n| format!(" in {n}")).unwrap_or_default();
-        format!("{} {}{group}{sub}{place}", self.verb, self.resource)
-    }
-}
-
-const KNATIVE: PlatformKind = PlatformKind::Knative;
-const OPENFAAS: PlatformKind = PlatformKind::OpenFaas;
-const DEPLOYMENT: PlatformKind = PlatformKind::Deployment;
-
-/// Every right that a run uses.
-const RIGHTS: [Right; 21] = [
-    right("list", "", "pods", Place::Functions),
-    right("watch", "", "pods", Place::Functions),
-    right("list", "", "events", Place::Functions).optional(),
-    right("watch", "", "events", Place::Functions).optional(),
-    right("list", "", "nodes", Place::Cluster).optional(),
-    right("get", "", "namespaces", Place::Cluster).optional(),
-    right("create", "serving.knative.dev", "services", Place::Functions).of(KNATIVE),
-    right("patch", "serving.knative.dev", "services", Place::Functions).of(KNATIVE),
-    right("watch", "serving.knative.dev", "services", Place::Functions).of(KNATIVE),
-    right("delete", "serving.knative.dev", "services", Place::Functions).of(KNATIVE),
-    right("list", "serving.knative.dev", "revisions", Place::Functions).of(KNATIVE),
-    right("watch", "autoscaling.internal.knative.dev", "podautoscalers", Place::Functions).of(KNATIVE),
-    right("get", "", "configmaps", Place::Serving).of(KNATIVE),
-    right("list", "apps", "deployments", Place::Serving).of(KNATIVE).optional(),
-    right("get", "", "secrets", Place::Gateway).of(OPENFAAS).optional(),
-    right("get", "", "services", Place::Gateway).of(OPENFAAS),
-    right("get", "apps", "deployments", Place::Gateway).of(OPENFAAS).optional(),
-    right("list", "apps", "deployments", Place::Functions).of(OPENFAAS),
-    right("create", "apps", "deployments", Place::Functions).of(DEPLOYMENT),
-    right("delete", "apps", "deployments", Place::Functions).of(DEPLOYMENT),
-    right("create", "", "services", Place::Functions).of(DEPLOYMENT),
-];
 
 pub(super) async fn server(p: &Patient<'_>) -> Said {
     match p.cluster.api.get_path("/version").await {
@@ -103,84 +25,13 @@ pub(super) async fn server(p: &Patient<'_>) -> Said {
     }
 }
 
-pub(super) async fn rights(p: &Patient<'_>) -> Said {
-    let mut asked: Vec<(&Right, Option<String>)> = Vec::new();
-    for right in &RIGHTS {
-        if right.platform.is_some_and(|platform| !p.wishes.platforms.contains(&platform)) {
-            continue;
-        }
-        for namespace in places(p, right) {
-            if !asked.iter().any(|(r, n)| r.words(n.as_deref()) == right.words(namespace.as_deref())) {
-                asked.push((right, namespace));
-            }
-        }
-    }
-    let answers = join_all(asked.iter().map(|(right, namespace)| allowed(p, right, namespace.as_deref()))).await;
-    let mut missing: Vec<String> = Vec::new();
-    let mut less: Vec<String> = Vec::new();
-    for ((right, namespace), answer) in asked.iter().zip(answers) {
-        match answer {
-            Ok(true) => {}
-            Ok(false) if right.is_optional => less.push(right.words(namespace.as_deref())),
-            Ok(false) => missing.push(right.words(namespace.as_deref())),
-            Err(error) => return warn(format!("rights could not be asked for: {error}"), REMEDY),
-        }
-    }
-    if !missing.is_empty() {
-        missing.extend(less);
-        return fail(format!("not allowed: {}", missing.join("; ")), REMEDY);
-    }
-    if !less.is_empty() {
-        return warn(format!("not allowed, and done without: {}", less.join("; ")), REMEDY);
-    }
-    ok(format!("all {} that a run uses", asked.len()))
-}
-
-const REMEDY: &str = "kubectl apply -f cluster-setup/rbac/testbed.yaml, as somebody who may, and use its account";
-
-/// Namespaces in which a right is needed; none: over the cluster.
-fn places(p: &Patient<'_>, right: &Right) -> Vec<Option<String>> {
-    let own = |n: &str| Some(n.to_owned());
-    match right.place {
-        Place::Cluster => vec![None],
-        Place::Gateway => vec![own(p.cluster.gateway_namespace())],
-        Place::Serving => vec![own("knative-serving")],
-        Place::Functions => match right.platform {
-            Some(PlatformKind::OpenFaas) => vec![own(p.cluster.functions_namespace())],
-            Some(_) => vec![own(p.cluster.namespace())],
-            None => {
-                let mut all = Vec::new();
-                if p.wishes.platforms.iter().any(|k| matches!(k, PlatformKind::Knative | PlatformKind::Deployment)) {
-                    all.push(own(p.cluster.namespace()));
-                }
-                if p.wishes.platforms.contains(&PlatformKind::OpenFaas) {
-                    all.push(own(p.cluster.functions_namespace()));
-                }
-                all
-            }
-        },
-    }
-}
-
-async fn allowed(p: &Patient<'_>, right: &Right, namespace: Option<&str>) -> Result<bool, ApiError> {
-    let review = json!({
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": { "resourceAttributes": {
-            "verb": right.verb, "group": right.group, "resource": right.resource,
-            "subresource": right.subresource, "namespace": namespace.unwrap_or_default(),
-        }},
-    });
-    let answer = p.cluster.api.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review).await?;
-    Ok(answer["status"]["allowed"] == true)
-}
-
 pub(super) async fn namespace(p: &Patient<'_>) -> Said {
     let name = p.cluster.namespace();
     match p.cluster.api.get(&NAMESPACES, None, name).await {
-        Ok(Some(found)) if !found["metadata"]["deletionTimestamp"].is_null() => {
-            warn(format!("{name} is being deleted"), "wait until it is gone, or choose another with --namespace")
-        }
+        Ok(Some(found)) if !found["metadata"]["deletionTimestamp"].is_null() => warn(
+            format!("{name} is being deleted"),
+            "wait until it is gone, or choose another with --namespace",
+        ),
         Ok(Some(_)) => ok(format!("{name} is there")),
         Ok(None) => ok(format!("{name} is not there yet; a run makes it, and `harness clean` removes it")),
         Err(error) => skipped(format!("{name}: {error}")),
@@ -211,7 +62,9 @@ pub(super) async fn usage(p: &Patient<'_>) -> Said {
     };
     match api.get_path(&format!("/api/v1/nodes/{node}/proxy/stats/summary")).await {
         Ok(_) => ok("no metrics API; the kubelets' own figures serve instead"),
-        Err(error) => warn(format!("no metrics API, and the kubelet of {node} does not tell: {error}"), METRICS),
+        Err(error) => {
+            warn(format!("no metrics API, and the kubelet of {node} does not tell: {error}"), METRICS)
+        }
     }
 }
 

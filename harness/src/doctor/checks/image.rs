@@ -17,7 +17,9 @@ pub(super) async fn image(p: &Patient<'_>) -> Said {
     };
     let reference: Reference = match text.parse() {
         Ok(reference) => reference,
-        Err(error) => return fail(format!("{text} is no image reference ({error})"), "write REGISTRY/NAME:TAG"),
+        Err(error) => {
+            return fail(format!("{text} is no image reference ({error})"), "write REGISTRY/NAME:TAG");
+        }
     };
     let protocol = if p.wishes.plain_http { ClientProtocol::Http } else { ClientProtocol::Https };
     let client = Client::new(ClientConfig { protocol, ..ClientConfig::default() });
@@ -37,13 +39,16 @@ pub(super) async fn image(p: &Patient<'_>) -> Said {
         return ok(format!("{found}; {told}"));
     }
     let config = p.cluster.api.get(&CONFIG_MAPS, Some("knative-serving"), "config-deployment").await;
-    let skipping = config.ok().flatten().and_then(|c| {
-        c["data"]["registries-skipping-tag-resolving"].as_str().map(str::to_owned)
-    });
+    let skipping = config
+        .ok()
+        .flatten()
+        .and_then(|c| c["data"]["registries-skipping-tag-resolving"].as_str().map(str::to_owned));
     let skips = skipping.unwrap_or_else(|| "kind.local,ko.local,dev.local".to_owned());
     if skips.split(',').any(|name| name.trim() == registry) {
         return warn(
-            format!("{found}; Knative leaves the tags of {registry} alone (registries-skipping-tag-resolving)"),
+            format!(
+                "{found}; Knative leaves the tags of {registry} alone (registries-skipping-tag-resolving)"
+            ),
             "give the image by its digest, NAME@sha256:..., so that every platform runs the same one",
         );
     }

@@ -37,7 +37,9 @@ pub(super) async fn serving(p: &Patient<'_>) -> Said {
                 fail(format!("serving.knative.dev is served as {} only", versions.join(", ")), remedy)
             }
         }
-        Err(error) if error.code() == Some(404) => fail("there is no serving.knative.dev on this cluster", remedy),
+        Err(error) if error.code() == Some(404) => {
+            fail("there is no serving.knative.dev on this cluster", remedy)
+        }
         Err(error) => fail(error.to_string(), remedy),
     }
 }
@@ -62,7 +64,10 @@ pub(super) async fn controllers(p: &Patient<'_>) -> Said {
     if troubles.is_empty() {
         return ok(format!("{} are ready", NEEDED.join(", ")));
     }
-    fail(troubles.join("; "), format!("kubectl -n {SERVING} get pods; kubectl -n {SERVING} describe pod NAME"))
+    fail(
+        troubles.join("; "),
+        format!("kubectl -n {SERVING} get pods; kubectl -n {SERVING} describe pod NAME"),
+    )
 }
 
 pub(super) async fn ingress(p: &Patient<'_>) -> Said {
@@ -83,7 +88,10 @@ pub(super) async fn routing(p: &Patient<'_>) -> Said {
             ok(format!("an unknown host is answered with 404 by {server}, as it should be"))
         }
         Ok(answer) => warn(
-            format!("an unknown host is answered with {} by {:?}: is this the ingress?", answer.status, answer.server),
+            format!(
+                "an unknown host is answered with {} by {:?}: is this the ingress?",
+                answer.status, answer.server
+            ),
             remedy,
         ),
         Err(error) => fail(format!("{} does not answer: {error}", route.url), remedy),

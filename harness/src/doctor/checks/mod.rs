@@ -5,6 +5,7 @@ mod image;
 mod knative;
 mod openfaas;
 mod prometheus;
+mod rights;
 mod room;
 
 use super::{Check, Part};
@@ -15,7 +16,7 @@ pub(super) const ROOT: &str = "API server";
 /// Every check. The first of each part is its root.
 pub(super) const ALL: [Check; 22] = [
     Check { name: ROOT, part: Part::Cluster, run: |p| Box::pin(cluster::server(p)) },
-    Check { name: "rights", part: Part::Cluster, run: |p| Box::pin(cluster::rights(p)) },
+    Check { name: "rights", part: Part::Cluster, run: |p| Box::pin(rights::rights(p)) },
     Check { name: "namespace", part: Part::Cluster, run: |p| Box::pin(cluster::namespace(p)) },
     Check { name: "clock", part: Part::Cluster, run: |p| Box::pin(cluster::clock(p)) },
     Check { name: "nodes", part: Part::Cluster, run: |p| Box::pin(room::nodes(p)) },

@@ -53,7 +53,9 @@ pub(super) async fn login(p: &Patient<'_>) -> Said {
             format!("the gateway refuses {} with the password from {from} (401)", login.user),
             format!("{flag}; the right one is in the Secret {secret}, key basic-auth-password"),
         ),
-        Ok(answer) => fail(format!("/system/functions answers {}: {}", answer.status, answer.text.trim()), flag),
+        Ok(answer) => {
+            fail(format!("/system/functions answers {}: {}", answer.status, answer.text.trim()), flag)
+        }
         Err(error) => fail(error, flag),
     }
 }
@@ -97,7 +99,8 @@ pub(super) async fn functions(p: &Patient<'_>) -> Said {
     };
     let names = listed.as_array().into_iter().flatten().filter_map(|f| f["name"].as_str());
     let names: Vec<&str> = names.collect();
-    let count = format!("{} in {namespace}, of {MOST_FUNCTIONS} that the Community Edition allows", names.len());
+    let count =
+        format!("{} in {namespace}, of {MOST_FUNCTIONS} that the Community Edition allows", names.len());
     let remedy = format!("faas-cli remove NAME, or harness clean; there are {}", names.join(", "));
     match names.len() {
         n if n >= MOST_FUNCTIONS => fail(format!("{count}: no room for another"), remedy),
@@ -114,7 +117,8 @@ pub(super) async fn time_limits(p: &Patient<'_>) -> Said {
         Err(error) => return skipped(error.to_string()),
     };
     let containers = gateway["spec"]["template"]["spec"]["containers"].as_array().into_iter().flatten();
-    let variables = containers.filter(|c| c["name"] == "gateway").flat_map(|c| c["env"].as_array().into_iter().flatten());
+    let variables =
+        containers.filter(|c| c["name"] == "gateway").flat_map(|c| c["env"].as_array().into_iter().flatten());
     let limits: Vec<(String, String)> = variables
         .filter_map(|v| Some((v["name"].as_str()?.to_owned(), v["value"].as_str()?.to_owned())))
         .filter(|(name, _)| name.ends_with("_timeout"))
@@ -125,7 +129,8 @@ pub(super) async fn time_limits(p: &Patient<'_>) -> Said {
     let said: Vec<String> = limits.iter().map(|(name, value)| format!("{name} {value}")).collect();
     let short = limits.iter().any(|(_, value)| {
         // Plain numbers are seconds.
-        let limit = value.parse::<f64>().ok().or_else(|| Some(humantime::parse_duration(value).ok()?.as_secs_f64()));
+        let limit =
+            value.parse::<f64>().ok().or_else(|| Some(humantime::parse_duration(value).ok()?.as_secs_f64()));
         limit.is_some_and(|seconds| seconds < SHORT_S)
     });
     if short {
@@ -151,7 +156,9 @@ pub(super) async fn sidecars(p: &Patient<'_>) -> Said {
     match p.cluster.api.get(&NAMESPACES, None, "istio-system").await {
         Ok(None) => ok(format!("{namespace} asks for Istio's, but Istio is not installed")),
         _ => warn(
-            format!("pods in {namespace} get Istio's sidecar, which Knative's do not: the comparison would measure it"),
+            format!(
+                "pods in {namespace} get Istio's sidecar, which Knative's do not: the comparison would measure it"
+            ),
             format!("kubectl label namespace {namespace} istio-injection=disabled --overwrite"),
         ),
     }
@@ -186,7 +193,8 @@ async fn found_login(p: &Patient<'_>) -> Result<(Login, String), String> {
     }
     let namespace = p.cluster.gateway_namespace();
     let place = format!("the Secret {namespace}/basic-auth");
-    let secret = p.cluster.api.get(&SECRETS, Some(namespace), "basic-auth").await.map_err(|e| e.to_string())?;
+    let secret =
+        p.cluster.api.get(&SECRETS, Some(namespace), "basic-auth").await.map_err(|e| e.to_string())?;
     let secret = secret.ok_or_else(|| format!("{place} is not there"))?;
     let text = |key: &str| {
         let bytes = serde_json::from_value::<k8s_openapi::ByteString>(secret["data"][key].clone()).ok()?;

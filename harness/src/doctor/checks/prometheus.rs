@@ -71,7 +71,8 @@ pub(super) async fn server(p: &Patient<'_>) -> Said {
     };
     match p.http.get(&format!("{}/api/v1/status/buildinfo", route.url), None, None).await {
         Ok(answer) if answer.status == 200 => {
-            let version = answer.json()["data"]["version"].as_str().unwrap_or("of unknown version").to_owned();
+            let version =
+                answer.json()["data"]["version"].as_str().unwrap_or("of unknown version").to_owned();
             ok(format!("Prometheus {version} at {} ({})", route.url, route.how))
         }
         Ok(answer) => warn(format!("{} answers {}: is this Prometheus?", route.url, answer.status), remedy),

@@ -65,7 +65,8 @@ pub(super) async fn room(p: &Patient<'_>) -> Said {
         if (p.wishes.cpu_cores - 1.0).abs() < 1e-9 { "1 core".to_owned() } else { format!("{} cores", p.wishes.cpu_cores) },
         needed * f64::from(p.wishes.replicas)
     );
-    let remedy = "lower --cpu or --replicas, or remove other workloads (kubectl describe nodes lists their requests)";
+    let remedy =
+        "lower --cpu or --replicas, or remove other workloads (kubectl describe nodes lists their requests)";
     match fits {
         0 => fail(found, remedy),
         n if n < p.wishes.replicas => fail(format!("{found}; only {n} fit"), remedy),
@@ -113,7 +114,8 @@ mod tests {
             json!({ "spec": { "nodeName": "n", "containers": [{ "resources": { "requests": { "cpu": cpu } } }, {}] },
                 "status": { "phase": phase } })
         };
-        let free = free_cores(&nodes, &[pod("Running", "250m"), pod("Succeeded", "1"), pod("Pending", "0.5")]);
+        let free =
+            free_cores(&nodes, &[pod("Running", "250m"), pod("Succeeded", "1"), pod("Pending", "0.5")]);
         assert_eq!(free, [("n".to_owned(), 1.25)]);
         assert_eq!(cores(&json!("x")), None);
     }

@@ -77,7 +77,10 @@ fn row(subject: &str, summary: &StartSummary) -> Row {
         format::count(summary.starts as u64).into(),
         format::number(summary.median_ms).into(),
     ];
-    Row { entries: entries.into_iter().chain(Phase::START.iter().skip(1).map(stage)).collect(), ..Row::default() }
+    Row {
+        entries: entries.into_iter().chain(Phase::START.iter().skip(1).map(stage)).collect(),
+        ..Row::default()
+    }
 }
 
 fn troubles(subject: &str, trials: &[(u32, Vec<ReplicaLife>)]) -> Vec<String> {

@@ -83,7 +83,8 @@ impl Row {
 
     fn draw(&self, canvas: &Canvas, panel: &Panel, top: f64) -> Drawn {
         let end = MARGIN + 6.0 + width(&self.title, LABEL) + 6.0;
-        let paper = Area { left: MARGIN + 1.0, top: top + 4.0, right: end.min(PANEL_RIGHT), bottom: top + 30.0 };
+        let paper =
+            Area { left: MARGIN + 1.0, top: top + 4.0, right: end.min(PANEL_RIGHT), bottom: top + 30.0 };
         canvas.bar(paper, Ink::Paper, 0.9)?;
         canvas.text((MARGIN + 6.0, top + 17.0), &self.title, LABEL, Ink::Text, Anchor::Start)?;
         let mut from_ms = 0.0;
@@ -113,7 +114,8 @@ impl Row {
 /// The stages that there are, in order.
 pub(super) fn legend(to: impl Iterator<Item = Phase>) -> Vec<Key> {
     let there: BTreeSet<Phase> = to.collect();
-    let key = |phase: Phase| Key { label: phase.title().to_owned(), ink: stage_ink(phase), sample: Sample::Bar };
+    let key =
+        |phase: Phase| Key { label: phase.title().to_owned(), ink: stage_ink(phase), sample: Sample::Bar };
     there.into_iter().map(key).collect()
 }
 

@@ -1,0 +1,105 @@
+//! May this account do what a run does? Asks the API server about each right of the table.
+
+use futures_util::future::join_all;
+use serde_json::json;
+
+use crate::{
+    doctor::{Patient, Said, fail, ok, warn},
+    platforms::{
+        PlatformKind,
+        cluster::{
+            ApiError,
+            rights::{self, Right, Scope},
+        },
+    },
+};
+
+const REMEDY: &str = "kubectl apply -f cluster-setup/rbac/testbed.yaml, as somebody who may, and use its account";
+
+/// Groups that only Knative has.
+const KNATIVE: [&str; 2] = ["serving.knative.dev", "autoscaling.internal.knative.dev"];
+
+/// What a run does without where it must: time lines, figures of use, last words, port-forwards, and
+/// what lies in other people's namespaces.
+const OPTIONAL: [&str; 8] = [
+    "events",
+    "nodes",
+    "nodes/proxy",
+    "namespaces",
+    "pods/log",
+    "pods/portforward",
+    "secrets",
+    "podautoscalers",
+];
+
+pub(super) async fn rights(p: &Patient<'_>) -> Said {
+    let asked: Vec<Right> = rights::rights().filter(|right| is_used(p, right)).collect();
+    let answers = join_all(asked.iter().map(|right| allowed(p, right))).await;
+    let (mut missing, mut less) = (Vec::new(), Vec::new());
+    for (right, answer) in asked.iter().zip(answers) {
+        match answer {
+            Ok(true) => {}
+            Ok(false) if is_optional(right) => less.push(words(p, right)),
+            Ok(false) => missing.push(words(p, right)),
+            Err(error) => return warn(format!("rights could not be asked for: {error}"), REMEDY),
+        }
+    }
+    if !missing.is_empty() {
+        return fail(format!("not allowed: {}", missing.join("; ")), REMEDY);
+    }
+    if !less.is_empty() {
+        return warn(format!("not allowed, and done without: {}", less.join("; ")), REMEDY);
+    }
+    ok(format!("all {} that a run uses", asked.len()))
+}
+
+/// Whether the platforms that are asked for use it.
+fn is_used(p: &Patient<'_>, right: &Right) -> bool {
+    let asked = |kind: PlatformKind| p.wishes.platforms.contains(&kind);
+    if KNATIVE.contains(&right.group) {
+        return asked(PlatformKind::Knative);
+    }
+    match right.scope {
+        Scope::Cluster | Scope::Monitoring => true,
+        Scope::KnativeServing => asked(PlatformKind::Knative),
+        Scope::Functions | Scope::Gateway => asked(PlatformKind::OpenFaas),
+        Scope::Testbed if right.resource == "pods/log" => true,
+        Scope::Testbed => asked(PlatformKind::Deployment),
+    }
+}
+
+fn is_optional(right: &Right) -> bool {
+    OPTIONAL.contains(&right.resource)
+        || right.group == "metrics.k8s.io"
+        || matches!(right.scope, Scope::Functions | Scope::Monitoring)
+}
+
+/// The namespace that a scope stands for here; none: the whole cluster.
+fn namespace<'a>(p: &'a Patient<'_>, scope: Scope) -> Option<&'a str> {
+    match scope {
+        Scope::Testbed => Some(p.cluster.namespace()),
+        Scope::Functions => Some(p.cluster.functions_namespace()),
+        Scope::Gateway => Some(p.cluster.gateway_namespace()),
+        Scope::Cluster | Scope::KnativeServing | Scope::Monitoring => scope.default_namespace(),
+    }
+}
+
+fn words(p: &Patient<'_>, right: &Right) -> String {
+    let dot = if right.group.is_empty() { "" } else { "." };
+    let place = namespace(p, right.scope).map_or("everywhere".to_owned(), |name| format!("in {name}"));
+    format!("{} {}{dot}{} {place} ({})", right.verb, right.resource, right.group, right.why)
+}
+
+async fn allowed(p: &Patient<'_>, right: &Right) -> Result<bool, ApiError> {
+    let (resource, subresource) = right.resource.split_once('/').unwrap_or((right.resource, ""));
+    let review = json!({
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": { "resourceAttributes": {
+            "verb": right.verb, "group": right.group, "resource": resource, "subresource": subresource,
+            "name": right.name.unwrap_or_default(), "namespace": namespace(p, right.scope).unwrap_or_default(),
+        }},
+    });
+    let answer = p.cluster.api.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review).await?;
+    Ok(answer["status"]["allowed"] == true)
+}
