@@ -96,7 +96,8 @@ impl ReplicaLife {
     /// Whether an event is worth telling: pulling is none, nor is a probe that fails while the replica
     /// starts or ends; and each is told once.
     fn is_trouble(&self, detail: &str) -> bool {
-        let serves = self.phases.contains_key(&Phase::Ready) && !self.phases.contains_key(&Phase::Terminating);
+        let serves =
+            self.phases.contains_key(&Phase::Ready) && !self.phases.contains_key(&Phase::Terminating);
         let normal = detail.starts_with("Pulling: ") || detail.starts_with("Unhealthy: ") && !serves;
         !normal && !self.troubles.iter().any(|told| told == detail)
     }
@@ -362,7 +363,8 @@ mod tests {
     #[test]
     fn probes_that_fail_while_a_replica_starts_or_ends_are_no_trouble_and_trouble_is_told_once() {
         let watch = Source::Watch;
-        let event = |ms, detail: &str| Moment { detail: detail.to_owned(), ..moment(ms, "a", Phase::Event, watch) };
+        let event =
+            |ms, detail: &str| Moment { detail: detail.to_owned(), ..moment(ms, "a", Phase::Event, watch) };
         let moments = vec![
             moment(10, "a", Phase::Requested, watch),
             event(20, "Pulling: image"),

@@ -143,7 +143,7 @@ async fn a_healthy_cluster_reads_like_this() {
     assert!(!text.contains("not to be printed"));
     insta::assert_snapshot!(text, @r"
     OK API server: Kubernetes v1.36.2, context test at https://server
-    OK rights: all 22 that a run uses
+    OK rights: all 36 that a run uses
     OK namespace: testbed is there
     OK nodes: 1 of 1 ready, none under pressure
     OK room: 2.00 cores are not requested (2.00 on the freest node); 2 replicas of 0.5 cores and a sidecar need 1.05

@@ -14,7 +14,8 @@ use crate::{
     },
 };
 
-const REMEDY: &str = "kubectl apply -f cluster-setup/rbac/testbed.yaml, as somebody who may, and use its account";
+const REMEDY: &str =
+    "kubectl apply -f cluster-setup/rbac/testbed.yaml, as somebody who may, and use its account";
 
 /// Groups that only Knative has.
 const KNATIVE: [&str; 2] = ["serving.knative.dev", "autoscaling.internal.knative.dev"];
@@ -35,20 +36,20 @@ const OPTIONAL: [&str; 8] = [
 pub(super) async fn rights(p: &Patient<'_>) -> Said {
     let asked: Vec<Right> = rights::rights().filter(|right| is_used(p, right)).collect();
     let answers = join_all(asked.iter().map(|right| allowed(p, right))).await;
-    let (mut missing, mut less) = (Vec::new(), Vec::new());
+    let (mut missing, mut less): (Vec<&Right>, Vec<&Right>) = (Vec::new(), Vec::new());
     for (right, answer) in asked.iter().zip(answers) {
         match answer {
             Ok(true) => {}
-            Ok(false) if is_optional(right) => less.push(words(p, right)),
-            Ok(false) => missing.push(words(p, right)),
+            Ok(false) if is_optional(right) => less.push(right),
+            Ok(false) => missing.push(right),
             Err(error) => return warn(format!("rights could not be asked for: {error}"), REMEDY),
         }
     }
     if !missing.is_empty() {
-        return fail(format!("not allowed: {}", missing.join("; ")), REMEDY);
+        return fail(format!("not allowed: {}", words(p, &missing)), REMEDY);
     }
     if !less.is_empty() {
-        return warn(format!("not allowed, and done without: {}", less.join("; ")), REMEDY);
+        return warn(format!("not allowed, and done without: {}", words(p, &less)), REMEDY);
     }
     ok(format!("all {} that a run uses", asked.len()))
 }
@@ -84,10 +85,19 @@ fn namespace<'a>(p: &'a Patient<'_>, scope: Scope) -> Option<&'a str> {
     }
 }
 
-fn words(p: &Patient<'_>, right: &Right) -> String {
-    let dot = if right.group.is_empty() { "" } else { "." };
-    let place = namespace(p, right.scope).map_or("everywhere".to_owned(), |name| format!("in {name}"));
-    format!("{} {}{dot}{} {place} ({})", right.verb, right.resource, right.group, right.why)
+/// What is missing, and what it is for; verbs on one kind of object together.
+fn words(p: &Patient<'_>, rights: &[&Right]) -> String {
+    let same = |a: &&Right, b: &&Right| {
+        (a.group, a.resource, a.scope, a.why) == (b.group, b.resource, b.scope, b.why)
+    };
+    let groups = rights.chunk_by(same).filter_map(|group| {
+        let right = group.first()?;
+        let verbs: Vec<&str> = group.iter().map(|right| right.verb).collect();
+        let dot = if right.group.is_empty() { "" } else { "." };
+        let place = namespace(p, right.scope).map_or("everywhere".to_owned(), |name| format!("in {name}"));
+        Some(format!("{} {}{dot}{} {place} ({})", verbs.join(", "), right.resource, right.group, right.why))
+    });
+    groups.collect::<Vec<_>>().join("; ")
 }
 
 async fn allowed(p: &Patient<'_>, right: &Right) -> Result<bool, ApiError> {
@@ -100,6 +110,7 @@ async fn allowed(p: &Patient<'_>, right: &Right) -> Result<bool, ApiError> {
             "name": right.name.unwrap_or_default(), "namespace": namespace(p, right.scope).unwrap_or_default(),
         }},
     });
-    let answer = p.cluster.api.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review).await?;
+    let answer =
+        p.cluster.api.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", &review).await?;
     Ok(answer["status"]["allowed"] == true)
 }
