@@ -1,6 +1,9 @@
 //! `harness doctor`: is everything there that a comparison on a cluster needs?
 
-use std::io::{IsTerminal, Write};
+use std::{
+    fmt::Write as _,
+    io::{IsTerminal, Write as _},
+};
 
 use super::{CliError, Exit, cluster_args::ClusterArgs, experiment_args::Output};
 use crate::{
@@ -48,11 +51,11 @@ pub struct Args {
 }
 
 /// Runs it.
-pub fn run(args: Args) -> Result<Exit, CliError> {
+pub fn run(args: &Args) -> Result<Exit, CliError> {
     if !(args.cpu > 0.0 && args.cpu.is_finite()) || args.replicas == 0 {
         return Err(CliError::Usage("--cpu and --replicas want to be above 0".to_owned()));
     }
-    let findings = super::block_on(examine(&args))?;
+    let findings = super::block_on(examine(args))?;
     if args.output == Output::Json {
         println!("{}", super::json(&findings));
     } else {
@@ -106,7 +109,7 @@ fn line(finding: &Finding, colours: bool) -> String {
     };
     let mut out = format!("{word}{:<NAMES$}{}\n", finding.check, finding.says);
     if let Some(remedy) = &finding.remedy {
-        out.push_str(&format!("{:indent$}-> {remedy}\n", "", indent = 8 + NAMES));
+        _ = writeln!(out, "{:indent$}-> {remedy}", "", indent = 8 + NAMES);
     }
     out
 }

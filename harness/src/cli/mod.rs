@@ -154,7 +154,7 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Load(args) => load::run(args),
-        Command::Doctor(args) => doctor::run(args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Models(args) => models::run(args),
         Command::Image(args) => image::run(args),
         Command::NullTarget(args) => null_target::run(args),

@@ -29,8 +29,8 @@ impl ClockOffset {
     /// some instant between `sent` and `received` (Unix times of this machine, ms):
     /// `date <= server < date + 1 s`, so `date - received <= offset < date + 1 s - sent`.
     pub fn of(date_s: u64, sent_ms: f64, received_ms: f64) -> Self {
-        let date_ms = date_s as f64 * 1e3;
-        Self { low_ms: date_ms - received_ms, high_ms: date_ms + 1e3 - sent_ms }
+        let server_ms = date_s as f64 * 1e3;
+        Self { low_ms: server_ms - received_ms, high_ms: server_ms + 1e3 - sent_ms }
     }
 
     /// What both tell together. Bounds that exclude each other (a clock that was set meanwhile)

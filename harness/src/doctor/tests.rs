@@ -1,7 +1,10 @@
 //! The doctor on a healthy cluster, and on one that lacks a thing at a time. Answers are recorded
 //! where a recording exists (`tests/fixtures/doctor`), else shortened by hand.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    fmt::Write,
+    time::{Duration, SystemTime},
+};
 
 use serde_json::{Value, json};
 
@@ -237,7 +240,7 @@ async fn each_thing_that_is_missing_is_named_with_what_mends_it() {
     ];
     let mut text = String::new();
     for (name, instead) in cases {
-        text.push_str(&format!("[{name}]\n{}\n", complaint(instead).await));
+        _ = writeln!(text, "[{name}]\n{}", complaint(instead).await);
     }
     insta::assert_snapshot!(without_ports(&text));
 }

@@ -72,5 +72,5 @@ impl FirstAnswers {
 /// Nanoseconds from one Unix time to another.
 pub(super) fn since(from_unix_ns: u64, at_unix_ns: u64) -> i64 {
     // Unix nanoseconds fit into an i64 until the year 2262.
-    at_unix_ns as i64 - from_unix_ns as i64
+    at_unix_ns.cast_signed() - from_unix_ns.cast_signed()
 }

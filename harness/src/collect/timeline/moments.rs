@@ -36,7 +36,7 @@ pub struct Moments {
     pods: BTreeMap<String, Seen>,
     conditions: BTreeMap<(String, String), String>,
     events: BTreeSet<(String, u64)>,
-    moments: Vec<Moment>,
+    found: Vec<Moment>,
     /// Moments of events about pods that were not heard of yet, by the pod's uid.
     waiting: Vec<(String, Moment)>,
     /// Names of objects that were left out.
@@ -61,7 +61,7 @@ impl Moments {
             pods: BTreeMap::new(),
             conditions: BTreeMap::new(),
             events: BTreeSet::new(),
-            moments: Vec::new(),
+            found: Vec::new(),
             waiting: Vec::new(),
             left_over: BTreeSet::new(),
         }
@@ -70,7 +70,8 @@ impl Moments {
     /// Takes one change, heard at `at_ns` since the deploy call.
     pub fn take(&mut self, watched: Watched, at_ns: i64, change: &Change) {
         match (watched, change) {
-            (_, Change::Lost(_)) => {}
+            // Events expire; that says nothing of the function. A lost watch is a gap, told elsewhere.
+            (_, Change::Lost(_)) | (Watched::Events, Change::Deleted(_)) => {}
             (Watched::Pods, Change::Applied(pod)) => self.pod(at_ns, pod, false),
             (Watched::Pods, Change::Deleted(pod)) => self.pod(at_ns, pod, true),
             (Watched::Events, Change::Applied(event)) => self.event(at_ns, event),
@@ -79,8 +80,6 @@ impl Moments {
                 let kind = owner["kind"].as_str().unwrap_or("object");
                 self.tell(at_ns, None, Phase::Condition, format!("{kind} deleted"), Source::Watch);
             }
-            // Events expire; that says nothing of the function.
-            (Watched::Events, Change::Deleted(_)) => {}
         }
     }
 
@@ -102,18 +101,18 @@ impl Moments {
             Some(Moment { replica, ..moment })
         });
         let known: Vec<_> = known.collect();
-        self.moments.into_iter().chain(known).collect()
+        self.found.into_iter().chain(known).collect()
     }
 
     fn tell(&mut self, at_ns: i64, replica: Option<&str>, phase: Phase, detail: String, source: Source) {
         let replica = replica.map(str::to_owned);
-        self.moments.push(Moment { at_ns, replica, phase, detail, source });
+        self.found.push(Moment { at_ns, replica, phase, detail, source });
     }
 
     /// A phase of a pod that is told once by each source: when it was heard, and when it is said
     /// to have begun.
     fn once(&mut self, heard_ns: i64, pod: &str, phase: Phase, detail: &str, said: Option<i64>) {
-        let told = self.moments.iter().any(|m| m.phase == phase && m.replica.as_deref() == Some(pod));
+        let told = self.found.iter().any(|m| m.phase == phase && m.replica.as_deref() == Some(pod));
         if told {
             return;
         }
@@ -142,11 +141,11 @@ impl Moments {
             status["containerStatuses"].as_array().into_iter().flatten().find(|c| is_function(&c["name"]));
         let started = function.and_then(|c| {
             // A container that crashes at once may be heard of only when it has ended.
-            let states = [&c["state"]["running"], &c["state"]["terminated"], &c["lastState"]["terminated"]];
+            let found = [&c["state"]["running"], &c["state"]["terminated"], &c["lastState"]["terminated"]];
             // One that never ran (its image cannot be pulled) ends without having started.
-            let state = states.into_iter().find(|state| state["startedAt"].is_string())?;
+            let ran = found.into_iter().find(|state| state["startedAt"].is_string())?;
             // After a restart it speaks of the last start, not of the first.
-            Some(if c["restartCount"] == 0 { time(&state["startedAt"]) } else { None })
+            Some(if c["restartCount"] == 0 { time(&ran["startedAt"]) } else { None })
         });
         let grace_ns = meta["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) * 1_000_000_000;
         let told_to_end = pod.terminating.then(|| time(&meta["deletionTimestamp"]).map(|at| at - grace_ns));
@@ -251,18 +250,14 @@ impl Moments {
             Phase::Started => String::new(),
             _ => said,
         };
-        let (source, stamp) = match event["eventTime"].as_str() {
-            Some(fine) => (Source::FineEvent, self.said(fine)),
-            None => {
-                // An event that repeats: a phase begins with the first, trouble is told of the last.
-                let keys = if phase == Phase::Event {
-                    ["lastTimestamp", "firstTimestamp"]
-                } else {
-                    ["firstTimestamp", "lastTimestamp"]
-                };
-                let stamp = keys.iter().find_map(|key| event[*key].as_str());
-                (Source::Event, stamp.and_then(|stamp| self.said(stamp)))
-            }
+        let (source, stamp) = if let Some(fine) = event["eventTime"].as_str() {
+            (Source::FineEvent, self.said(fine))
+        } else {
+            // An event that repeats: a phase begins with the first, trouble is told of the last.
+            let (first, last) = ("firstTimestamp", "lastTimestamp");
+            let keys = if phase == Phase::Event { [last, first] } else { [first, last] };
+            let stamp = keys.iter().find_map(|key| event[*key].as_str());
+            (Source::Event, stamp.and_then(|stamp| self.said(stamp)))
         };
         let heard = (phase != Phase::Scheduled).then_some((Source::Watch, Some(at_ns)));
         for (source, at) in [Some((source, stamp)), heard].into_iter().flatten() {
@@ -272,7 +267,7 @@ impl Moments {
                 // Its pod may be heard of later: the watches are not in step.
                 self.waiting.push((uid.clone(), moment));
             } else {
-                self.moments.push(moment);
+                self.found.push(moment);
             }
         }
     }

@@ -195,9 +195,9 @@ impl Shared {
     fn take(&self, watched: Watched, resource: Resource, at_ns: i64, change: &Change) {
         if let Ok(mut state) = self.state.lock() {
             if let Change::Lost(cause) = change {
-                let at_s = at_ns as f64 / 1e9;
+                let seconds = at_ns as f64 / 1e9;
                 state.gaps.push(format!(
-                    "the watch on {} was lost {at_s:.1} s after the deploy call ({cause}); what it heard next may be late",
+                    "the watch on {} was lost {seconds:.1} s after the deploy call ({cause}); what it heard next may be late",
                     resource.plural
                 ));
             }

@@ -265,9 +265,9 @@ async fn a_recorder_hears_a_pods_end_over_a_version_that_is_too_old_and_names_it
         .collect();
     let expected = [Phase::Requested, Phase::Scheduled, Phase::Started, Phase::Terminating, Phase::Gone];
     assert_eq!(of_pod, expected, "{timeline:#?}");
-    let [events, lost] = timeline.gaps.as_slice() else { panic!("{:?}", timeline.gaps) };
-    assert!(events.starts_with("events could not be watched: not allowed"), "{events}");
-    assert!(lost.starts_with("the watch on pods was lost") && lost.contains("410"), "{lost}");
+    let [denied, broken] = timeline.gaps.as_slice() else { panic!("{:?}", timeline.gaps) };
+    assert!(denied.starts_with("events could not be watched: not allowed"), "{denied}");
+    assert!(broken.starts_with("the watch on pods was lost") && broken.contains("410"), "{broken}");
     assert!(timeline.clock.is_some());
     assert_eq!(lives::phases(&timeline).len(), 1);
 }
