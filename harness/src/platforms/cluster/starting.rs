@@ -13,7 +13,8 @@ use super::{
 };
 
 /// How long a failure must last: a registry may stumble once.
-const SETTLE: Duration = Duration::from_secs(3);
+/// Tests play a cluster without its pauses.
+const SETTLE: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 3000 });
 /// How long a pod may find no node although none is being vacated.
 const NO_NODE: Duration = Duration::from_secs(10);
 /// How long a running container may fail its probe before the probe's answers are read.

@@ -17,7 +17,8 @@ use crate::platforms::cluster::{
 };
 
 /// How long a condition may be false while its pods say nothing of the kind.
-const SETTLE: Duration = Duration::from_secs(3);
+/// Tests play a cluster without its pauses.
+const SETTLE: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 3000 });
 /// How often is looked without a change.
 const LOOK: Duration = Duration::from_secs(1);
 
