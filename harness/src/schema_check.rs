@@ -35,8 +35,7 @@ fn read(file: &str) -> Map<String, Value> {
 fn is_of(schema: &Value, object: &Value) -> bool {
     schema["x-kubernetes-group-version-kind"].as_array().into_iter().flatten().any(|of| {
         let (group, version) = (of["group"].as_str().unwrap_or_default(), of["version"].as_str().unwrap());
-        let api_version =
-            if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
+        let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
         object["apiVersion"] == api_version && object["kind"] == of["kind"]
     })
 }

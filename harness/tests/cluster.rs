@@ -242,7 +242,8 @@ async fn answers_of_a_canary_are_attributed_to_their_revisions() {
         if !site.image.is_ours {
             return println!("  skipped: the image does not name its instance");
         }
-        let share = |name: &str, percent| RevisionShare { name: name.to_owned(), percent, env: BTreeMap::new() };
+        let share =
+            |name: &str, percent| RevisionShare { name: name.to_owned(), percent, env: BTreeMap::new() };
         let spec =
             FunctionSpec { revisions: vec![share("stable", 90), share("canary", 10)], ..site.spec(1, 1) };
         let mut knative = Knative::new(site.cluster.clone());

@@ -5,13 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::{
-    Api, ApiError,
-    api::Selection,
-    labels::MANAGED_BY,
-    pods,
-    resources::Resource,
-};
+use super::{Api, ApiError, api::Selection, labels::MANAGED_BY, pods, resources::Resource};
 use crate::platforms::{PlatformError, PlatformKind};
 
 /// Attempts for a conflict or a webhook that is just being restarted.
@@ -120,10 +114,14 @@ pub fn explained(platform: PlatformKind, error: ApiError) -> PlatformError {
         ApiError::Refused { code: 404, message, .. } if message.contains("namespaces \"") => {
             limit(message, "make the namespace, or choose another one")
         }
-        ApiError::Refused { code: 404, what, .. } if platform == PlatformKind::Knative && what.contains("Service") => limit(
-            "Knative Serving is not installed on this cluster".to_owned(),
-            "install it, or leave knative out of --platforms",
-        ),
+        ApiError::Refused { code: 404, what, .. }
+            if platform == PlatformKind::Knative && what.contains("Service") =>
+        {
+            limit(
+                "Knative Serving is not installed on this cluster".to_owned(),
+                "install it, or leave knative out of --platforms",
+            )
+        }
         ApiError::Forbidden { message } if message.contains("exceeded quota") => {
             limit(message, "raise the namespace's quota, or lower replicas, cpu-cores or memory-mib")
         }
@@ -138,6 +136,9 @@ fn without_preamble(message: &str) -> &str {
 }
 
 /// The pods of a selector as the API server has them, those that are being deleted left out.
+///
+/// # Errors
+/// If they cannot be listed.
 pub async fn live_pods(api: &Api, namespace: &str, selector: &str) -> Result<Vec<Value>, ApiError> {
     let selection = Selection::labelled(selector);
     let listed = api.list(&super::resources::PODS, Some(namespace), &selection).await?;

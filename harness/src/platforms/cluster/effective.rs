@@ -30,11 +30,7 @@ pub fn memory_mib(container: &Value) -> String {
     request_and_limit(container, "memory", |quantity| bytes(quantity).map(|b| trimmed(b / 1_048_576.0)))
 }
 
-fn request_and_limit(
-    container: &Value,
-    resource: &str,
-    read: impl Fn(&str) -> Option<String>,
-) -> String {
+fn request_and_limit(container: &Value, resource: &str, read: impl Fn(&str) -> Option<String>) -> String {
     let value = |kind: &str| container["resources"][kind][resource].as_str().and_then(&read);
     match (value("requests"), value("limits")) {
         (Some(request), Some(limit)) if request == limit => request,
@@ -142,17 +138,24 @@ mod tests {
     #[test]
     fn equal_requests_and_limits_are_one_number_and_missing_ones_are_said() {
         let resources = |json: Value| json!({ "resources": json });
-        let both = resources(json!({ "requests": { "cpu": "500m", "memory": "1Gi" }, "limits": { "cpu": "0.5", "memory": "1024Mi" } }));
+        let both = resources(
+            json!({ "requests": { "cpu": "500m", "memory": "1Gi" }, "limits": { "cpu": "0.5", "memory": "1024Mi" } }),
+        );
         assert_eq!((cpu_cores(&both).as_str(), memory_mib(&both).as_str()), ("0.5", "1024"));
         let half = resources(json!({ "requests": { "cpu": "25m" } }));
-        assert_eq!((cpu_cores(&half).as_str(), memory_mib(&half).as_str()), ("request 0.025, no limit", "no request, no limit"));
+        assert_eq!(
+            (cpu_cores(&half).as_str(), memory_mib(&half).as_str()),
+            ("request 0.025, no limit", "no request, no limit")
+        );
     }
 
     #[test]
     fn an_image_without_a_manifest_digest_has_none() {
-        let pod = |image: &str, id: &str| json!({
+        let pod = |image: &str, id: &str| {
+            json!({
             "spec": { "containers": [{ "name": "f", "image": image }] },
-            "status": { "containerStatuses": [{ "name": "f", "imageID": id }] } });
+            "status": { "containerStatuses": [{ "name": "f", "imageID": id }] } })
+        };
         assert_eq!(image_digest(&pod("r/f@sha256:1", "sha256:2"), "f").as_deref(), Some("sha256:1"));
         assert_eq!(image_digest(&pod("r/f:v1", "r/f@sha256:1"), "f").as_deref(), Some("sha256:1"));
         assert_eq!(image_digest(&pod("r/f:v1", "sha256:2"), "f"), None);

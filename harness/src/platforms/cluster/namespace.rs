@@ -7,9 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{
-    Api, ApiError, RunLabel, api::Selection, follow::keep, resources::NAMESPACES,
-};
+use super::{Api, ApiError, RunLabel, api::Selection, follow::keep, resources::NAMESPACES};
 
 /// How long a namespace of that name that is being deleted is waited for.
 const LEAVING: Duration = Duration::from_mins(2);
@@ -49,7 +47,8 @@ async fn wait_until_gone(api: &Api, name: &str) -> Result<(), ApiError> {
                 what: format!("make the namespace {name}"),
                 code: 409,
                 reason: "Terminating".to_owned(),
-                message: "one of this name is still being deleted; wait, or choose another namespace".to_owned(),
+                message: "one of this name is still being deleted; wait, or choose another namespace"
+                    .to_owned(),
             });
         }
     }

@@ -100,7 +100,10 @@ impl Container {
         let (reason, message) = self.waiting.as_ref().map_or(("", ""), |(r, m)| (r.as_str(), m.as_str()));
         let said = |message: &str| if message.is_empty() { String::new() } else { format!(": {message}") };
         match reason {
-            "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull"
+            "ErrImagePull"
+            | "ImagePullBackOff"
+            | "InvalidImageName"
+            | "ErrImageNeverPull"
             | "RegistryUnavailable" => {
                 return Some(format!("the image cannot be pulled ({reason}{})", said(message)));
             }
@@ -148,7 +151,7 @@ fn container(status: &Value) -> Container {
 /// `terminationMessagePolicy` is `FallbackToLogsOnError`.
 fn last_line(message: &Value) -> String {
     let lines = message.as_str().unwrap_or_default().lines();
-    lines.map(str::trim).filter(|line| !line.is_empty()).next_back().unwrap_or_default().to_owned()
+    lines.map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }
 
 /// The pods that a selector matches, terminating ones included.

@@ -159,7 +159,8 @@ impl Starting {
             return None;
         }
         self.hopeless_probes += 1;
-        (self.hopeless_probes >= 2).then(|| format!("the probe does not pass ({words}); check the health path"))
+        (self.hopeless_probes >= 2)
+            .then(|| format!("the probe does not pass ({words}); check the health path"))
     }
 
     fn may_ask(&mut self) -> bool {
@@ -194,7 +195,7 @@ impl Starting {
             self.namespace, pod.name
         );
         let text = self.api.get_text(&path).await.ok()?;
-        let line = text.lines().map(str::trim).filter(|line| !line.is_empty()).next_back()?;
+        let line = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
         let message = serde_json::from_str::<Value>(line)
             .ok()
             .and_then(|json| json["message"].as_str().or(json["msg"].as_str()).map(str::to_owned));
@@ -217,18 +218,21 @@ mod tests {
     use super::*;
     use crate::replay::{Exchange, Replay};
 
-    fn pod(name: &str, status: Value) -> Pod {
+    fn pod(name: &str, status: &Value) -> Pod {
         Pod::read(&json!({ "metadata": { "name": name, "uid": name }, "status": status }))
     }
 
     fn no_node(name: &str) -> Pod {
         let message = "0/1 nodes are available: 1 Insufficient cpu.";
-        pod(name, json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "message": message }] }))
+        pod(
+            name,
+            &json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "message": message }] }),
+        )
     }
 
     fn running(name: &str, container: &str) -> Pod {
         let status = json!({ "name": container, "state": { "running": {} }, "ready": false });
-        pod(name, json!({ "phase": "Running", "containerStatuses": [status] }))
+        pod(name, &json!({ "phase": "Running", "containerStatuses": [status] }))
     }
 
     fn starting(server: &Replay) -> Starting {
@@ -243,14 +247,14 @@ mod tests {
         starting.asked = None;
     }
 
-    fn pods(items: Value) -> Exchange {
+    fn pods(items: &Value) -> Exchange {
         Exchange::new("GET", "/api/v1/pods", 200, json!({ "metadata": {}, "items": items }))
     }
 
     #[tokio::test]
     async fn for_want_of_cpu_it_waits_while_other_pods_are_leaving_and_gives_up_when_none_is() {
         let leaving = json!([{ "metadata": { "name": "old", "deletionTimestamp": "2026-11-21T00:00:00Z" } }]);
-        let server = Replay::start([pods(leaving), pods(json!([]))]).await;
+        let server = Replay::start([pods(&leaving), pods(&json!([]))]).await;
         let mut starting = starting(&server);
         let pod = [no_node("new")];
         assert_eq!(starting.cause(&pod).await, None, "just seen");
@@ -264,14 +268,18 @@ mod tests {
 
     #[tokio::test]
     async fn a_failure_must_last_and_a_container_without_last_words_has_its_log_read() {
-        let log = Exchange::new("GET", "/api/v1/namespaces/bench/pods/p/log", 200, json!("starting\nno model\n"))
-            .asked_with("previous=true");
+        let log =
+            Exchange::new("GET", "/api/v1/namespaces/bench/pods/p/log", 200, json!("starting\nno model\n"))
+                .asked_with("previous=true");
         let server = Replay::start([log]).await;
         let mut starting = starting(&server);
-        let crashed = pod("p", json!({ "containerStatuses": [{
+        let crashed = pod(
+            "p",
+            &json!({ "containerStatuses": [{
             "name": "user-container", "restartCount": 2,
             "state": { "waiting": { "reason": "CrashLoopBackOff", "message": "back-off" } },
-            "lastState": { "terminated": { "exitCode": 3, "reason": "Error" } } }] }));
+            "lastState": { "terminated": { "exitCode": 3, "reason": "Error" } } }] }),
+        );
         assert_eq!(starting.cause(std::slice::from_ref(&crashed)).await, None);
         backdate(&mut starting, SETTLE);
         assert_eq!(

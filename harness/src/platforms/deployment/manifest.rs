@@ -72,7 +72,8 @@ fn deployment(
     // As Knative does it.
     env.insert("PORT".to_owned(), image.port.to_string());
     let env: Vec<Value> = env.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
-    let resources = json!({ "cpu": cpu_quantity(spec.cpu_cores), "memory": format!("{}Mi", spec.memory_mib) });
+    let resources =
+        json!({ "cpu": cpu_quantity(spec.cpu_cores), "memory": format!("{}Mi", spec.memory_mib) });
     Ok(json!({
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -126,7 +127,8 @@ mod tests {
 
     #[test]
     fn what_it_cannot_do_is_refused_with_the_remedy() {
-        let refusal = |spec: &FunctionSpec| manifests(spec, "bench", &BTreeMap::new()).unwrap_err().to_string();
+        let refusal =
+            |spec: &FunctionSpec| manifests(spec, "bench", &BTreeMap::new()).unwrap_err().to_string();
         insta::assert_snapshot!(refusal(&spec(1, 3)), @"deployment cannot do this: replicas from 1 to 3; a plain Deployment has no autoscaler; set replicas.min and replicas.max to the same number (--replicas)");
         let share = RevisionShare { name: "a".into(), percent: 100, env: BTreeMap::new() };
         insta::assert_snapshot!(refusal(&FunctionSpec { revisions: vec![share], ..spec(1, 1) }), @"deployment cannot do this: it cannot divide the traffic between revisions; compare revisions on knative, or leave revisions out");

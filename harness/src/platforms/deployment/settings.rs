@@ -23,8 +23,8 @@ pub fn effective(
     let pod = pods.first().unwrap_or(&none);
     let container = effective::container(pod, CONTAINER).unwrap_or(&none);
     let reference = spec.image.as_ref().map_or("?", |image| image.reference.as_str());
-    let image = effective::image_digest(pod, CONTAINER)
-        .unwrap_or_else(|| format!("{reference} (no digest known)"));
+    let image =
+        effective::image_digest(pod, CONTAINER).unwrap_or_else(|| format!("{reference} (no digest known)"));
     let entry = format!("{} ({})", route.url, route.how);
     let entry = if route.is_forwarded {
         format!("{entry}; THROUGH A PORT-FORWARD of the API server, whose cost is part of every latency")
@@ -42,7 +42,10 @@ pub fn effective(
         (setting::CONCURRENCY, text("none (a Deployment has no such limit)")),
         (setting::REPLICAS_MIN, spec.replicas.min.to_string()),
         (setting::REPLICAS_MAX, spec.replicas.max.to_string()),
-        (setting::PROBE, effective::http_probe("readiness", &container["readinessProbe"]) + ", by the kubelet"),
+        (
+            setting::PROBE,
+            effective::http_probe("readiness", &container["readinessProbe"]) + ", by the kubelet",
+        ),
         (setting::PATH, spec.path.clone()),
         (setting::ENTRY, entry),
         (setting::HOPS, text("kube-proxy -> function")),

@@ -48,7 +48,7 @@ fn absent(path: &str) -> Exchange {
 }
 
 /// A server that deploys; the function answers on its own port.
-async fn script(function: &Replay) -> Vec<Exchange> {
+fn script(function: &Replay) -> Vec<Exchange> {
     let port: u16 = function.url().rsplit(':').next().unwrap().parse().unwrap();
     let service = json!({ "spec": { "ports": [{ "port": 80, "nodePort": port }] } });
     let available = json!([{ "type": "MODIFIED", "object": deployment(2) }]);
@@ -56,14 +56,14 @@ async fn script(function: &Replay) -> Vec<Exchange> {
         Exchange::new("GET", "/api/v1/namespaces/bench", 200, json!({ "metadata": { "name": "bench" } })),
         absent(DEPLOYMENT),
         absent(SERVICE),
-        list(PODS_PATH, json!([])),
+        list(PODS_PATH, &json!([])),
         Exchange::new("PATCH", DEPLOYMENT, 201, deployment(0)),
-        list(DEPLOYMENTS_PATH, json!([deployment(0)])),
+        list(DEPLOYMENTS_PATH, &json!([deployment(0)])),
         watch(DEPLOYMENTS_PATH, available),
-        list(PODS_PATH, pods()),
+        list(PODS_PATH, &pods()),
         watch(PODS_PATH, json!([])),
         Exchange::new("GET", SERVICE, 200, service),
-        list("/api/v1/nodes", json!([])),
+        list("/api/v1/nodes", &json!([])),
     ]
 }
 
@@ -78,7 +78,7 @@ async fn function() -> Replay {
 #[tokio::test]
 async fn a_function_is_deployed_once_all_replicas_are_available_and_it_answers() {
     let function = function().await;
-    let mut script = script(&function).await;
+    let mut script = script(&function);
     script.push(Exchange::new("PATCH", SERVICE, 201, json!({})));
     let server = Replay::start(script).await;
     let mut platform = PlainDeployment::new(Arc::new(cluster(&server, "bench")));
@@ -98,31 +98,35 @@ async fn a_function_is_deployed_once_all_replicas_are_available_and_it_answers()
 #[tokio::test]
 async fn where_node_ports_are_forbidden_the_service_gets_an_address_inside() {
     let function = function().await;
-    let mut script = script(&function).await;
+    let mut script = script(&function);
     script.push(refusal("PATCH", SERVICE, 403, "exceeded quota: q, requested: services.nodeports=1"));
     script.push(Exchange::new("PATCH", SERVICE, 201, json!({})));
     let server = Replay::start(script).await;
     PlainDeployment::new(Arc::new(cluster(&server, "bench"))).deploy(&spec(2, 2)).await.unwrap();
-    let last = server.asked().into_iter().filter(|a| a.method == "PATCH").next_back().unwrap();
+    let last = server.asked().into_iter().rfind(|a| a.method == "PATCH").unwrap();
     assert_eq!(last.body["spec"]["type"], "ClusterIP");
 }
 
 #[tokio::test]
 async fn a_quota_that_refuses_its_pods_is_the_cause_at_once() {
     let function = function().await;
-    let mut script = script(&function).await;
+    let mut script = script(&function);
     script.retain(|exchange| exchange.path != DEPLOYMENTS_PATH);
     let mut refused = deployment(0);
     let message = "pods \"classify-1\" is forbidden: exceeded quota: q, requested: cpu=1";
     refused["status"]["conditions"] =
         json!([{ "type": "ReplicaFailure", "status": "True", "message": message }]);
-    script.push(list(DEPLOYMENTS_PATH, json!([refused])));
+    script.push(list(DEPLOYMENTS_PATH, &json!([refused])));
     script.push(watch(DEPLOYMENTS_PATH, json!([])));
     script.push(Exchange::new("PATCH", SERVICE, 201, json!({})));
     let server = Replay::start(script).await;
-    let error = PlainDeployment::new(Arc::new(cluster(&server, "bench"))).deploy(&spec(2, 2)).await.unwrap_err();
+    let error =
+        PlainDeployment::new(Arc::new(cluster(&server, "bench"))).deploy(&spec(2, 2)).await.unwrap_err();
     assert!(matches!(error, PlatformError::NotReady { .. }));
-    assert!(error.to_string().contains("its pods are refused (pods \"classify-1\" is forbidden: exceeded quota"), "{error}");
+    assert!(
+        error.to_string().contains("its pods are refused (pods \"classify-1\" is forbidden: exceeded quota"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -132,8 +136,13 @@ async fn removal_takes_both_objects_and_waits_for_the_pods() {
         { "type": "DELETED", "object": pods()[0].clone() },
         { "type": "DELETED", "object": pods()[1].clone() },
     ]);
-    let server =
-        Replay::start([deleted(DEPLOYMENT), deleted(SERVICE), list(PODS_PATH, pods()), watch(PODS_PATH, gone)]).await;
+    let server = Replay::start([
+        deleted(DEPLOYMENT),
+        deleted(SERVICE),
+        list(PODS_PATH, &pods()),
+        watch(PODS_PATH, gone),
+    ])
+    .await;
     let mut platform = PlainDeployment::new(Arc::new(cluster(&server, "bench")));
     platform.remove().await.unwrap();
     assert_eq!(server.calls(), Vec::<String>::new(), "nothing was deployed");

@@ -55,7 +55,13 @@ pub fn manifests(
     check_revisions(spec)?;
     let latest = json!([{ "latestRevision": true, "percent": 100 }]);
     if spec.revisions.is_empty() {
-        return Ok(vec![service(spec, namespace, labels, template(spec, labels, &settings, None)?, &latest)]);
+        return Ok(vec![service(
+            spec,
+            namespace,
+            labels,
+            &template(spec, labels, &settings, None)?,
+            &latest,
+        )]);
     }
     let count = spec.revisions.len();
     let mut services = Vec::with_capacity(count);
@@ -69,7 +75,7 @@ pub fn manifests(
             json!([{ "revisionName": revision_name(spec, &spec.revisions[0]), "percent": 100 }])
         };
         let template = template(spec, labels, &settings, Some(share))?;
-        services.push(service(spec, namespace, labels, template, &traffic));
+        services.push(service(spec, namespace, labels, &template, &traffic));
     }
     Ok(services)
 }
@@ -83,7 +89,7 @@ fn service(
     spec: &FunctionSpec,
     namespace: &str,
     labels: &BTreeMap<String, String>,
-    template: Value,
+    template: &Value,
     traffic: &Value,
 ) -> Value {
     json!({
@@ -114,7 +120,8 @@ fn template(
         .filter(|(name, _)| !RESERVED_ENV.contains(&name.as_str()))
         .map(|(name, value)| json!({ "name": name, "value": value }))
         .collect();
-    let resources = json!({ "cpu": cpu_quantity(spec.cpu_cores), "memory": format!("{}Mi", spec.memory_mib) });
+    let resources =
+        json!({ "cpu": cpu_quantity(spec.cpu_cores), "memory": format!("{}Mi", spec.memory_mib) });
     let mut metadata = Map::new();
     if let Some(share) = share {
         metadata.insert("name".to_owned(), revision_name(spec, share).into());
@@ -309,10 +316,18 @@ mod tests {
     #[test]
     fn at_least_one_replica_is_started_also_where_zero_are_allowed() {
         let annotation = |min, max, key: &str| {
-            made(&spec(min, max))[0]["spec"]["template"]["metadata"]["annotations"][format!("{AUTOSCALING}{key}")].clone()
+            made(&spec(min, max))[0]["spec"]["template"]["metadata"]["annotations"]
+                [format!("{AUTOSCALING}{key}")]
+            .clone()
         };
-        assert_eq!((annotation(0, 5, "min-scale"), annotation(0, 5, "initial-scale")), (json!("0"), json!("1")));
-        assert_eq!((annotation(3, 5, "max-scale"), annotation(3, 5, "initial-scale")), (json!("5"), json!("3")));
+        assert_eq!(
+            (annotation(0, 5, "min-scale"), annotation(0, 5, "initial-scale")),
+            (json!("0"), json!("1"))
+        );
+        assert_eq!(
+            (annotation(3, 5, "max-scale"), annotation(3, 5, "initial-scale")),
+            (json!("5"), json!("3"))
+        );
     }
 
     #[test]
@@ -325,7 +340,8 @@ mod tests {
 
     #[test]
     fn what_the_webhook_would_refuse_is_refused_before_with_the_remedy() {
-        let refusal = |spec: &FunctionSpec| manifests(spec, "bench", &BTreeMap::new()).unwrap_err().to_string();
+        let refusal =
+            |spec: &FunctionSpec| manifests(spec, "bench", &BTreeMap::new()).unwrap_err().to_string();
         insta::assert_snapshot!(refusal(&with(&[("window", "1s")])), @"knative cannot do this: window = 1s: write 6s to 1h; change or remove it in the platform's settings");
         insta::assert_snapshot!(refusal(&with(&[("metric", "x")])), @"knative cannot do this: metric = x: write concurrency or rps or cpu or memory; change or remove it in the platform's settings");
         insta::assert_snapshot!(refusal(&with(&[("timeout-seconds", "601")])), @"knative cannot do this: timeout-seconds = 601: write 1 to 600; change or remove it in the platform's settings");

@@ -9,11 +9,7 @@ mod settings;
 mod tests;
 mod wish;
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::time::Instant;
@@ -51,7 +47,7 @@ pub struct Knative {
     ready_limit: Duration,
     /// Name of the Service that was applied, also if it never became ready.
     applied: Option<String>,
-    running: Option<Running>,
+    running: Option<Box<Running>>,
 }
 
 /// What watches a deployed Service.
@@ -188,7 +184,7 @@ impl Platform for Knative {
         let replicas = Replicas::watch(api, &pods).await.map_err(failed)?;
         let wish = Wish::watch(api, namespace, &spec.name).await.ok();
         let min_replicas = spec.replicas.min;
-        self.running = Some(Running { replicas, wish, min_replicas, _ingress: ingress });
+        self.running = Some(Box::new(Running { replicas, wish, min_replicas, _ingress: ingress }));
         Ok(Deployed { endpoints: vec![endpoint], ready_after, settings, pods: Some(pods) })
     }
 
@@ -225,12 +221,7 @@ impl Platform for Knative {
 }
 
 /// Waits until no pod is left, terminating ones included, and the autoscalers say so too.
-async fn zero(
-    api: &Api,
-    namespace: &str,
-    name: &str,
-    limit: Duration,
-) -> Result<ZeroProof, PlatformError> {
+async fn zero(api: &Api, namespace: &str, name: &str, limit: Duration) -> Result<ZeroProof, PlatformError> {
     let failed = |error: ApiError| applying::explained(KIND, error);
     let of_service = Selection::labelled(selector(name));
     let mut pods = keep(api, PODS, Some(namespace.to_owned()), of_service).await.map_err(failed)?;

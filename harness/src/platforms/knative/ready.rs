@@ -70,7 +70,10 @@ pub fn state(service: &Value, generation: i64) -> State {
         needed.iter().find(|name| !conditions().any(|c| c["type"] == **name && is(c, "True")))
     {
         let said = conditions().find(|c| c["type"] == **missing).map(words).unwrap_or_default();
-        return State::Starting(format!("{missing} is not true yet{}{said}", if said.is_empty() { "" } else { ": " }));
+        return State::Starting(format!(
+            "{missing} is not true yet{}{said}",
+            if said.is_empty() { "" } else { ": " }
+        ));
     }
     let text = |key: &str| status[key].as_str().unwrap_or_default().to_owned();
     let (ready, created) = (text("latestReadyRevisionName"), text("latestCreatedRevisionName"));
@@ -87,7 +90,11 @@ fn words(condition: &Value) -> String {
     let message = message.split_whitespace().collect::<Vec<_>>().join(" ");
     let inner = message.split_once("failed with message: ").map_or(message.as_str(), |(_, rest)| rest);
     let inner = inner.trim_end_matches('.').trim_end();
-    if inner.is_empty() { condition["reason"].as_str().unwrap_or_default().to_owned() } else { inner.to_owned() }
+    if inner.is_empty() {
+        condition["reason"].as_str().unwrap_or_default().to_owned()
+    } else {
+        inner.to_owned()
+    }
 }
 
 /// A wait for one Service.

@@ -35,7 +35,8 @@ impl Observed<'_> {
     pub fn settings(&self) -> BTreeMap<String, String> {
         let none = Value::Null;
         let pod = self.pods.first().unwrap_or(&none);
-        let container = effective::container(pod, CONTAINER).unwrap_or(&self.revision["spec"]["containers"][0]);
+        let container =
+            effective::container(pod, CONTAINER).unwrap_or(&self.revision["spec"]["containers"][0]);
         let concurrency = self.revision["spec"]["containerConcurrency"].as_u64().unwrap_or(0);
         let burst = self.in_force("target-burst-capacity", "211");
         let mut settings = BTreeMap::new();
@@ -48,10 +49,13 @@ impl Observed<'_> {
         set(setting::MEMORY, effective::memory_mib(container));
         set(setting::CONCURRENCY, if concurrency == 0 { "none".to_owned() } else { concurrency.to_string() });
         set(setting::REPLICAS_MIN, self.in_force("min-scale", "0"));
-        set(setting::REPLICAS_MAX, match self.in_force("max-scale", "0").as_str() {
-            "0" => "no limit".to_owned(),
-            max => max.to_owned(),
-        });
+        set(
+            setting::REPLICAS_MAX,
+            match self.in_force("max-scale", "0").as_str() {
+                "0" => "no limit".to_owned(),
+                max => max.to_owned(),
+            },
+        );
         set(setting::PROBE, self.probe());
         set(setting::PATH, self.spec.path.clone());
         set(setting::ENTRY, self.entry());

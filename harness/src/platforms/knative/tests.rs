@@ -57,8 +57,8 @@ fn around() -> Vec<Exchange> {
         recorded("configmap-config-network"),
         Exchange::new("GET", "/api/v1/namespaces/default", 200, json!({ "metadata": { "name": "default" } })),
         recorded("err-404-ksvc").at(SERVICE),
-        list(PODS_PATH, json!([])),
-        list(SERVICES, json!([])),
+        list(PODS_PATH, &json!([])),
+        list(SERVICES, &json!([])),
         recorded("ksvc-watch-create-to-ready"),
         pods,
         watch(PODS_PATH, json!([])),
@@ -66,7 +66,7 @@ fn around() -> Vec<Exchange> {
         healthy,
         recorded("revision-get"),
         recorded("configmap-config-autoscaler"),
-        list(AUTOSCALERS, json!([recorded("podautoscaler-active").body])),
+        list(AUTOSCALERS, &json!([recorded("podautoscaler-active").body])),
         watch(AUTOSCALERS, json!([])),
     ]
 }
@@ -85,7 +85,11 @@ async fn a_function_is_deployed_once_it_answers_through_the_ingress() {
     let pods = deployed.pods.unwrap();
     assert_eq!(pods.selector, "serving.knative.dev/service=rec-hello");
     assert_eq!(pods.revision.as_deref(), Some("rec-hello-00001"));
-    assert_eq!(server.calls().iter().filter(|call| *call == "GET /health").count(), 2, "404 is not the answer");
+    assert_eq!(
+        server.calls().iter().filter(|call| *call == "GET /health").count(),
+        2,
+        "404 is not the answer"
+    );
 
     let mut keys: Vec<_> = deployed.settings.keys().map(String::as_str).collect();
     let mut wanted = setting::ON_CLUSTER;
@@ -148,14 +152,19 @@ fn ready_counts_only_for_what_was_applied() {
         assert!(matches!(state(service, 1), State::Starting(_)), "{:?}", state(service, 1));
     }
     let updated = told("ksvc-watch-update-to-ready");
-    assert!(updated[0].to_string().contains(r#""status":"True","type":"Ready""#), "the trap: still Ready for the old one");
+    assert!(
+        updated[0].to_string().contains(r#""status":"True","type":"Ready""#),
+        "the trap: still Ready for the old one"
+    );
     for service in &updated[..updated.len() - 1] {
         assert!(matches!(state(service, 2), State::Starting(_)), "{:?}", state(service, 2));
     }
-    let serving = |revision: &str| State::Ready(Serving {
-        url: "http://rec-hello.default.example.com".to_owned(),
-        revision: revision.to_owned(),
-    });
+    let serving = |revision: &str| {
+        State::Ready(Serving {
+            url: "http://rec-hello.default.example.com".to_owned(),
+            revision: revision.to_owned(),
+        })
+    };
     assert_eq!(state(created.last().unwrap(), 1), serving("rec-hello-00001"));
     assert_eq!(state(updated.last().unwrap(), 2), serving("rec-hello-00002"));
     // What was applied is newer than what is told.
@@ -166,10 +175,10 @@ fn ready_counts_only_for_what_was_applied() {
 async fn failure(name: &str, pods: bool) -> String {
     let path = PODS_PATH;
     let found = recorded(&format!("rec-{name}-pods"));
-    let found = if pods { found.at(path) } else { list(path, json!([])) };
+    let found = if pods { found.at(path) } else { list(path, &json!([])) };
     let log = Exchange::new("GET", &format!("{path}/*"), 200, json!(""));
     let server = Replay::start([
-        list(SERVICES, json!([])),
+        list(SERVICES, &json!([])),
         recorded(&format!("rec-{name}-watch")),
         found,
         watch(path, json!([])),
@@ -210,11 +219,22 @@ async fn a_revision_that_cannot_start_is_reported_with_its_cause_in_one_line() {
 async fn a_service_that_is_late_says_what_it_waits_for() {
     let mut events = recorded("ksvc-watch-create-to-ready");
     events.body.as_array_mut().unwrap().truncate(3);
-    let server =
-        Replay::start([list(SERVICES, json!([])), events, list(PODS_PATH, json!([])), watch(PODS_PATH, json!([]))]).await;
+    let server = Replay::start([
+        list(SERVICES, &json!([])),
+        events,
+        list(PODS_PATH, &json!([])),
+        watch(PODS_PATH, json!([])),
+    ])
+    .await;
     let deadline = Instant::now() + Duration::from_millis(300);
-    let wait =
-        Wait { api: &server.api(), namespace: "default", name: "rec-hello", generation: 1, pods: 1, deadline };
+    let wait = Wait {
+        api: &server.api(),
+        namespace: "default",
+        name: "rec-hello",
+        generation: 1,
+        pods: 1,
+        deadline,
+    };
     let NotServing::Cause(cause) = wait.run().await.unwrap_err() else { panic!() };
     insta::assert_snapshot!(cause, @r#"Ready is not true yet: Configuration "rec-hello" is waiting for a Revision to become ready"#);
 }
@@ -238,17 +258,27 @@ async fn every_refusal_is_one_line_that_names_the_remedy() {
     ] {
         let server = Replay::start([recorded(&format!("err-{name}")).at(SERVICE)]).await;
         let manifest = json!({ "metadata": { "name": "rec-hello" } });
-        let error = applying::apply(&server.api(), &KNATIVE_SERVICES, "default", &manifest).await.unwrap_err();
+        let error =
+            applying::apply(&server.api(), &KNATIVE_SERVICES, "default", &manifest).await.unwrap_err();
         lines.push(format!("{name}: {}", applying::explained(KIND, error)));
     }
     for name in ["401-bad-token", "403-anonymous", "404-group"] {
         let server = Replay::start([recorded(&format!("err-{name}")).at(SERVICES)]).await;
-        let error = server.api().list(&KNATIVE_SERVICES, Some("default"), &Selection::default()).await.unwrap_err();
+        let error =
+            server.api().list(&KNATIVE_SERVICES, Some("default"), &Selection::default()).await.unwrap_err();
         lines.push(format!("{name}: {}", applying::explained(KIND, error)));
     }
     for name in ["409-exists", "409-stale"] {
-        let server = Replay::start([Exchange { method: "PATCH".into(), ..recorded(&format!("err-{name}")).at(SERVICE) }]).await;
-        let error = server.api().merge(&KNATIVE_SERVICES, Some("default"), "rec-hello", &json!({})).await.unwrap_err();
+        let server = Replay::start([Exchange {
+            method: "PATCH".into(),
+            ..recorded(&format!("err-{name}")).at(SERVICE)
+        }])
+        .await;
+        let error = server
+            .api()
+            .merge(&KNATIVE_SERVICES, Some("default"), "rec-hello", &json!({}))
+            .await
+            .unwrap_err();
         lines.push(format!("{name}: {}", applying::explained(KIND, error)));
     }
     assert!(lines.iter().all(|line| !line.contains('\n')), "{lines:#?}");
@@ -289,7 +319,7 @@ async fn removal_waits_until_the_terminating_pods_are_gone_and_is_safe_to_repeat
     let server = Replay::start([
         recorded("ksvc-delete").at(SERVICE),
         recorded("err-404-delete").at(SERVICE),
-        list(PODS_PATH, leaving()),
+        list(PODS_PATH, &leaving()),
         recorded("pods-watch-delete"),
     ])
     .await;
@@ -297,7 +327,7 @@ async fn removal_waits_until_the_terminating_pods_are_gone_and_is_safe_to_repeat
     knative.remove().await.unwrap();
     knative.remove().await.unwrap();
     // Another process has removed it meanwhile.
-    let server = Replay::start([recorded("err-404-delete").at(SERVICE), list(PODS_PATH, json!([]))]).await;
+    let server = Replay::start([recorded("err-404-delete").at(SERVICE), list(PODS_PATH, &json!([]))]).await;
     applied(&server).remove().await.unwrap();
 }
 
@@ -306,10 +336,10 @@ async fn a_watch_that_is_too_old_lists_anew_and_goes_on() {
     let too_old = recorded("err-watch-410");
     let server = Replay::start([
         recorded("ksvc-delete").at(SERVICE),
-        list(PODS_PATH, leaving()),
+        list(PODS_PATH, &leaving()),
         Exchange { watch: true, body: json!([too_old.body]), ..too_old.at(PODS_PATH) },
         Exchange::hang_up("GET", PODS_PATH),
-        list(PODS_PATH, json!([])),
+        list(PODS_PATH, &json!([])),
     ])
     .await;
     applied(&server).remove().await.unwrap();
@@ -321,9 +351,9 @@ async fn zero_is_proved_by_pods_that_are_gone_and_by_the_autoscaler() {
     let mut autoscaler = told("podautoscaler-watch-to-zero")[0].clone();
     autoscaler["metadata"]["resourceVersion"] = "1".into();
     let server = Replay::start([
-        list(PODS_PATH, leaving()),
+        list(PODS_PATH, &leaving()),
         recorded("pods-watch-delete"),
-        list(AUTOSCALERS, json!([autoscaler])),
+        list(AUTOSCALERS, &json!([autoscaler])),
         recorded("podautoscaler-watch-to-zero"),
     ])
     .await;
@@ -335,9 +365,9 @@ async fn zero_is_proved_by_pods_that_are_gone_and_by_the_autoscaler() {
 #[tokio::test]
 async fn pods_that_stay_are_named_when_the_time_for_zero_is_up() {
     let server = Replay::start([
-        list(PODS_PATH, leaving()),
+        list(PODS_PATH, &leaving()),
         watch(PODS_PATH, json!([])),
-        list(AUTOSCALERS, json!([])),
+        list(AUTOSCALERS, &json!([])),
         watch(AUTOSCALERS, json!([])),
     ])
     .await;
@@ -376,6 +406,7 @@ fn the_settings_are_those_that_the_cluster_has_in_force() {
         ingress: &ingress,
         host: "rec-hello.default.example.com",
     };
-    let lines: Vec<_> = observed.settings().into_iter().map(|(key, value)| format!("{key}: {value}")).collect();
+    let lines: Vec<_> =
+        observed.settings().into_iter().map(|(key, value)| format!("{key}: {value}")).collect();
     insta::assert_snapshot!(lines.join("\n"));
 }
