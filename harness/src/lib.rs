@@ -8,8 +8,10 @@
 pub mod analyse;
 pub mod cli;
 pub mod collect;
+pub mod doctor;
 pub mod drive;
 pub mod experiment;
+pub mod image;
 pub mod interrupt;
 pub mod platforms;
 pub mod record;

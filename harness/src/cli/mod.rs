@@ -1,7 +1,11 @@
 //! The command line: arguments to calls, errors to exit codes. One file a command.
 
+mod cluster_args;
 mod compare;
+mod doctor;
 mod experiment_args;
+mod function_args;
+mod image;
 mod load;
 mod models;
 mod null_target;
@@ -85,8 +89,12 @@ enum Command {
     Report(report::Args),
     /// Drive load at any HTTP endpoint and say what it did.
     Load(load::Args),
+    /// Check whether everything is there that a comparison on a cluster needs.
+    Doctor(doctor::Args),
     /// List, fetch, verify and find models and pictures.
     Models(models::Args),
+    /// Build the function's OCI image, send it to a registry, ask for its digest.
+    Image(image::Args),
     /// Serve an endpoint that answers at once: measures the harness itself.
     NullTarget(null_target::Args),
     /// The twin's data plane of one platform (the harness starts it itself).
@@ -113,7 +121,9 @@ pub fn main() -> ExitCode {
         Command::Run(args) => compare::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Load(args) => load::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Models(args) => models::run(args),
+        Command::Image(args) => image::run(args),
         Command::NullTarget(args) => null_target::run(args),
         Command::TwinPlane(args) => twin_plane::run(args),
         Command::Completions { shell } => {
@@ -137,6 +147,16 @@ pub fn main() -> ExitCode {
 fn json(value: &impl serde::Serialize) -> String {
     // Our own structures have string keys and finite numbers: nothing that JSON cannot say.
     serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
+}
+
+/// Runs a command's asynchronous part to its end.
+fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)?;
+    runtime.block_on(work)
 }
 
 #[cfg(test)]

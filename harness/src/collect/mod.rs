@@ -1,5 +1,6 @@
 //! Stage 4: what is observed beside the requests.
 
+pub mod clock;
 pub mod environment;
 pub mod sampler;
 pub mod series;

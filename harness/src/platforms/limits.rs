@@ -153,7 +153,7 @@ fn refused(kind: PlatformKind, problem: &str) -> Result<Accepted, PlatformError>
 }
 
 /// RFC 1035 label, which Knative demands and Kubernetes accepts everywhere.
-fn is_dns_label(name: &str) -> bool {
+pub fn is_dns_label(name: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     name.len() <= 63
         && name.bytes().all(inner)

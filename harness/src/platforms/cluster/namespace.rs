@@ -36,6 +36,21 @@ pub async fn ensure(api: &Api, name: &str, run: &RunLabel) -> Result<bool, ApiEr
     Ok(true)
 }
 
+/// Takes the namespace away if this run made it; whatever else lies in it by then goes as well,
+/// so it is only called once the run's functions are gone. True: it was taken away.
+///
+/// # Errors
+/// If it can be neither read nor deleted.
+pub async fn leave(api: &Api, name: &str, run: &RunLabel) -> Result<bool, ApiError> {
+    let Some(found) = api.get(&NAMESPACES, None, name).await? else { return Ok(false) };
+    let labels = &found["metadata"]["labels"];
+    let ours = run.labels().iter().all(|(key, value)| labels[key] == value.as_str());
+    if !ours {
+        return Ok(false);
+    }
+    api.delete(&NAMESPACES, None, name).await
+}
+
 /// Waits until a namespace that is being deleted is gone.
 async fn wait_until_gone(api: &Api, name: &str) -> Result<(), ApiError> {
     let deadline = Instant::now() + LEAVING;
@@ -81,6 +96,19 @@ mod tests {
         let server = Replay::start([absent(), Exchange::new("PATCH", PATH, 201, json!({}))]).await;
         assert!(ensure(&server.api(), "bench", &RunLabel::new("r1")).await.unwrap());
         assert_eq!(server.asked()[1].body["metadata"]["labels"]["testbed/run"], "r1");
+    }
+
+    #[tokio::test]
+    async fn only_the_run_that_made_it_takes_it_away() {
+        let made = json!({ "metadata": { "name": "bench", "labels": RunLabel::new("r1").labels() } });
+        let server = Replay::start([
+            Exchange::new("GET", PATH, 200, made),
+            Exchange::new("DELETE", PATH, 200, json!({})),
+        ])
+        .await;
+        assert!(!leave(&server.api(), "bench", &RunLabel::new("r2")).await.unwrap());
+        assert!(leave(&server.api(), "bench", &RunLabel::new("r1")).await.unwrap());
+        assert_eq!(server.calls().iter().filter(|call| call.starts_with("DELETE")).count(), 1);
     }
 
     #[tokio::test]

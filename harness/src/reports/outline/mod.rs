@@ -1,6 +1,7 @@
 //! What a report says and in which order, as data; `markdown` and `html` spell it.
 
 mod headline;
+mod life;
 mod method;
 mod tables;
 
@@ -141,6 +142,11 @@ pub fn sections(document: &Document, drawn: &[Plot]) -> Vec<Section> {
         let mut blocks = vec![Block::Table(tables::comparisons(document))];
         blocks.extend(plot(plots::PlotKind::Ratios, ""));
         out.push(section("comparisons", "Comparisons", blocks));
+    }
+    if let Some(mut blocks) = life::blocks(document) {
+        blocks.splice(1..1, plot(plots::PlotKind::Phases, ""));
+        blocks.extend(plot(plots::PlotKind::Lives, ""));
+        out.push(section("lives", "Life of the replicas", blocks));
     }
     out.push(section("trials", "Trials", trials(document)));
     out.push(section("fairness", "Fairness", vec![Block::Table(tables::fairness(document))]));
