@@ -23,8 +23,8 @@ use harness::platforms::{
         Cluster, ClusterChoice, RunLabel,
         answer::{self, Answered, Wanted},
         api::Selection,
-        pods,
-        resources::{DEPLOYMENTS, KNATIVE_SERVICES, NAMESPACES, PODS, SERVICES},
+        effective, pods,
+        resources::{DEPLOYMENTS, KNATIVE_SERVICES, NAMESPACES, NODES, PODS, SERVICES},
     },
     knative::Knative,
     setting,
@@ -232,6 +232,51 @@ async fn a_function_that_ends_at_once_is_reported_with_its_exit_code() {
         println!("  after {:.1?}: {error}", started.elapsed());
         assert!(error.to_string().contains("exit code 2"), "{error}");
         platform.remove().await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_health_path_that_is_not_there_is_reported_by_its_status() {
+    on_each("probe", None, async |site, kind| {
+        if kind == PlatformKind::OpenFaas {
+            return println!("  skipped: OpenFaaS chooses its probe itself");
+        }
+        let mut platform = site.platform(kind);
+        let mut spec = site.spec(1, 1);
+        spec.image.as_mut().unwrap().health_path = "/not-there".to_owned();
+        let started = Instant::now();
+        let error = platform.deploy(&spec).await.unwrap_err();
+        println!("  after {:.1?}: {error}", started.elapsed());
+        assert!(error.to_string().contains("404"), "{error}");
+        assert!(started.elapsed() < Duration::from_secs(45));
+        platform.remove().await.unwrap();
+    })
+    .await;
+}
+
+/// The first deployment is deleted behind the platform's back; while its pod ends, the node has no
+/// room for the second.
+#[tokio::test(flavor = "multi_thread")]
+async fn cpu_that_leaving_pods_still_hold_is_waited_for() {
+    on_each("leaving", Some(PlatformKind::Knative), async |site, _| {
+        let nodes = site.cluster.api.list(&NODES, None, &Selection::default()).await.unwrap();
+        if nodes.items.len() > 1 {
+            return println!("  skipped: it needs a cluster of one node");
+        }
+        let cores = nodes.items[0]["status"]["allocatable"]["cpu"].as_str().and_then(effective::cores);
+        let mut spec = site.spec(1, 1);
+        spec.cpu_cores = cores.unwrap() * 0.52;
+        let mut first = Knative::new(site.cluster.clone());
+        first.deploy(&spec).await.unwrap();
+        let namespace = Some(site.cluster.namespace());
+        assert!(site.cluster.api.delete(&KNATIVE_SERVICES, namespace, &site.name).await.unwrap());
+        let mut second = Knative::new(site.cluster.clone());
+        spec.name = format!("{}-second", site.name);
+        let deployed = second.deploy(&spec).await.unwrap();
+        println!("  ready after {:.1?}", deployed.ready_after);
+        second.remove().await.unwrap();
+        assert_eq!(site.left().await, Vec::<String>::new());
     })
     .await;
 }

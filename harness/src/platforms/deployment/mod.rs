@@ -121,7 +121,8 @@ impl PlainDeployment {
                 }
             };
             if !goes_on {
-                return Err(control("the watch ended: the API server refuses it".to_owned()));
+                let lost = [deployment.lost(), pods.lost()].join("; ");
+                return Err(control(format!("{} cannot be watched any longer: {lost}", spec.name)));
             }
         }
     }

@@ -108,7 +108,9 @@ pub struct Wait<'a> {
     pub name: &'a str,
     /// Generation that was applied.
     pub generation: i64,
-    /// Pods of the newest revision that must be ready.
+    /// Revisions whose pods must be ready.
+    pub revisions: &'a [String],
+    /// How many of each; where no revision is named, of the newest one.
     pub pods: u32,
     /// When it is given up.
     pub deadline: Instant,
@@ -159,23 +161,28 @@ impl Wait<'_> {
                 }
             };
             if !goes_on {
-                return Err(NotServing::Cause("the watch ended: the API server refuses it".to_owned()));
+                let lost = [service.lost(), pods.lost()].join("; ");
+                return Err(NotServing::Cause(format!("the Service cannot be watched any longer: {lost}")));
             }
         }
     }
 
     fn enough(&self, pods: &[Pod], serving: &Serving) -> bool {
-        let ready = pods.iter().filter(|pod| {
-            pod.ready && !pod.terminating && pod.labels.get(REVISION_LABEL) == Some(&serving.revision)
-        });
-        ready.count() >= self.pods as usize
+        let newest = std::slice::from_ref(&serving.revision);
+        let wanted = if self.revisions.is_empty() { newest } else { self.revisions };
+        wanted.iter().all(|revision| {
+            let ready = pods.iter().filter(|pod| {
+                pod.ready && !pod.terminating && pod.labels.get(REVISION_LABEL) == Some(revision)
+            });
+            ready.count() >= self.pods as usize
+        })
     }
 
     async fn late(&self, starting: &Starting, pods: &[Pod], said: State) -> String {
         match (starting.last_known(pods).await, said) {
             (Some(cause), _) => cause,
             (None, State::Starting(said) | State::Failed(said)) => said,
-            (None, State::Ready(_)) => format!("fewer than {} pods are ready", self.pods),
+            (None, State::Ready(_)) => format!("fewer than {} pods of a revision are ready", self.pods),
         }
     }
 }

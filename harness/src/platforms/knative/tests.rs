@@ -54,6 +54,7 @@ fn around() -> Vec<Exchange> {
         ..Exchange::new("GET", "/health", 404, Value::Null)
     };
     vec![
+        Exchange::new("GET", "/apis/serving.knative.dev/v1", 200, json!({ "kind": "APIResourceList" })),
         recorded("configmap-config-network"),
         Exchange::new("GET", "/api/v1/namespaces/default", 200, json!({ "metadata": { "name": "default" } })),
         recorded("err-404-ksvc").at(SERVICE),
@@ -167,6 +168,8 @@ fn ready_counts_only_for_what_was_applied() {
     };
     assert_eq!(state(created.last().unwrap(), 1), serving("rec-hello-00001"));
     assert_eq!(state(updated.last().unwrap(), 2), serving("rec-hello-00002"));
+    // At zero replicas it serves: the activator holds the requests.
+    assert_eq!(state(&recorded("ksvc-get-at-zero").body, 2), serving("rec-hello-00002"));
     // What was applied is newer than what is told.
     assert!(matches!(state(created.last().unwrap(), 2), State::Starting(_)));
 }
@@ -190,6 +193,7 @@ async fn failure(name: &str, pods: bool) -> String {
         namespace: "default",
         name: &format!("rec-{name}"),
         generation: 1,
+        revisions: &[],
         pods: 1,
         deadline: Instant::now() + Duration::from_secs(20),
     };
@@ -232,6 +236,7 @@ async fn a_service_that_is_late_says_what_it_waits_for() {
         namespace: "default",
         name: "rec-hello",
         generation: 1,
+        revisions: &[],
         pods: 1,
         deadline,
     };
@@ -286,19 +291,66 @@ async fn every_refusal_is_one_line_that_names_the_remedy() {
 }
 
 #[tokio::test]
-async fn a_cluster_without_knative_says_so_and_a_quota_is_a_limit() {
-    let server = Replay::start([
-        recorded("err-404-group").at(SERVICE),
-        Exchange { method: "PATCH".into(), ..recorded("err-404-group").at(SERVICE) },
-    ])
-    .await;
+async fn a_cluster_without_knative_says_so_before_anything_is_touched() {
+    let server = Replay::start([recorded("err-404-group").at("/apis/serving.knative.dev/v1")]).await;
+    let mut knative = Knative::new(Arc::new(cluster(&server, "default")));
+    let error = knative.deploy(&hello(1, 1)).await.unwrap_err();
+    insta::assert_snapshot!(error, @"knative cannot do this: Knative Serving is not installed on this cluster; install it, or leave knative out of --platforms");
+    assert_eq!(server.calls(), ["GET /apis/serving.knative.dev/v1"]);
+}
+
+#[tokio::test]
+async fn a_quota_is_a_limit_and_a_login_that_ends_half_way_ends_the_wait() {
     let manifest = json!({ "metadata": { "name": "rec-hello" } });
-    let error = applying::apply(&server.api(), &KNATIVE_SERVICES, "default", &manifest).await.unwrap_err();
-    insta::assert_snapshot!(applying::explained(KIND, error), @"knative cannot do this: Knative Serving is not installed on this cluster; install it, or leave knative out of --platforms");
-    let quota = "services.serving.knative.dev \"x\" is forbidden: exceeded quota: q, requested: cpu=1, used: cpu=2, limited: cpu=2";
+    let quota = "services.serving.knative.dev \"x\" is forbidden: exceeded quota: q, requested: cpu=1";
     let server = Replay::start([refusal("PATCH", SERVICE, 403, quota)]).await;
     let error = applying::apply(&server.api(), &KNATIVE_SERVICES, "default", &manifest).await.unwrap_err();
-    insta::assert_snapshot!(applying::explained(KIND, error), @r#"knative cannot do this: services.serving.knative.dev "x" is forbidden: exceeded quota: q, requested: cpu=1, used: cpu=2, limited: cpu=2; raise the namespace's quota, or lower replicas, cpu-cores or memory-mib"#);
+    insta::assert_snapshot!(applying::explained(KIND, error), @r#"knative cannot do this: services.serving.knative.dev "x" is forbidden: exceeded quota: q, requested: cpu=1; raise the namespace's quota, or lower replicas, cpu-cores or memory-mib"#);
+
+    let unauthorised = recorded("err-401-bad-token").at(SERVICES);
+    let ended = Exchange { watch: true, ..unauthorised.clone() };
+    let server = Replay::start([
+        list(SERVICES, &json!([])),
+        ended,
+        unauthorised,
+        list(PODS_PATH, &json!([])),
+        watch(PODS_PATH, json!([])),
+    ])
+    .await;
+    let (api, deadline) = (server.api(), Instant::now() + Duration::from_secs(10));
+    let wait = Wait {
+        api: &api,
+        namespace: "default",
+        name: "rec-hello",
+        generation: 1,
+        revisions: &[],
+        pods: 1,
+        deadline,
+    };
+    let NotServing::Cause(cause) = wait.run().await.unwrap_err() else { panic!() };
+    assert!(cause.contains("does not accept the login (401)"), "{cause}");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_none_whatever_is_missing() {
+    for name in ["err-404-ksvc", "err-404-namespace", "err-404-group"] {
+        let server = Replay::start([recorded(name).at(SERVICE)]).await;
+        let found = server.api().get(&KNATIVE_SERVICES, Some("default"), "rec-hello").await.unwrap();
+        assert_eq!(found, None, "{name}");
+    }
+}
+
+#[test]
+fn only_revisions_with_traffic_must_have_pods() {
+    let share = |name: &str, percent| crate::platforms::RevisionShare {
+        name: name.to_owned(),
+        percent,
+        env: BTreeMap::new(),
+    };
+    let spec = FunctionSpec { revisions: vec![share("a", 40), share("b", 60), share("c", 0)], ..hello(1, 1) };
+    let made = manifest::manifests(&spec, "default", &BTreeMap::new()).unwrap();
+    let wanted: Vec<_> = made.iter().map(|m| with_traffic(&spec, m)).collect();
+    assert_eq!(wanted, [vec![], vec!["rec-hello-a"], vec!["rec-hello-a", "rec-hello-b"]]);
 }
 
 fn applied(server: &Replay) -> Knative {
