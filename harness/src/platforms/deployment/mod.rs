@@ -98,8 +98,13 @@ impl PlainDeployment {
         let mut pods = keep(api, PODS, own(), of_function).await.map_err(failed)?;
         let mut starting = Starting::new(api, namespace, CONTAINER);
         let deadline = started + self.ready_limit;
+        let mut was_there = false;
         loop {
             let now: Vec<Pod> = pods.objects().values().map(Pod::read).collect();
+            if was_there && deployment.objects().is_empty() {
+                return Err(not_ready(spec, started, "somebody deleted the Deployment meanwhile".to_owned()));
+            }
+            was_there |= !deployment.objects().is_empty();
             if let Some(object) = deployment.objects().values().next() {
                 if is_available(object, generation, spec.replicas.max) {
                     return Ok(());

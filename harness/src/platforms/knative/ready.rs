@@ -130,11 +130,16 @@ impl Wait<'_> {
         let mut pods = keep(self.api, PODS, namespace(), of_service).await.map_err(NotServing::Api)?;
         let mut starting = Starting::new(self.api, self.namespace, CONTAINER);
         let mut failed_since = None;
+        let mut was_there = false;
         loop {
             let now = read(&pods);
+            was_there |= !service.objects().is_empty();
             let said = match service.objects().values().next() {
                 Some(object) => state(object, self.generation),
-                None => State::Starting("the Service is gone".to_owned()),
+                None if was_there => {
+                    return Err(NotServing::Cause("somebody deleted the Service meanwhile".to_owned()));
+                }
+                None => State::Starting("the Service is not there yet".to_owned()),
             };
             match &said {
                 State::Ready(serving) if self.enough(&now, serving) => return Ok(serving.clone()),

@@ -245,6 +245,29 @@ async fn a_service_that_is_late_says_what_it_waits_for() {
 }
 
 #[tokio::test]
+async fn a_service_that_somebody_deletes_meanwhile_is_not_waited_for() {
+    let mut events = recorded("ksvc-watch-create-to-ready");
+    let events_told = events.body.as_array_mut().unwrap();
+    events_told.truncate(2);
+    let mut last = events_told[1].clone();
+    last["type"] = "DELETED".into();
+    events_told.push(last);
+    let pods = [list(PODS_PATH, &json!([])), watch(PODS_PATH, json!([]))];
+    let server = Replay::start([list(SERVICES, &json!([])), events].into_iter().chain(pods)).await;
+    let wait = Wait {
+        api: &server.api(),
+        namespace: "default",
+        name: "rec-hello",
+        generation: 1,
+        revisions: &[],
+        pods: 1,
+        deadline: Instant::now() + Duration::from_secs(10),
+    };
+    let NotServing::Cause(cause) = wait.run().await.unwrap_err() else { panic!() };
+    assert_eq!(cause, "somebody deleted the Service meanwhile");
+}
+
+#[tokio::test]
 async fn every_refusal_is_one_line_that_names_the_remedy() {
     let mut lines = Vec::new();
     for name in [
