@@ -5,6 +5,7 @@
 //! -> `store` (the run folder) -> `analyse` (numbers, verdicts; pure) -> `reports` (pages; pure).
 //! `ARCHITECTURE.md` at the top of the repository has the map and the invariants.
 
+pub mod admin;
 pub mod analyse;
 pub mod cli;
 pub mod collect;
@@ -24,3 +25,4 @@ pub mod scaling;
 mod schema_check;
 pub mod store;
 pub mod workloads;
+pub mod yaml;

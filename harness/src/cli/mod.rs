@@ -1,15 +1,21 @@
 //! The command line: arguments to calls, errors to exit codes. One file a command.
 
+mod clean;
 mod cluster_args;
 mod compare;
+mod deploy;
 mod doctor;
 mod experiment_args;
+mod export;
 mod function_args;
 mod image;
+mod invoke;
 mod load;
 mod models;
 mod null_target;
+mod remove;
 mod report;
+mod status;
 mod twin_plane;
 
 use std::process::ExitCode;
@@ -51,6 +57,12 @@ fn one_line(error: &anyhow::Error) -> String {
     line
 }
 
+impl From<crate::platforms::PlatformError> for CliError {
+    fn from(error: crate::platforms::PlatformError) -> Self {
+        crate::runner::RunError::from(error).into()
+    }
+}
+
 impl From<crate::runner::RunError> for CliError {
     fn from(error: crate::runner::RunError) -> Self {
         match error {
@@ -68,6 +80,9 @@ impl From<crate::runner::RunError> for CliError {
     propagate_version = true,
     after_help = "Examples:
   harness compare --platforms knative,openfaas --on twin
+  harness compare --image REGISTRY/function@sha256:DIGEST     on the cluster of the current context
+  harness deploy knative --image REGISTRY/function@sha256:DIGEST
+  harness clean --all --dry-run
   harness load http://127.0.0.1:8080/predict --body cat.jpg --rate 20 --duration 30s
   harness report runs/NAME
   harness models list
@@ -85,6 +100,18 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Measure one platform.
     Run(compare::RunArgs),
+    /// Deploy one function on a platform, and leave it there.
+    Deploy(deploy::Args),
+    /// Call a deployed function, or any URL, and show the answer; prove a cold start.
+    Invoke(invoke::Args),
+    /// Show what of the testbed is on the cluster.
+    Status(status::Args),
+    /// Take away what `deploy` left.
+    Remove(remove::Args),
+    /// Remove everything that a run, or all runs, left on the cluster, also after a crash.
+    Clean(clean::Args),
+    /// Write what would be applied: Knative YAML, OpenFaaS stack.yml, plain manifests.
+    Export(export::Args),
     /// Rebuild the report of a run from its folder.
     Report(report::Args),
     /// Drive load at any HTTP endpoint and say what it did.
@@ -119,6 +146,12 @@ pub fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Compare(args) => compare::compare(&args),
         Command::Run(args) => compare::run(&args),
+        Command::Deploy(args) => deploy::run(&args),
+        Command::Invoke(args) => invoke::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Remove(args) => remove::run(&args),
+        Command::Clean(args) => clean::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Load(args) => load::run(args),
         Command::Doctor(args) => doctor::run(args),
@@ -143,12 +176,6 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// A value as indented JSON, for `--output json`.
-fn json(value: &impl serde::Serialize) -> String {
-    // Our own structures have string keys and finite numbers: nothing that JSON cannot say.
-    serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
-}
-
 /// Runs a command's asynchronous part to its end.
 fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -157,6 +184,12 @@ fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, Cli
         .build()
         .map_err(anyhow::Error::from)?;
     runtime.block_on(work)
+}
+
+/// A value as indented JSON, for `--output json`.
+fn json(value: &impl serde::Serialize) -> String {
+    // Our own structures have string keys and finite numbers: nothing that JSON cannot say.
+    serde_json::to_string_pretty(value).unwrap_or_else(|error| format!("{{\"error\": \"{error}\"}}"))
 }
 
 #[cfg(test)]

@@ -5,3 +5,4 @@ pub mod environment;
 pub mod sampler;
 pub mod series;
 pub mod timeline;
+pub mod versions;

@@ -162,7 +162,7 @@ async fn a_healthy_cluster_reads_like_this() {
     OK OpenFaaS time limits: upstream_timeout 60s
     OK OpenFaaS sidecars: openfaas-fn asks for none
     OK Prometheus: Prometheus 2.42.0+ds at http://SERVER (given by the user)
-    OK Prometheus targets: 11 up, with all that the report shows
+    OK Prometheus targets: 11 targets, among them all that the report shows
     ");
 }
 

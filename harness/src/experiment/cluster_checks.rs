@@ -169,7 +169,22 @@ mod tests {
         ];
         let messages: Vec<String> = files.into_iter().map(message).collect();
         assert!(!messages[2].contains("secret"), "{}", messages[2]);
-        insta::assert_snapshot!(messages.join("\n"), @"");
+        insta::assert_snapshot!(messages.join("\n"), @r"
+        x.toml:2:11: cluster.gateway: '10.0.0.1:8080' must begin with http:// or https:// and a host; write for example http://10.0.0.1:31080
+        x.toml:2:14: cluster.prometheus: 'ftp://h/' must begin with http:// or https:// and a host; write for example http://10.0.0.1:31080
+        x.toml:2:11: cluster.gateway: the URL carries a user name or password, which would be written to the run's folder; use --gateway-user and --gateway-password-file
+        x.toml:2:13: cluster.namespace: 'My_Space' is no name of a namespace; use at most 63 of a-z, 0-9 and '-'
+        x.toml:2:27: cluster.endpoints.1: 'nonsense' must begin with http:// or https:// and a host; write for example http://10.0.0.1:31080
+        x.toml: cluster.endpoints: the platform endpoint needs at least one URL (--endpoint)
+        x.toml:2:1: settings.openfaas: openfaas is not among the platforms; name it there or remove its settings
+        x.toml:2:9: function.image: 'HTTP://no image' is no image (invalid reference format); write REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:DIGEST
+        x.toml:2:8: function.own.path: 'predict' is no path; begin it with '/'
+        x.toml:2:10: function.own.method: 'PO ST' is no HTTP method; write for example POST
+        x.toml:3:8: function.own.port: Knative keeps port 9090 for itself; let the container listen on another
+        x.toml:1:1: revisions: their shares add up to 90 %; make it 100
+        x.toml:5:8: revisions.1.name: 'a' is there twice
+        x.toml:2:1: revisions: of the platforms only knative splits traffic between revisions; add it or remove them
+        ");
     }
 
     #[test]

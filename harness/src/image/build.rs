@@ -27,8 +27,9 @@ const PROGRAM: &str = "/function";
 /// Where the model lies.
 const MODELS_DIR: &str = "/models";
 /// Names for the user, for programs that look it up.
-const PASSWD: &str = "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin\n";
-const GROUP: &str = "root:x:0:\nnonroot:x:65532:\n";
+pub(super) const PASSWD: &str =
+    "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin\n";
+pub(super) const GROUP: &str = "root:x:0:\nnonroot:x:65532:\n";
 
 /// What goes into an image.
 #[derive(Debug, Clone, Default)]

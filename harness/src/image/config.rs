@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 use super::{
     Layer,
-    document::{Empty, History, ImageConfig, RootFs, RuntimeConfig},
+    document::{History, ImageConfig, RootFs, RuntimeConfig},
 };
 
 /// How our own layers begin to say where they come from.
@@ -64,7 +66,7 @@ pub(super) fn on_base(base: Option<ImageConfig>, parts: Parts<'_>) -> ImageConfi
         os: base.os,
         config: RuntimeConfig {
             user: Some(parts.user.into()),
-            exposed_ports: [(format!("{}/tcp", parts.port), Empty {})].into(),
+            exposed_ports: [(format!("{}/tcp", parts.port), Value::Object(serde_json::Map::new()))].into(),
             env: environment(&base.config.env, parts.env),
             entrypoint: vec![parts.entrypoint.into()],
             cmd: Vec::new(),

@@ -112,9 +112,9 @@ pub struct RuntimeConfig {
     /// User and group.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
-    /// Ports that are listened on, `8080/tcp`.
+    /// Ports that are listened on, `8080/tcp`, each with an empty object.
     #[serde(skip_serializing_if = "BTreeMap::is_empty", deserialize_with = "null_as_default")]
-    pub exposed_ports: BTreeMap<String, Empty>,
+    pub exposed_ports: BTreeMap<String, Value>,
     /// `NAME=value`.
     #[serde(skip_serializing_if = "Vec::is_empty", deserialize_with = "null_as_default")]
     pub env: Vec<String>,
@@ -134,10 +134,6 @@ pub struct RuntimeConfig {
     #[serde(flatten)]
     pub other: BTreeMap<String, Value>,
 }
-
-/// An empty object, as the specification wants it for ports.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct Empty {}
 
 /// The uncompressed layers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -129,6 +129,7 @@ impl ImageError {
     }
 
     /// Something of an image that cannot be used.
+    #[allow(clippy::needless_pass_by_value, reason = "callers have texts, paths and errors alike")]
     pub(super) fn broken(what: impl ToString, problem: impl ToString) -> Self {
         Self::Broken { what: what.to_string(), problem: problem.to_string() }
     }

@@ -112,13 +112,15 @@ mod tests {
     use super::*;
 
     fn listing(layer: &Layer) -> String {
+        use std::fmt::Write as _;
         let mut text = String::new();
         let mut tar = tar::Archive::new(flate2::read::GzDecoder::new(layer.blob.open().unwrap()));
         for entry in tar.entries().unwrap() {
             let entry = entry.unwrap();
             let header = entry.header();
-            text += &format!(
-                "{:?} {:o} {}:{} '{}' mtime {} size {} {}\n",
+            let _ = writeln!(
+                text,
+                "{:?} {:o} {}:{} '{}' mtime {} size {} {}",
                 header.entry_type(),
                 header.mode().unwrap(),
                 header.uid().unwrap(),

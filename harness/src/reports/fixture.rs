@@ -19,7 +19,7 @@ use crate::{
     },
     drive::GeneratorAudit,
     experiment::{Arrivals, Cell, Experiment, FunctionChoice, LoadPoint, Metric, Subject},
-    platforms::{PlatformKind, ReplicaBounds, ReplicaSample},
+    platforms::{PlatformKind, ReplicaBounds, ReplicaSample, setting},
     record::{Outcome, Record},
     store::{CellData, CellMeta, CellState, SCHEMA_VERSION, TimedSample},
 };
@@ -333,10 +333,12 @@ fn cell(
         },
     };
     let settings = [
-        ("replicas", "1 to 3"),
-        ("container concurrency", "none"),
-        ("queue", if i == 1 { "none" } else { "ten times the concurrency" }),
-        (if i == 1 { "probe delay" } else { "target burst capacity" }, if i == 1 { "2 s" } else { "211" }),
+        (setting::REPLICAS_MIN, "1"),
+        (setting::REPLICAS_MAX, "3"),
+        (setting::CPU, if i == 1 { "1.5" } else { "1" }),
+        (setting::CONCURRENCY, if i == 1 { "none (the platform has no such limit)" } else { "4" }),
+        (setting::QUEUEING, if i == 1 { "none" } else { "ten times the concurrency" }),
+        (if i == 1 { "probe delay" } else { setting::BURST }, if i == 1 { "2 s" } else { "211" }),
     ];
     CellData {
         meta: CellMeta {

@@ -64,17 +64,17 @@ impl Registry {
             } else {
                 String::new()
             };
-            let tls = setup.tls.map_or(String::new(), |(certificate, key)| {
+            let encryption = setup.tls.map_or(String::new(), |(certificate, key)| {
                 format!(", tls: {{certificate: {}, key: {}}}", certificate.display(), key.display())
             });
             let config = dir.join("config.yml");
-            let text = format!(
+            let content = format!(
                 "version: 0.1\nlog: {{level: info, accesslog: {{disabled: true}}}}\n\
                  storage: {{filesystem: {{rootdirectory: {}/data}}}}\n{auth}\
-                 http: {{addr: \"127.0.0.1:0\"{tls}}}\n",
+                 http: {{addr: \"127.0.0.1:0\"{encryption}}}\n",
                 dir.display()
             );
-            fs::write(&config, text).unwrap();
+            fs::write(&config, content).unwrap();
             let mut process = Command::new("docker-registry")
                 .arg("serve")
                 .arg(&config)

@@ -12,7 +12,7 @@ use harness::image::{Build, ModelFile, build, output, reference::Reference};
 use super::{installed, parts};
 
 /// How long the function may take until it answers.
-const READY_LIMIT: Duration = Duration::from_secs(60);
+const READY_LIMIT: Duration = Duration::from_mins(1);
 
 /// Says who it is and what it finds; stands in for the function.
 const STAND_IN: &str = r#"

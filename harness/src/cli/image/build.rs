@@ -19,6 +19,7 @@ use crate::{
 
 /// Flags of a build.
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct BuildArgs {
     /// What to build on: an OCI layout folder, an image archive (.tar), or a registry's image [default: nothing]
     #[arg(long, value_name = "REF|PATH")]

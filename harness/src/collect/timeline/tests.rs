@@ -288,3 +288,64 @@ async fn a_time_line_goes_to_the_run_folder_and_comes_back() {
     assert_eq!((read.len(), damage.len()), (1, 1));
     assert!(damage[0].contains("t02-knative.json"));
 }
+
+/// On a real cluster, opt-in: a Knative Service is made and deleted, its life recorded and printed.
+/// `HARNESS_E2E=1 HARNESS_E2E_IMAGE=REF cargo test -p harness --lib -- --ignored --nocapture real_cluster`.
+#[tokio::test]
+#[ignore = "needs a cluster with Knative, and an image"]
+async fn the_life_of_a_replica_on_a_real_cluster() {
+    use std::time::Duration;
+
+    use crate::platforms::cluster::{Cluster, ClusterChoice, RunLabel, pods, resources::KNATIVE_SERVICES};
+    if std::env::var_os("HARNESS_E2E").is_none() {
+        return;
+    }
+    let image = std::env::var("HARNESS_E2E_IMAGE").expect("HARNESS_E2E_IMAGE names an image");
+    let choice = ClusterChoice { namespace: Some("default".to_owned()), ..ClusterChoice::default() };
+    let run = RunLabel::new("watchdoc-life");
+    let labels = run.labels();
+    let cluster = Cluster::connect(choice, None, run).await.unwrap();
+    let name = "watchdoc-life";
+    let target = Target::of(&cluster, PlatformKind::Knative, name).unwrap();
+    let recorder = Recorder::start(&cluster.api, &target).await;
+    let service = json!({
+        "apiVersion": "serving.knative.dev/v1", "kind": "Service",
+        "metadata": { "name": name, "namespace": "default", "labels": labels },
+        "spec": { "template": { "spec": { "containers": [{
+            "image": image,
+            "readinessProbe": { "httpGet": { "path": "/" }, "periodSeconds": 1 },
+            "resources": { "requests": { "cpu": "50m" }, "limits": { "cpu": "1" } },
+        }] } } },
+    });
+    cluster.api.apply(&KNATIVE_SERVICES, Some("default"), &service).await.unwrap();
+    let ready = tokio::time::timeout(Duration::from_mins(1), async {
+        loop {
+            let found = cluster.api.get(&KNATIVE_SERVICES, Some("default"), name).await.unwrap().unwrap();
+            let conditions = found["status"]["conditions"].as_array().cloned().unwrap_or_default();
+            if conditions.iter().any(|c| c["type"] == "Ready" && c["status"] == "True") {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    });
+    let ready = ready.await;
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
+    cluster.api.delete(&KNATIVE_SERVICES, Some("default"), name).await.unwrap();
+    let left = pods::wait_until_gone(&cluster.api, "default", &target.pods, Duration::from_mins(6)).await.unwrap();
+    let mut answers = FirstAnswers::default();
+    answers.deployed_at(now);
+    let timeline = recorder.finish(&answers).await;
+    for m in &timeline.moments {
+        let at_s = m.at_ns as f64 / 1e9;
+        println!("{at_s:8.3} {:?} {:?} {:?} {}", m.source, m.phase, m.replica, m.detail);
+    }
+    println!("clock {:?}\ngaps {:#?}", timeline.clock.map(ClockOffset::words), timeline.gaps);
+    for life in lives::phases(&timeline) {
+        println!("{} {:?} {:?}", life.replica, life.start, life.stages());
+    }
+    println!("{:#}", crate::collect::versions::versions(&cluster).await);
+    assert!(ready.is_ok(), "the Service became ready");
+    assert!(left.is_empty(), "{left:?}");
+    let lives = lives::phases(&timeline);
+    assert!(!lives.is_empty() && lives.iter().all(|life| life.phases.contains_key(&Phase::Gone)), "{lives:?}");
+}

@@ -24,6 +24,17 @@ struct Needed {
     remedy: &'static str,
 }
 
+/// The queue-proxy's port for metrics of requests.
+const QUEUE_PROXY: &str = ":9091/";
+
+impl Needed {
+    fn is(&self, target: &serde_json::Value) -> bool {
+        let url = target["scrapeUrl"].as_str().unwrap_or_default();
+        // Prometheus itself listens on 9090 too.
+        url.contains(self.mark) && target["labels"]["job"] != "prometheus"
+    }
+}
+
 const NEEDED: [Needed; 4] = [
     Needed {
         mark: "/metrics/cadvisor",
@@ -32,7 +43,7 @@ const NEEDED: [Needed; 4] = [
         remedy: "scrape the kubelets' /metrics/cadvisor (kube-prometheus-stack does)",
     },
     Needed {
-        mark: ":9091/",
+        mark: QUEUE_PROXY,
         gives: "requests at the queue-proxy",
         platform: Some(PlatformKind::Knative),
         remedy: "add a PodMonitor on port http-usermetric of pods with serving.knative.dev/service",
@@ -77,33 +88,31 @@ pub(super) async fn targets(p: &Patient<'_>) -> Said {
         Err(error) => return skipped(error),
     };
     let active = answer["data"]["activeTargets"].as_array().cloned().unwrap_or_default();
-    let mut down: Vec<String> = Vec::new();
+    let mut troubles: Vec<String> = Vec::new();
     let mut remedies: Vec<&str> = Vec::new();
-    for target in active.iter().filter(|target| target["health"] == "down") {
-        let job = target["labels"]["job"].as_str().unwrap_or_default();
-        let why = target["lastError"].as_str().unwrap_or_default();
-        down.push(format!("{job} is down ({why})"));
-        remedies.push("kubectl get pods says whether what is scraped runs");
-    }
-    let scraped = |needed: &Needed| {
-        active.iter().any(|target| {
-            let url = target["scrapeUrl"].as_str().unwrap_or_default();
-            // Prometheus itself listens on 9090 too.
-            url.contains(needed.mark) && target["labels"]["job"] != "prometheus"
-        })
-    };
     let wanted = |needed: &&Needed| needed.platform.is_none_or(|k| p.wishes.platforms.contains(&k));
-    for needed in NEEDED.iter().filter(wanted).filter(|needed| !scraped(needed)) {
+    for needed in NEEDED.iter().filter(wanted) {
+        let of_it: Vec<_> = active.iter().filter(|target| needed.is(target)).collect();
+        let down = of_it.iter().find(|target| target["health"] == "down");
+        match (of_it.iter().any(|target| target["health"] == "up"), down) {
+            (true, _) => continue,
+            (false, Some(down)) => {
+                let why = down["lastError"].as_str().unwrap_or_default();
+                troubles.push(format!("{} cannot be scraped ({why})", needed.gives));
+            }
+            (false, None) => troubles.push(format!("nobody scrapes {}", needed.gives)),
+        }
         // The queue-proxies live only as long as a function does.
-        let note = if needed.mark == ":9091/" { " (none runs now, perhaps)" } else { "" };
-        down.push(format!("nobody scrapes {}{note}", needed.gives));
+        let note = if needed.mark == QUEUE_PROXY { " (right now no function may be running)" } else { "" };
+        if let Some(last) = troubles.last_mut() {
+            last.push_str(note);
+        }
         remedies.push(needed.remedy);
     }
-    remedies.dedup();
-    if down.is_empty() {
-        return ok(format!("{} up, with all that the report shows", active.len()));
+    if troubles.is_empty() {
+        return ok(format!("{} targets, among them all that the report shows", active.len()));
     }
-    warn(format!("of {} targets: {}", active.len(), down.join("; ")), remedies.join("; "))
+    warn(format!("{} targets; {}", active.len(), troubles.join("; ")), remedies.join("; "))
 }
 
 async fn route(p: &Patient<'_>) -> Result<Route, String> {

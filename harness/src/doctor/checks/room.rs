@@ -60,10 +60,9 @@ pub(super) async fn room(p: &Patient<'_>) -> Said {
     let most = free.iter().map(|(_, cores)| *cores).fold(0.0, f64::max);
     let total: f64 = free.iter().map(|(_, cores)| cores.max(0.0)).sum();
     let found = format!(
-        "{total:.2} cores are not requested ({most:.2} on the freest node); {} {} of {} cores and a sidecar need {:.2}",
-        p.wishes.replicas,
-        if p.wishes.replicas == 1 { "replica" } else { "replicas" },
-        p.wishes.cpu_cores,
+        "{total:.2} cores are not requested ({most:.2} on the freest node); {} of {} and a sidecar need {:.2}",
+        crate::reports::format::plural(p.wishes.replicas as usize, "replica"),
+        if (p.wishes.cpu_cores - 1.0).abs() < 1e-9 { "1 core".to_owned() } else { format!("{} cores", p.wishes.cpu_cores) },
         needed * f64::from(p.wishes.replicas)
     );
     let remedy =

@@ -48,7 +48,7 @@ pub async fn load(
     if Path::new(name).exists() {
         return load_path(Path::new(name), architecture);
     }
-    if name.starts_with(['/', '.', '~']) || name.ends_with(".tar") {
+    if name.starts_with(['/', '.', '~']) || Path::new(name).extension().is_some_and(|e| e == "tar") {
         return Err(ImageError::Usage(format!(
             "there is no file or folder {name}; name an OCI layout folder, an image archive (.tar), or a reference \
              such as REGISTRY/NAME:TAG"

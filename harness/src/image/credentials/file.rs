@@ -17,7 +17,7 @@ const TOKEN_USER: &str = "<token>";
 #[derive(Deserialize, Default)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct AuthFile {
-    auths: BTreeMap<String, Auth>,
+    auths: BTreeMap<String, Entry>,
     cred_helpers: BTreeMap<String, String>,
     creds_store: String,
 }
@@ -25,7 +25,7 @@ pub(super) struct AuthFile {
 /// One registry's entry. No `Debug`: it holds secrets.
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Auth {
+struct Entry {
     auth: String,
     username: String,
     password: String,
@@ -73,7 +73,7 @@ impl AuthFile {
     }
 }
 
-impl Auth {
+impl Entry {
     fn is_empty(&self) -> bool {
         [&self.auth, &self.username, &self.password, &self.identitytoken, &self.registrytoken]
             .iter()

@@ -25,8 +25,9 @@ impl Context {
     /// The failure in our words.
     pub(super) fn explain(&self, error: Oci) -> ImageError {
         match error {
-            Oci::AuthenticationFailure(_) | Oci::UnauthorizedError { .. } => self.refused(),
-            Oci::ServerError { code: 401 | 403, .. } => self.refused(),
+            Oci::AuthenticationFailure(_)
+            | Oci::UnauthorizedError { .. }
+            | Oci::ServerError { code: 401 | 403, .. } => self.refused(),
             Oci::ServerError { code, message, .. } => self.status(code, &message),
             Oci::RegistryError { envelope, .. } => {
                 let is =

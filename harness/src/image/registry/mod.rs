@@ -22,7 +22,7 @@ use super::{
 /// How long a connection may take to come about.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// How long a registry may be silent; storing a large layer takes some a while.
-const SILENCE_LIMIT: Duration = Duration::from_secs(120);
+const SILENCE_LIMIT: Duration = Duration::from_mins(2);
 /// How this program presents itself.
 const USER_AGENT: &str = concat!("serverless-testbed-harness/", env!("CARGO_PKG_VERSION"));
 

@@ -5,7 +5,7 @@ mod settings;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::time::Instant;
@@ -205,6 +205,34 @@ impl Platform for PlainDeployment {
         applying::wait_until_gone(api, KIND, namespace, &selector(&name)).await?;
         self.applied = None;
         Ok(())
+    }
+
+    async fn find(&mut self, name: &str) -> Result<Option<Deployed>, PlatformError> {
+        let cluster = self.cluster.clone();
+        let (api, namespace) = (&cluster.api, cluster.namespace());
+        let failed = |error: ApiError| applying::explained(KIND, error);
+        let Some(object) = api.get(&DEPLOYMENTS, Some(namespace), name).await.map_err(failed)? else {
+            return Ok(None);
+        };
+        let route = self.reach(name).await?;
+        let pods = PodsOf {
+            namespace: namespace.to_owned(),
+            selector: selector(name),
+            container: CONTAINER.to_owned(),
+            function: name.to_owned(),
+            revision: None,
+        };
+        let replicas = Replicas::watch(api, &pods).await.map_err(failed)?;
+        let endpoint = Endpoint { url: route.url.clone(), headers: Vec::new() };
+        let wanted = object["spec"]["replicas"].as_u64().unwrap_or(1) as u32;
+        self.applied = Some(name.to_owned());
+        self.running = Some(Running { replicas, wanted, _route: route });
+        Ok(Some(Deployed {
+            endpoints: vec![endpoint],
+            ready_after: Duration::ZERO,
+            settings: BTreeMap::new(),
+            pods: Some(pods),
+        }))
     }
 }
 

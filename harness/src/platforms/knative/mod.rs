@@ -1,6 +1,7 @@
 //! Knative Serving on a cluster: deploys a function as a Service, waits until it answers through
 //! the ingress, observes its replicas, proves that it has gone to zero, and removes it.
 
+mod found;
 mod ingress;
 pub mod manifest;
 mod ready;
@@ -206,6 +207,10 @@ impl Platform for Knative {
         applying::wait_until_gone(api, KIND, namespace, &selector(&name)).await?;
         self.applied = None;
         Ok(())
+    }
+
+    async fn find(&mut self, name: &str) -> Result<Option<Deployed>, PlatformError> {
+        found::find(self, name).await
     }
 
     async fn wait_for_zero(&self, limit: Duration) -> Result<ZeroProof, PlatformError> {

@@ -1,5 +1,6 @@
 //! What a report says and in which order, as data; `markdown` and `html` spell it.
 
+mod fairness;
 mod headline;
 mod life;
 mod method;
@@ -149,7 +150,7 @@ pub fn sections(document: &Document, drawn: &[Plot]) -> Vec<Section> {
         out.push(section("lives", "Life of the replicas", blocks));
     }
     out.push(section("trials", "Trials", trials(document)));
-    out.push(section("fairness", "Fairness", vec![Block::Table(tables::fairness(document))]));
+    out.push(section("fairness", "Fairness", vec![Block::Table(fairness::table(document))]));
     out.push(section("method", "Method", method::blocks(document)));
     out.push(section("environment", "Environment", vec![Block::Table(tables::environment(document))]));
     out.push(section("repeat", "How to repeat this", method::repeat(document)));
