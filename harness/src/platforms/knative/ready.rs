@@ -18,7 +18,7 @@ use crate::platforms::cluster::{
 
 /// How long a condition may be false while its pods say nothing of the kind.
 /// Tests play a cluster without its pauses.
-const SETTLE: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 3000 });
+const SETTLE: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 10_000 });
 /// How often is looked without a change.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -143,12 +143,13 @@ impl Wait<'_> {
             };
             match &said {
                 State::Ready(serving) if self.enough(&now, serving) => return Ok(serving.clone()),
+                // A pod without a node makes the condition false, also for a while after it has
+                // got one; whether it gets one is judged by the pods.
+                State::Failed(cause) if cause.contains("nodes are available") && !now.is_empty() => {}
                 State::Failed(cause) => {
                     let since = *failed_since.get_or_insert_with(Instant::now);
-                    // A pod without a node makes the condition false for as long as it waits.
-                    let waits = now.iter().any(|pod| pod.unschedulable.is_some());
                     let failing = now.iter().any(|pod| pod.failure().is_some());
-                    if now.is_empty() || (!waits && !failing && since.elapsed() >= SETTLE) {
+                    if now.is_empty() || (!failing && since.elapsed() >= SETTLE) {
                         return Err(NotServing::Cause(cause.clone()));
                     }
                 }

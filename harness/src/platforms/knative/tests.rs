@@ -267,6 +267,34 @@ async fn a_service_that_somebody_deletes_meanwhile_is_not_waited_for() {
     assert_eq!(cause, "somebody deleted the Service meanwhile");
 }
 
+/// Seen on a real cluster: the condition stays false until the pod is ready, seconds after it was
+/// scheduled at last.
+#[tokio::test]
+async fn a_pod_that_got_its_node_late_is_not_given_up_for_the_condition_that_remembers_it() {
+    let mut events = recorded("ksvc-watch-create-to-ready");
+    let told = events.body.as_array_mut().unwrap();
+    told.truncate(3);
+    let words =
+        "Revision \"rec-hello-00001\" failed with message: 0/1 nodes are available: 1 Insufficient cpu..";
+    told[2]["object"]["status"]["conditions"] = json!([{ "type": "ConfigurationsReady", "status": "False", "reason": "RevisionFailed", "message": words }]);
+    let mut pods = recorded("pods-of-revision").at(PODS_PATH);
+    pods.body["items"][0]["status"]["conditions"] = json!([]);
+    let server = Replay::start([list(SERVICES, &json!([])), events, pods, watch(PODS_PATH, json!([]))]).await;
+    let limit = Duration::from_millis(700);
+    let wait = Wait {
+        api: &server.api(),
+        namespace: "default",
+        name: "rec-hello",
+        generation: 1,
+        revisions: &[],
+        pods: 1,
+        deadline: Instant::now() + limit,
+    };
+    let started = Instant::now();
+    wait.run().await.unwrap_err();
+    assert!(started.elapsed() >= limit, "it waited as long as it may");
+}
+
 #[tokio::test]
 async fn every_refusal_is_one_line_that_names_the_remedy() {
     let mut lines = Vec::new();
