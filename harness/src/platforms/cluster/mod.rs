@@ -6,6 +6,7 @@
 
 pub mod api;
 mod connect;
+pub mod effective;
 pub mod follow;
 pub mod labels;
 pub mod pods;
