@@ -176,7 +176,12 @@ mod tests {
         for urls in [&[][..], &["predict"], &["ftp://127.0.0.1/x"], &["http://me:hunter2@127.0.0.1/"]] {
             messages.push(endpoint(urls).deploy(&spec()).await.unwrap_err().to_string());
         }
-        insta::assert_snapshot!(messages.join("\n"), @"");
+        insta::assert_snapshot!(messages.join("\n"), @r#"
+        endpoint cannot do this: no URL is given; give one or more as --endpoint http://HOST:PORT/PATH
+        endpoint cannot do this: 'predict' is no URL; write for example http://127.0.0.1:8080/predict
+        endpoint cannot do this: ftp://127.0.0.1 is neither http nor https; write http:// or https://
+        endpoint cannot do this: the URL of http://127.0.0.1 carries a login; leave it out: a report would show it
+        "#);
         assert!(endpoint(&["http://127.0.0.1/"]).wait_for_zero(Duration::ZERO).await.is_err());
     }
 }

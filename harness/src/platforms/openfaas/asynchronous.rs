@@ -404,7 +404,7 @@ mod tests {
             let outcome = call(&gateway, &receiver, "rec-fn", &bodies, AsyncPlan::default()).await;
             let said = outcome.unwrap_err().to_string();
             insta::allow_duplicates! {
-                insta::assert_snapshot!(said, @"");
+                insta::assert_snapshot!(said, @"this gateway has no asynchronous calls (404 at /async-function): it was installed without a queue; install an edition that has one, or call the function synchronously");
             }
             assert_eq!(server.calls(), ["POST /async-function/rec-fn"]);
         }
@@ -418,7 +418,10 @@ mod tests {
         let many = AsyncPlan { in_flight: QUEUE_ITEMS + 1, ..AsyncPlan::default() };
         let too_many = call(&gateway, &receiver, "rec-fn", &[], many).await.unwrap_err();
         let too_large = call(&gateway, &receiver, "rec-fn", &large, AsyncPlan::default()).await.unwrap_err();
-        insta::assert_snapshot!(format!("{too_many}\n{too_large}"), @"");
+        insta::assert_snapshot!(format!("{too_many}\n{too_large}"), @r#"
+        openfaas cannot do this: 11 calls under way; the Community Edition queues 10; let 1 to 10 be under way at once
+        openfaas cannot do this: a body of 262145 bytes; the Community Edition queues 262144; send smaller pictures, or call the function synchronously
+        "#);
         assert!(server.calls().is_empty());
     }
 

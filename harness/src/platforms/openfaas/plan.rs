@@ -32,7 +32,7 @@ pub fn deployment(
     limits::accept(PlatformKind::OpenFaas, spec)?;
     if !spec.revisions.is_empty() {
         return Err(limit(
-            format!("{} revisions that share the traffic; it has no traffic split", spec.revisions.len()),
+            "traffic shared by revisions; it has no traffic split".to_owned(),
             "leave the revisions out, or measure them on knative",
         ));
     }
@@ -116,7 +116,7 @@ pub fn meaning(error: GatewayError) -> PlatformError {
         if said.contains("public") || said.contains("private") || said.contains("registry") {
             return limit(
                 format!("the Community Edition runs public images alone ({message})"),
-                "push the image where the gateway's pod can read it without a login",
+                "push the image to where the gateway's pod can read it without a login",
             );
         }
         if said.contains("community edition") {
@@ -252,7 +252,16 @@ pub(super) mod tests {
             refusal(setting("com.openfaas.scale.zero", "true")),
             refusal(setting("evaluation-interval", "5s")),
             refusal(|s| s.name = "x".repeat(64)),
-        ].join("\n"), @"");
+        ].join("\n"), @r#"
+        openfaas cannot do this: 6 replicas; the Community Edition allows 5 per function; set replicas.max (--replicas) to 5 or fewer
+        openfaas cannot do this: the Community Edition does not scale to zero; set replicas.min to 1
+        openfaas cannot do this: a cluster runs images, and none was given; push one with `harness image push REGISTRY/function:TAG` and give it as --image
+        openfaas cannot do this: port 3000; it sends requests and probes to port 8080 alone; let the image listen on 8080 (and answer GET /_/health there)
+        openfaas cannot do this: traffic shared by revisions; it has no traffic split; leave the revisions out, or measure them on knative
+        openfaas cannot do this: com.openfaas.scale.zero = true: not available in the Community Edition; leave it out; change or remove it in the platform's settings
+        openfaas cannot do this: evaluation-interval = 5s: set for all functions when OpenFaaS is installed, not for one; remove it here (the twin alone takes it), and set it in the chart's values
+        openfaas cannot do this: 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' is no name for a function; use at most 63 lower-case letters, digits and hyphens, beginning with a letter
+        "#);
         let mut spec = spec();
         foreign(8080)(&mut spec);
         assert!(!deployment(&spec, "", &BTreeMap::new()).unwrap().env_vars.contains_key("PORT"));
@@ -265,14 +274,14 @@ pub(super) mod tests {
             .collect();
         assert!(room(&there, "f3").is_ok());
         assert!(room(&there[1..], "new").is_ok());
-        insta::assert_snapshot!(room(&there, "new").unwrap_err(), @"");
+        insta::assert_snapshot!(room(&there, "new").unwrap_err(), @"openfaas cannot do this: 15 functions are there, and the Community Edition allows 15; remove one (`harness clean` removes those of earlier runs)");
     }
 
     #[test]
     fn another_namespace_is_refused_with_the_one_that_is_allowed() {
         let allowed = ["openfaas-fn".to_owned()];
         assert!(namespace(&allowed, "openfaas-fn").is_ok());
-        insta::assert_snapshot!(namespace(&allowed, "mine").unwrap_err(), @"");
+        insta::assert_snapshot!(namespace(&allowed, "mine").unwrap_err(), @"openfaas cannot do this: functions in namespace mine; this gateway has openfaas-fn; set functions-namespace to that one, or leave it out");
     }
 
     #[test]
@@ -285,7 +294,12 @@ pub(super) mod tests {
             invalid("the Community Edition license allows only public images"),
             invalid("validation failed: com.openfaas.scale.zero not available for Community Edition"),
             invalid("validation failed: image: is required"),
-        ].join("\n"), @"");
+        ].join("\n"), @r#"
+        openfaas cannot do this: 15 functions are there (unable to create function, maximum: 15); remove one (`harness clean` removes those of earlier runs)
+        openfaas cannot do this: the Community Edition runs public images alone (the Community Edition license allows only public images); push the image to where the gateway's pod can read it without a login
+        openfaas cannot do this: validation failed: com.openfaas.scale.zero not available for Community Edition; change or remove it in the platform's settings
+        the control interface of openfaas failed: the gateway refuses to deploy f (400): validation failed: image: is required
+        "#);
     }
 
     #[test]
@@ -293,6 +307,39 @@ pub(super) mod tests {
         let mut spec = spec();
         spec.platform_settings.insert("com.openfaas.scale.factor".into(), "20".into());
         let made = stack_yml(&spec, "http://127.0.0.1:8080", &BTreeMap::new()).unwrap();
-        insta::assert_json_snapshot!(made, @"");
+        insta::assert_json_snapshot!(made, @r#"
+        {
+          "functions": {
+            "rec-fn": {
+              "annotations": {},
+              "environment": {
+                "MODEL": "mobilenet",
+                "PORT": "8080"
+              },
+              "image": "registry.example/function@sha256:d284",
+              "labels": {
+                "com.openfaas.scale.factor": "20",
+                "com.openfaas.scale.max": "1",
+                "com.openfaas.scale.min": "1"
+              },
+              "lang": "dockerfile",
+              "limits": {
+                "cpu": "500m",
+                "memory": "256Mi"
+              },
+              "requests": {
+                "cpu": "500m",
+                "memory": "256Mi"
+              },
+              "skip_build": true
+            }
+          },
+          "provider": {
+            "gateway": "http://127.0.0.1:8080",
+            "name": "openfaas"
+          },
+          "version": "1.0"
+        }
+        "#);
     }
 }

@@ -169,7 +169,29 @@ mod tests {
         };
         let settings = effective(&known);
         assert!(setting::ON_CLUSTER.iter().all(|key| settings.contains_key(*key)));
-        insta::assert_snapshot!(shown(&settings), @"");
+        insta::assert_snapshot!(shown(&settings), @r#"
+        autoscaler: off: replicas are pinned
+        balancing: provider: a random replica
+        container_concurrency: none (the platform has no such limit)
+        cpu_cores: 0.5
+        entry: gateway at http://192.0.2.1:31112 (node port 31112 of 192.0.2.1), /function/NAME
+        hops: gateway -> provider (in the gateway's pod) -> function
+        image: sha256:d284
+        memory_mib: 256
+        nodes: n1 (2)
+        on: cluster, context lab
+        path: /predict?top=5
+        platform: openfaas
+        probe: readiness GET /_/health, first after 2 s, every 2 s, 3 failures take it out; liveness the same, restarts it
+        pull_policy: Always
+        queueing: none
+        replicas_max: 1
+        replicas_min: 1
+        request_timeout: 60s
+        shutdown: out of the routing and SIGTERM at once, SIGKILL after 30 s
+        sidecars: istio-proxy (CPU: request 0.1, no limit; memory MiB: request 128, no limit)
+        target_burst_capacity: none (the platform has no such rule)
+        "#);
     }
 
     #[test]
@@ -190,6 +212,27 @@ mod tests {
         };
         let settings = effective(&known);
         assert!(setting::ON_CLUSTER.iter().all(|key| settings.contains_key(*key)));
-        insta::assert_snapshot!(shown(&settings), @"");
+        insta::assert_snapshot!(shown(&settings), @r#"
+        autoscaler: alert: over 5 successes/s, +1 replica(s) per firing, evaluated as the cluster's Prometheus does
+        balancing: provider: a random replica
+        container_concurrency: none (the platform has no such limit)
+        cpu_cores: 0.5 (not read back)
+        entry: gateway at http://127.0.0.1:40000 (port-forward to gateway-1), /function/NAME; LOAD GOES THROUGH A PORT-FORWARD, which is measured too
+        hops: gateway -> provider (in the gateway's pod) -> function
+        image: registry.example/function@sha256:d284 (not read back)
+        memory_mib: 256 (not read back)
+        nodes: unknown (not read back)
+        on: cluster, context lab
+        path: /predict?top=5
+        platform: openfaas
+        probe: GET /_/health on port 8080 (not read back)
+        pull_policy: Always (not read back)
+        queueing: none
+        replicas_max: 5
+        replicas_min: 1
+        request_timeout: 60s (the default; not read back)
+        sidecars: none (not read back)
+        target_burst_capacity: none (the platform has no such rule)
+        "#);
     }
 }

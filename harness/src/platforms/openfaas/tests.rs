@@ -81,8 +81,8 @@ async fn every_recorded_refusal_is_one_line_that_says_what_to_do() {
     said.push(absent.scale("nosuch", 2).await.unwrap_err().to_string());
     let (bad, _server) = gateway([recorded("err-scale-bad-json")]).await;
     said.push(bad.scale("rec-fn", 2).await.unwrap_err().to_string());
-    let (other, _server) = gateway([recorded("err-404-path").at("/system/info")]).await;
-    said.push(other.info().await.unwrap_err().to_string());
+    let (other, server) = gateway([recorded("err-404-path").at("/system/info")]).await;
+    said.push(other.info().await.unwrap_err().to_string().replace(&server.url(), "URL"));
     let (other, _server) = gateway([Exchange { method: "PUT".into(), ..recorded("err-405") }]).await;
     said.push(other.update(&function("rec-fn")).await.unwrap_err().to_string());
     let (html, _server) = gateway([Exchange::new("GET", FUNCTIONS, 200, json!("<html>"))]).await;
@@ -90,7 +90,26 @@ async fn every_recorded_refusal_is_one_line_that_says_what_to_do() {
     for line in &said {
         assert!(!line.contains('\n') && !line.contains(PASSWORD), "{line}");
     }
-    insta::assert_snapshot!(said.join("\n"), @"");
+    insta::assert_snapshot!(said.join("\n"), @r#"
+        the gateway does not accept the login (401; it came from flags or environment); give the right one with --gateway-password-file FILE or OPENFAAS_PASSWORD
+        the gateway refuses to deploy rec-fn (400): failed to unmarshal request: unexpected end of JSON input
+        the gateway refuses to deploy rec-fn (400): validation failed: service: (Bad_Name) is invalid, must be a valid DNS entry
+        the gateway refuses to deploy rec-fn (400): namespace must be: openfaas-fn
+        the gateway refuses to deploy rec-fn (400): validation failed: image: is required
+        the gateway refuses to deploy rec-fn (400): validation failed: service: is required
+        the gateway refuses to deploy rec-fn (400): failed create Deployment spec: quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'
+        the gateway refuses to deploy rec-fn (400): unable to fetch secrets: secrets "nosuch" not found
+        the gateway refuses to deploy rec-fn (400): validation failed: com.openfaas.scale.zero not available for Community Edition
+        a function rec-fn is there already; remove it, or deploy it with an update
+        function rec-fn is still being deleted; wait until its pods are gone, and deploy again
+        the gateway does not accept the login (401; it came from flags or environment); give the right one with --gateway-password-file FILE or OPENFAAS_PASSWORD
+        there is no function nosuch (unable update Deployment: nosuch.openfaas-fn, error: deployments.apps "nosuch" not found); deploy it first
+        there is no function nosuch (Unable to lookup function deployment nosuch); deploy it first
+        the gateway refuses to scale rec-fn (400): Error unmarshalling request body
+        the gateway's answer to say its version cannot be read (URL has no /system/info); is it an OpenFaaS gateway?
+        the gateway cannot update rec-fn (405): it says nothing more
+        the gateway's answer to list functions cannot be read (expected value at line 1 column 1); is it an OpenFaaS gateway?
+        "#);
 }
 
 #[tokio::test]
@@ -109,7 +128,7 @@ async fn a_login_that_is_refused_is_never_shown_and_was_sent() {
 async fn an_update_that_is_answered_200_with_nothing_is_a_failure() {
     let (gateway, _server) = gateway([Exchange::new("PUT", FUNCTIONS, 200, Value::Null)]).await;
     let error = gateway.update(&function("rec-fn")).await.unwrap_err();
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"the gateway answered the update of rec-fn with 200 in place of 202, which means that nothing was updated (a rejected image, or a conflict); remove rec-fn, deploy it anew, and read the provider's log");
 }
 
 #[tokio::test]
@@ -126,7 +145,7 @@ async fn a_gateway_that_goes_away_for_a_while_is_asked_again_and_then_given_up()
     let dead = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
     let error = gateway_at(&dead).functions().await.unwrap_err().to_string().replace(&dead, "URL");
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"the gateway at URL does not answer (Connection refused (os error 111)); check that it runs, or give its address as --gateway http://HOST:PORT");
 }
 
 #[tokio::test]
@@ -339,7 +358,10 @@ async fn what_keeps_a_function_from_starting_is_said_within_seconds_and_nothing_
         said.push(cause);
         assert!(server.calls().contains(&"DELETE /system/functions".to_owned()), "something is left behind");
     }
-    insta::assert_snapshot!(said.join("\n"), @"");
+    insta::assert_snapshot!(said.join("\n"), @r#"
+        the image cannot be pulled (ErrImagePull: failed to pull and unpack image "dev.local/nosuch:v1": failed to resolve image: failed to do request: Head "https://dev.local/v2/nosuch/manifests/v1": dial tcp: lookup dev.local on 10.255.255.53:53: no such host)
+        the container rec-crash ends again and again (exit code 3, Error: crash asked for)
+        "#);
 }
 
 #[tokio::test]
@@ -460,11 +482,11 @@ async fn the_login_comes_from_the_clusters_secret_when_none_is_given() {
     assert_eq!(sent.as_deref(), Some("Basic YWRtaW46c2VjcmV0"));
     let broken = json!({ "data": { "basic-auth-user": "YWRtaW4=" } });
     let (error, _) = versions(Exchange::new("GET", path, 200, broken)).await;
-    insta::assert_snapshot!(error.unwrap_err(), @"");
+    insta::assert_snapshot!(error.unwrap_err(), @"the gateway's login cannot be read from Secret openfaas/basic-auth (it has no key basic-auth-password); give it with --gateway-password-file FILE or OPENFAAS_PASSWORD");
     let status =
         json!({ "kind": "Status", "code": 403, "reason": "Forbidden", "message": "secrets is forbidden" });
     let (error, _) = versions(Exchange::new("GET", path, 403, status)).await;
-    insta::assert_snapshot!(error.unwrap_err(), @"");
+    insta::assert_snapshot!(error.unwrap_err(), @"the gateway's login cannot be read from Secret openfaas/basic-auth (secrets is forbidden); give it with --gateway-password-file FILE or OPENFAAS_PASSWORD");
     // A gateway without login is asked without.
     let status = json!({ "kind": "Status", "code": 404, "reason": "NotFound", "message": "not found" });
     let (info, sent) = versions(Exchange::new("GET", path, 404, status)).await;
@@ -477,5 +499,5 @@ async fn a_gateway_without_an_address_says_how_to_give_one() {
     let mut cluster = Arc::into_inner(cluster(&server)).unwrap();
     cluster.choice.gateway = None;
     let error = OpenFaas::new(Arc::new(cluster)).deploy(&spec()).await.unwrap_err();
-    insta::assert_snapshot!(error, @"");
+    insta::assert_snapshot!(error, @"the control interface of openfaas failed: there is no Service gateway in namespace openfaas; give the gateway's address as --gateway http://HOST:PORT, or open it as a NodePort or LoadBalancer");
 }
