@@ -7,6 +7,7 @@
 
 mod cell;
 mod comparison;
+pub mod lives;
 pub mod quantiles;
 mod resources;
 mod sentence;

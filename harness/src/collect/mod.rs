@@ -1,6 +1,8 @@
 //! Stage 4: what is observed beside the requests.
 
+pub mod clock;
 pub mod environment;
 pub mod sampler;
 pub mod series;
 pub mod timeline;
+pub mod versions;

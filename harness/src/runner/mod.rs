@@ -1,11 +1,12 @@
 //! The pipeline: prepare, pilot, plan, then deploy and measure cell by cell, then report.
 
 pub mod function_binary;
+mod image;
 pub mod measure;
 mod own;
 pub mod pilot;
 pub mod prepare;
-mod progress;
+pub mod progress;
 mod publish;
 
 use std::{
@@ -23,7 +24,7 @@ use crate::{
     interrupt::Interrupt,
     platforms::{
         AnyPlatform, Ground, Platform, PlatformError, PlatformKind,
-        cluster::{Cluster, ClusterError, Login, RunLabel},
+        cluster::{Cluster, ClusterError, Login, RunLabel, labels, namespace, pods},
         limits, twin,
     },
     store::RunFolder,
@@ -34,8 +35,14 @@ use progress::Progress;
 /// In place of a model's or picture set's name: the first that is found.
 const AUTO: &str = "auto";
 
-/// Deploying and removing, per deployment: what the plan's estimate allows for it.
-const DEPLOY_ESTIMATE: Duration = Duration::from_millis(4500);
+/// Deploying and removing, per deployment: what the plan's estimate allows for it. On a cluster,
+/// most of it is waiting until terminating pods are gone.
+fn deploy_estimate(site: Site) -> Duration {
+    match site {
+        Site::Twin => Duration::from_millis(4500),
+        Site::Cluster => Duration::from_secs(40),
+    }
+}
 
 /// How a run is carried out; nothing in it changes what is measured.
 #[derive(Debug, Clone)]
@@ -103,8 +110,14 @@ pub async fn run(
     let ground = ground(&experiment, options, &name).await?;
     if let Ground::Cluster(cluster) = &ground {
         progress.say(&cluster.describe());
+        refuse_leftovers(cluster).await?;
+    }
+    let mut pinned = Vec::new();
+    if experiment.on == Site::Cluster {
+        pinned.extend(image::pin(&mut experiment, &|line| progress.say(line)).await?);
     }
     let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
+    prepared.notices.extend(pinned);
     if experiment.on == Site::Twin {
         prepared.notices.extend(twin::placement().notice);
     }
@@ -115,9 +128,15 @@ pub async fn run(
     for notice in &prepared.notices {
         progress.say(&format!("note: {notice}"));
     }
+    // From here on, whatever happens, the cluster is left as it was found.
+    let leave = async || {
+        let Ground::Cluster(cluster) = &ground else { return Ok(()) };
+        namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await.map(|_| ())
+    };
     if let Err(error) = pilot_all(&mut experiment, &mut prepared, &ground, &progress, &interrupt).await {
         // Nothing was measured: an empty folder would only be in the way (it stays if it is not empty).
         let _ = std::fs::remove_dir(folder.path());
+        _ = leave().await;
         return Err(error);
     }
 
@@ -130,6 +149,9 @@ pub async fn run(
 
     progress.begin(cells_estimate(&experiment));
     measure::all(&experiment, &prepared, &ground, &cells, &folder, &mut progress, &interrupt).await;
+    if let Err(error) = leave().await {
+        progress.say(&format!("error: the namespace stays behind, remove it with `harness clean`: {error}"));
+    }
     progress.now("writing the report");
     let mut finished = publish::publish(&folder).map_err(|error| {
         let folder = folder.path().display();
@@ -177,13 +199,13 @@ pub fn describe(experiment: &Experiment) -> String {
 
 /// How long the run takes, building apart.
 pub fn estimate(experiment: &Experiment) -> Duration {
-    let pilot = DEPLOY_ESTIMATE + pilot::WARMUP + pilot::DURATION;
+    let pilot = deploy_estimate(experiment.on) + pilot::WARMUP + pilot::DURATION;
     pilot * experiment.subjects.len() as u32 + cells_estimate(experiment)
 }
 
 fn cells_estimate(experiment: &Experiment) -> Duration {
     let load: Duration = experiment.load.iter().map(|l| l.warmup + l.duration).sum();
-    (load + DEPLOY_ESTIMATE) * experiment.subjects.len() as u32 * experiment.trials
+    (load + deploy_estimate(experiment.on)) * experiment.subjects.len() as u32 * experiment.trials
 }
 
 /// The core that the load generator is pinned to; none where it would have to share it anyway.
@@ -205,12 +227,15 @@ async fn pilot_all(
     let mut slowest: Option<f64> = None;
     for Subject { label, platform } in experiment.subjects.clone() {
         if interrupt.is_raised() {
-            return Err(RunError::Failed(anyhow::anyhow!("interrupted before anything was measured")));
+            return Err(interrupted());
         }
         progress.now(&format!("pilot on {label}"));
         let kind = platform;
         let mut platform = ground.platform(kind);
-        let tried = pilot_one(&mut platform, (kind, &label), experiment, prepared, interrupt).await;
+        let tried = tokio::select! {
+            tried = pilot_one(&mut platform, (kind, &label), experiment, prepared, interrupt) => tried,
+            () = interrupt.raised() => Err(interrupted()),
+        };
         let removed = platform.remove().await;
         let capacity = tried?;
         removed?;
@@ -226,6 +251,10 @@ async fn pilot_all(
         }
     }
     Ok(())
+}
+
+fn interrupted() -> RunError {
+    RunError::Failed(anyhow::anyhow!("interrupted before anything was measured"))
 }
 
 async fn pilot_one(
@@ -257,6 +286,24 @@ async fn ground(experiment: &Experiment, options: &Options, run: &str) -> Result
     let cluster =
         Cluster::connect(experiment.cluster.clone(), options.login.clone(), RunLabel::new(run)).await?;
     Ok(Ground::Cluster(cluster.into()))
+}
+
+/// While a cell runs, no other function of the testbed may be alive: it would take the CPU.
+async fn refuse_leftovers(cluster: &Cluster) -> Result<(), RunError> {
+    let mut found = Vec::new();
+    for namespace in [cluster.namespace(), cluster.functions_namespace()] {
+        let pods = pods::list(&cluster.api, namespace, &labels::any_run()).await;
+        let pods = pods.map_err(|error| RunError::Failed(error.into()))?;
+        found.extend(pods.into_iter().map(|pod| format!("{namespace}/{}", pod.name)));
+    }
+    match found.as_slice() {
+        [] => Ok(()),
+        pods => Err(RunError::Usage(format!(
+            "pods of another run are alive ({}): they would disturb the measurement; remove them with \
+             `harness clean --all`, or wait for that run to end",
+            pods.join(", ")
+        ))),
+    }
 }
 
 fn run_name(experiment: &Experiment, options: &Options) -> String {

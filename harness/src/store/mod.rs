@@ -10,6 +10,7 @@
 //!     records.arrows    Arrow IPC stream, appended while the cell runs
 //!     records.parquet   the same rows, after the cell
 //!     replicas.jsonl    replica samples, appended while the cell runs
+//!   deployments/<trial-subject>.json   what was watched of a deployment's replicas (Timeline)
 //!   summary.json report.md report.html plots/
 //! ```
 

@@ -1,0 +1,60 @@
+//! Can the image be found, and will Knative be able to resolve its tag?
+
+use oci_client::{
+    Client, Reference,
+    client::{ClientConfig, ClientProtocol},
+    secrets::RegistryAuth,
+};
+
+use crate::{
+    doctor::{Patient, Said, fail, ok, skipped, warn},
+    platforms::{PlatformKind, cluster::resources::CONFIG_MAPS},
+};
+
+pub(super) async fn image(p: &Patient<'_>) -> Said {
+    let Some(text) = &p.wishes.image else {
+        return skipped("no --image was given");
+    };
+    let reference: Reference = match text.parse() {
+        Ok(reference) => reference,
+        Err(error) => {
+            return fail(format!("{text} is no image reference ({error})"), "write REGISTRY/NAME:TAG");
+        }
+    };
+    let protocol = if p.wishes.plain_http { ClientProtocol::Http } else { ClientProtocol::Https };
+    let client = Client::new(ClientConfig { protocol, ..ClientConfig::default() });
+    let registry = reference.registry().to_owned();
+    let found = match client.fetch_manifest_digest(&reference, &RegistryAuth::Anonymous).await {
+        Ok(digest) => format!("{registry} has it, from here and without a login ({digest})"),
+        Err(error) => {
+            return fail(
+                format!("{registry} does not give {text} to this machine: {}", one_line(&error.to_string())),
+                "harness image push REGISTRY/NAME:TAG; for a registry without TLS add --plain-http. OpenFaaS CE takes \
+                 public images only",
+            );
+        }
+    };
+    let told = "whether the nodes reach it too, only a deployment tells";
+    if reference.digest().is_some() || !p.wishes.platforms.contains(&PlatformKind::Knative) {
+        return ok(format!("{found}; {told}"));
+    }
+    let config = p.cluster.api.get(&CONFIG_MAPS, Some("knative-serving"), "config-deployment").await;
+    let skipping = config
+        .ok()
+        .flatten()
+        .and_then(|c| c["data"]["registries-skipping-tag-resolving"].as_str().map(str::to_owned));
+    let skips = skipping.unwrap_or_else(|| "kind.local,ko.local,dev.local".to_owned());
+    if skips.split(',').any(|name| name.trim() == registry) {
+        return warn(
+            format!(
+                "{found}; Knative leaves the tags of {registry} alone (registries-skipping-tag-resolving)"
+            ),
+            "give the image by its digest, NAME@sha256:..., so that every platform runs the same one",
+        );
+    }
+    ok(format!("{found}; Knative's controller resolves the tag and needs the registry for it; {told}"))
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
