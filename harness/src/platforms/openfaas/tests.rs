@@ -371,11 +371,11 @@ async fn a_removal_waits_for_the_gateway_and_for_the_pods_and_may_be_repeated() 
         recorded("function-deploy"),
         recorded("function-status-ready"),
         healthy(),
-        // The Deployment's settings are read; then pods that end.
+        // The settings are read; then the pod is still there, and its end is heard of.
         list(PODS, json!([])),
         list(PODS, json!([pod("a", true)])),
         list(PODS, json!([pod("a", true)])),
-        list(PODS, json!([])),
+        watch(PODS, json!([{ "type": "DELETED", "object": pod("a", true) }])),
         recorded("function-delete"),
         recorded("function-status-ready"),
         recorded("function-status-ready"),
