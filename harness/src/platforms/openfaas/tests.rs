@@ -360,7 +360,7 @@ async fn what_keeps_a_function_from_starting_is_said_within_seconds_and_nothing_
     }
     insta::assert_snapshot!(said.join("\n"), @r#"
         the image cannot be pulled (ErrImagePull: failed to pull and unpack image "dev.local/nosuch:v1": failed to resolve image: failed to do request: Head "https://dev.local/v2/nosuch/manifests/v1": dial tcp: lookup dev.local on 10.255.255.53:53: no such host)
-        the container rec-crash ends again and again (exit code 3, Error: crash asked for)
+        the container rec-crash ends again and again (exit code 3: crash asked for)
         "#);
 }
 
@@ -371,11 +371,11 @@ async fn a_removal_waits_for_the_gateway_and_for_the_pods_and_may_be_repeated() 
         recorded("function-deploy"),
         recorded("function-status-ready"),
         healthy(),
-        // The Deployment's settings are read; then pods that end.
+        // The settings are read; then the pod is still there, and its end is heard of.
         list(PODS, json!([])),
         list(PODS, json!([pod("a", true)])),
         list(PODS, json!([pod("a", true)])),
-        list(PODS, json!([])),
+        watch(PODS, json!([{ "type": "DELETED", "object": pod("a", true) }])),
         recorded("function-delete"),
         recorded("function-status-ready"),
         recorded("function-status-ready"),
@@ -394,6 +394,17 @@ async fn a_removal_waits_for_the_gateway_and_for_the_pods_and_may_be_repeated() 
     platform.remove().await.unwrap();
     assert_eq!(server.calls().len(), calls.len());
     assert!(platform.observe().await.is_err());
+}
+
+#[tokio::test]
+async fn a_function_that_another_process_deployed_is_taken_over() {
+    let mut script = before(json!([pod("a", true)]), json!([]));
+    script.extend([recorded("status-after-delete"), recorded("function-status-ready")]);
+    let (mut platform, server) = play(script).await;
+    assert!(platform.find("rec-fn").await.unwrap().is_none());
+    let found = platform.find("rec-fn").await.unwrap().unwrap();
+    assert_eq!(found.endpoints[0].url, format!("{}/function/rec-fn", server.url()));
+    assert_eq!(platform.observe().await.unwrap().ready, 1);
 }
 
 #[tokio::test]
