@@ -9,7 +9,7 @@ use crate::{
     platforms::{
         FunctionSpec, PlatformError, PlatformKind,
         cluster::namespace,
-        deployment, knative, limits,
+        deployment, knative, limits, openfaas,
     },
     yaml,
 };
@@ -44,7 +44,7 @@ pub fn export(platform: PlatformKind, spec: &FunctionSpec, place: Place<'_>) -> 
     limits::accept(platform, spec)?;
     let (file, values): (_, Vec<Value>) = match platform {
         PlatformKind::Knative => ("knative.yaml", with_namespace(place, knative::manifest::manifests(spec, place.namespace, place.labels)?)),
-        PlatformKind::OpenFaas => ("stack.yml", vec![todo_openfaas(spec, place)?]),
+        PlatformKind::OpenFaas => ("stack.yml", vec![openfaas::stack_yml(spec, place.gateway, place.labels)?]),
         PlatformKind::Deployment => ("deployment.yaml", with_namespace(place, deployment::manifests(spec, place.namespace, place.labels)?)),
         PlatformKind::Endpoint => {
             return Err(PlatformError::Limit {
@@ -65,8 +65,4 @@ pub fn export(platform: PlatformKind, spec: &FunctionSpec, place: Place<'_>) -> 
 /// The namespace goes first: kubectl applies in the order of the file.
 fn with_namespace(place: Place<'_>, manifests: Vec<Value>) -> Vec<Value> {
     std::iter::once(namespace::manifest(place.namespace, place.labels)).chain(manifests).collect()
-}
-
-fn todo_openfaas(_: &FunctionSpec, _: Place<'_>) -> Result<Value, PlatformError> {
-    Err(PlatformError::Control { platform: "openfaas", cause: "not merged yet".into() })
 }

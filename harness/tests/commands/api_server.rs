@@ -87,7 +87,9 @@ impl ApiServer {
 fn serve(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut first = String::new();
-    reader.read_line(&mut first)?;
+    if reader.read_line(&mut first)? == 0 {
+        return Ok(());
+    }
     let mut length = 0;
     loop {
         let mut line = String::new();

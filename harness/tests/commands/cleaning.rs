@@ -55,6 +55,14 @@ fn clean_removes_everything_of_every_run_and_may_be_repeated() {
 }
 
 #[test]
+fn a_gateway_that_answers_is_asked_to_remove_its_function() {
+    let server = full().refusing("DELETE /system/functions", 202, Value::String(String::new()));
+    let ran = on(&server, &format!("clean --run r2 --yes --gateway {}", server.url()));
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(server.changes(), ["DELETE /system/functions"]);
+}
+
+#[test]
 fn clean_of_one_run_leaves_the_others_and_what_people_made_themselves() {
     let server = full().with(&format!("{CORE}/default/services"), json!({ "metadata": { "name": "theirs",
         "namespace": "default" }, "spec": {} }));

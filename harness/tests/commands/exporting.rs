@@ -29,6 +29,18 @@ fn knative_and_plain_manifests_are_whole_and_carry_the_labels() {
 }
 
 #[test]
+fn a_stack_file_names_gateway_image_and_labels() {
+    let home = tempfile::tempdir().unwrap();
+    let ran = harness(&home, None, &format!("export openfaas {IMAGE} --gateway http://gw.example:8080"));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let [stack] = documents(&ran.out).try_into().unwrap();
+    assert_eq!(stack["provider"]["gateway"], "http://gw.example:8080");
+    let function = &stack["functions"]["classify"];
+    assert!(function["image"].as_str().unwrap().starts_with("r.example/function@sha256:"));
+    assert_eq!(function["labels"]["testbed/run"], "manual");
+}
+
+#[test]
 fn a_folder_gets_the_file_and_the_line_that_applies_it() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("out");

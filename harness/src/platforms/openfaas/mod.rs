@@ -14,7 +14,7 @@ pub(super) mod tests;
 mod wanted;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -104,19 +104,25 @@ impl OpenFaas {
             Err(error) => return Err(control(&error)),
         }
         plan::room(&entry.gateway.functions().await.map_err(|error| control(&error))?, &spec.name)?;
-        let pods = PodsOf {
-            selector: format!("faas_function={}", spec.name),
-            container: spec.name.clone(),
-            function: format!("{}.{namespace}", spec.name),
-            namespace,
-            revision: None,
-        };
+        let pods = pods_of(&spec.name, &namespace);
         let api = &self.cluster.api;
         let before = allowed(pods::list(api, &pods.namespace, &pods.selector).await)?.unwrap_or_default();
         let before = before.into_iter().map(|pod| pod.uid).collect();
+        self.live(&spec.name, entry, pods, before).await
+    }
+
+    /// Watches a function from now on.
+    async fn live(
+        &self,
+        name: &str,
+        entry: Entry,
+        pods: PodsOf,
+        before: BTreeSet<String>,
+    ) -> Result<Live, PlatformError> {
+        let api = &self.cluster.api;
         let replicas = allowed(Replicas::watch(api, &pods).await)?;
-        let wanted = allowed(Wanted::watch(api, &pods.namespace, &spec.name).await)?;
-        Ok(Live { name: spec.name.clone(), entry, pods, before, replicas, wanted })
+        let wanted = allowed(Wanted::watch(api, &pods.namespace, name).await)?;
+        Ok(Live { name: name.to_owned(), entry, pods, before, replicas, wanted })
     }
 
     /// Settings in force, from what may be read.
@@ -124,7 +130,7 @@ impl OpenFaas {
         &self,
         live: &Live,
         spec: &FunctionSpec,
-    ) -> Result<std::collections::BTreeMap<String, String>, PlatformError> {
+    ) -> Result<BTreeMap<String, String>, PlatformError> {
         let accepted = accept(PlatformKind::OpenFaas, spec)?;
         let api = &self.cluster.api;
         let namespace = Some(live.pods.namespace.as_str());
@@ -233,12 +239,39 @@ impl Platform for OpenFaas {
         }
     }
 
+    async fn find(&mut self, name: &str) -> Result<Option<Deployed>, PlatformError> {
+        let entry = enter(&self.cluster, Purpose::Load).await?;
+        if entry.gateway.function(name).await.map_err(|error| control(&error))?.is_none() {
+            return Ok(None);
+        }
+        let url = entry.gateway.function_url(name);
+        let pods = pods_of(name, self.cluster.functions_namespace());
+        self.live = Some(self.live(name, entry, pods.clone(), BTreeSet::new()).await?);
+        Ok(Some(Deployed {
+            endpoints: vec![Endpoint { url, headers: Vec::new() }],
+            ready_after: Duration::ZERO,
+            settings: BTreeMap::new(),
+            pods: Some(pods),
+        }))
+    }
+
     async fn wait_for_zero(&self, _limit: Duration) -> Result<ZeroProof, PlatformError> {
         Err(PlatformError::Limit {
             platform: "openfaas",
             limit: "the Community Edition does not scale to zero".to_owned(),
             remedy: "measure cold starts on knative".to_owned(),
         })
+    }
+}
+
+/// Where the provider puts a function's pods.
+fn pods_of(name: &str, namespace: &str) -> PodsOf {
+    PodsOf {
+        namespace: namespace.to_owned(),
+        selector: format!("faas_function={name}"),
+        container: name.to_owned(),
+        function: format!("{name}.{namespace}"),
+        revision: None,
     }
 }
 
