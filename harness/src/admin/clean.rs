@@ -121,7 +121,8 @@ async fn remove_namespace(
     say(&format!("waiting for namespace {}", thing.name));
     let started = Instant::now();
     let mut pause = Duration::from_millis(200);
-    while cluster.api.get(&NAMESPACES, None, &thing.name).await.map_err(|error| error.to_string())?.is_some() {
+    while cluster.api.get(&NAMESPACES, None, &thing.name).await.map_err(|error| error.to_string())?.is_some()
+    {
         if started.elapsed() >= limit {
             return Err("it is being deleted, but is still there; call `harness clean` again".to_owned());
         }

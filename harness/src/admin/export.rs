@@ -7,9 +7,7 @@ use serde_json::Value;
 
 use crate::{
     platforms::{
-        FunctionSpec, PlatformError, PlatformKind,
-        cluster::namespace,
-        deployment, knative, limits, openfaas,
+        FunctionSpec, PlatformError, PlatformKind, cluster::namespace, deployment, knative, limits, openfaas,
     },
     yaml,
 };
@@ -43,9 +41,17 @@ pub struct Place<'a> {
 pub fn export(platform: PlatformKind, spec: &FunctionSpec, place: Place<'_>) -> anyhow::Result<Exported> {
     limits::accept(platform, spec)?;
     let (file, values): (_, Vec<Value>) = match platform {
-        PlatformKind::Knative => ("knative.yaml", with_namespace(place, knative::manifest::manifests(spec, place.namespace, place.labels)?)),
-        PlatformKind::OpenFaas => ("stack.yml", vec![openfaas::stack_yml(spec, place.gateway, place.labels)?]),
-        PlatformKind::Deployment => ("deployment.yaml", with_namespace(place, deployment::manifests(spec, place.namespace, place.labels)?)),
+        PlatformKind::Knative => (
+            "knative.yaml",
+            with_namespace(place, knative::manifest::manifests(spec, place.namespace, place.labels)?),
+        ),
+        PlatformKind::OpenFaas => {
+            ("stack.yml", vec![openfaas::stack_yml(spec, place.gateway, place.labels)?])
+        }
+        PlatformKind::Deployment => (
+            "deployment.yaml",
+            with_namespace(place, deployment::manifests(spec, place.namespace, place.labels)?),
+        ),
         PlatformKind::Endpoint => {
             return Err(PlatformError::Limit {
                 platform: "endpoint",

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::harness;
 
-const IMAGE: &str = "--image r.example/function@sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a";
+const IMAGE: &str =
+    "--image r.example/function@sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a";
 
 fn documents(text: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(text).unwrap_or_else(|e| panic!("{e}\n{text}"))
@@ -13,9 +14,10 @@ fn documents(text: &str) -> Vec<Value> {
 #[test]
 fn knative_and_plain_manifests_are_whole_and_carry_the_labels() {
     let home = tempfile::tempdir().unwrap();
-    for (platform, kinds) in
-        [("knative", vec!["Namespace", "Service"]), ("deployment", vec!["Namespace", "Deployment", "Service"])]
-    {
+    for (platform, kinds) in [
+        ("knative", vec!["Namespace", "Service"]),
+        ("deployment", vec!["Namespace", "Deployment", "Service"]),
+    ] {
         let ran = harness(&home, None, &format!("export {platform} {IMAGE} --namespace mine"));
         assert_eq!(ran.code, 0, "{}", ran.err);
         let objects = documents(&ran.out);

@@ -64,6 +64,7 @@ impl fmt::Display for Right {
 }
 
 /// One line of the table below: several verbs on one kind of object.
+#[derive(Clone, Copy)]
 struct Line {
     scope: Scope,
     verbs: &'static [&'static str],
@@ -156,9 +157,8 @@ pub fn rights() -> impl Iterator<Item = Right> {
 
 /// Whether some right covers a call, wherever it is made.
 pub fn covers(call: &super::api::Call) -> bool {
-    rights().any(|right| {
-        right.verb == call.verb && right.group == call.group && right.resource == call.resource
-    })
+    rights()
+        .any(|right| right.verb == call.verb && right.group == call.group && right.resource == call.resource)
 }
 
 #[cfg(test)]
@@ -227,7 +227,12 @@ mod tests {
         let place = |o: &Value| (o["metadata"]["namespace"].clone(), o["metadata"]["name"].clone());
         let mut bound: BTreeMap<String, &Value> = BTreeMap::new();
         for binding in objects.iter().filter(|o| o["kind"].as_str().unwrap().ends_with("Binding")) {
-            let role = format!("{} {:?} {}", binding["roleRef"]["kind"], place(binding).0, binding["roleRef"]["name"]);
+            let role = format!(
+                "{} {:?} {}",
+                binding["roleRef"]["kind"],
+                place(binding).0,
+                binding["roleRef"]["name"]
+            );
             bound.insert(role, &binding["subjects"]);
         }
         let roles: Vec<&Value> = objects.iter().filter(|o| !o["rules"].is_null()).collect();
