@@ -16,7 +16,11 @@ use super::{
 use crate::{
     platforms::{
         Platform, PlatformError, ReplicaBounds,
-        cluster::{Cluster, ClusterChoice, Login, RunLabel, Secret, api::Patience},
+        cluster::{
+            Cluster, ClusterChoice, Login, RunLabel, Secret,
+            api::Patience,
+            testing::{list, watch},
+        },
         setting,
     },
     replay::{Exchange, Replay},
@@ -224,14 +228,6 @@ fn cluster(server: &Replay) -> Arc<Cluster> {
         login: Some(login()),
         run: RunLabel::new("r1"),
     })
-}
-
-fn list(path: &str, items: Value) -> Exchange {
-    Exchange::new("GET", path, 200, json!({ "metadata": { "resourceVersion": "1" }, "items": items }))
-}
-
-fn watch(path: &str, events: Value) -> Exchange {
-    Exchange { watch: true, ..Exchange::new("GET", path, 200, events) }
 }
 
 fn pod(uid: &str, is_ready: bool) -> Value {
