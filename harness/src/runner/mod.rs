@@ -19,7 +19,7 @@ use anyhow::Context;
 pub use publish::{Finished, rebuild};
 
 use crate::{
-    collect::environment::Machine,
+    collect::{environment::Machine, versions},
     experiment::{self, Arrivals, Experiment, Site, Subject},
     interrupt::Interrupt,
     platforms::{
@@ -118,9 +118,17 @@ pub async fn run(
     }
     let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
     prepared.notices.extend(pinned);
-    if experiment.on == Site::Twin {
-        prepared.notices.extend(twin::placement().notice);
-    }
+    let found = match &ground {
+        Ground::Twin => {
+            prepared.notices.extend(twin::placement().notice);
+            serde_json::Value::Null
+        }
+        Ground::Cluster(cluster) => {
+            let found = versions::versions(cluster).await;
+            prepared.notices.extend(versions::notices(&found));
+            found
+        }
+    };
     for subject in &experiment.subjects {
         limits::accept(subject.platform, &prepared.spec_for(subject.platform, &experiment))?;
     }
@@ -143,7 +151,7 @@ pub async fn run(
     let cells = experiment::expand(&experiment);
     folder.write_experiment(&experiment).context("cannot write into the run's folder")?;
     folder
-        .write_environment(&environment(&experiment, &prepared))
+        .write_environment(&environment(&experiment, &prepared, &found))
         .context("cannot write into the run's folder")?;
     folder.write_plan(&cells).context("cannot write into the run's folder")?;
 
@@ -328,7 +336,11 @@ fn create_folder(name: &str, options: &Options) -> Result<RunFolder, RunError> {
     Ok(folder)
 }
 
-fn environment(experiment: &Experiment, prepared: &Prepared) -> serde_json::Value {
+fn environment(
+    experiment: &Experiment,
+    prepared: &Prepared,
+    cluster: &serde_json::Value,
+) -> serde_json::Value {
     let harness = std::env::current_exe().ok();
     let digest = harness.as_deref().and_then(|p| crate::collect::environment::sha256_file(p).ok());
     let placement = twin::placement();
@@ -338,7 +350,11 @@ fn environment(experiment: &Experiment, prepared: &Prepared) -> serde_json::Valu
         "harness": { "version": env!("CARGO_PKG_VERSION"), "sha256": digest },
         "function": prepared.facts,
         "machine": Machine::observe(),
-        "generator": { "core": placement.generator_core, "other_cores": placement.rest },
+        "cluster": cluster,
+        "generator": match experiment.on {
+            Site::Twin => serde_json::json!({ "core": placement.generator_core, "other_cores": placement.rest }),
+            Site::Cluster => serde_json::json!({ "core": "any" }),
+        },
         "command": command_line(),
         "seed": experiment.seed,
         "site": experiment.on,

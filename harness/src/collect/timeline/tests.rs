@@ -331,7 +331,8 @@ async fn the_life_of_a_replica_on_a_real_cluster() {
     let ready = ready.await;
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
     cluster.api.delete(&KNATIVE_SERVICES, Some("default"), name).await.unwrap();
-    let left = pods::wait_until_gone(&cluster.api, "default", &target.pods, Duration::from_mins(6)).await.unwrap();
+    let left =
+        pods::wait_until_gone(&cluster.api, "default", &target.pods, Duration::from_mins(6)).await.unwrap();
     let mut answers = FirstAnswers::default();
     answers.deployed_at(now);
     let timeline = recorder.finish(&answers).await;
@@ -347,5 +348,8 @@ async fn the_life_of_a_replica_on_a_real_cluster() {
     assert!(ready.is_ok(), "the Service became ready");
     assert!(left.is_empty(), "{left:?}");
     let lives = lives::phases(&timeline);
-    assert!(!lives.is_empty() && lives.iter().all(|life| life.phases.contains_key(&Phase::Gone)), "{lives:?}");
+    assert!(
+        !lives.is_empty() && lives.iter().all(|life| life.phases.contains_key(&Phase::Gone)),
+        "{lives:?}"
+    );
 }

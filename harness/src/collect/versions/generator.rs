@@ -63,7 +63,9 @@ pub(super) fn place(nodes: &[Value], machine: &Machine) -> Place {
                  network lies between them."
             )),
         },
-        None if nodes.is_empty() => Place { words: "unknown: the nodes could not be listed".to_owned(), notice: None },
+        None if nodes.is_empty() => {
+            Place { words: "unknown: the nodes could not be listed".to_owned(), notice: None }
+        }
         None => Place { words: "outside the cluster".to_owned(), notice: None },
     }
 }
@@ -79,7 +81,8 @@ mod tests {
         let trie = "Local:\n        |-- 10.200.0.1\n           /32 host LOCAL\n        |-- 127.0.0.1\n           /32 host LOCAL\n        |-- 10.1.0.255\n           /32 link BROADCAST";
         let addresses = local_addresses(trie);
         assert_eq!(addresses, BTreeSet::from(["10.200.0.1".to_owned()]));
-        let node = json!({ "metadata": { "name": "n1" }, "status": { "addresses": [{ "address": "10.200.0.1" }] } });
+        let node =
+            json!({ "metadata": { "name": "n1" }, "status": { "addresses": [{ "address": "10.200.0.1" }] } });
         let ours = Machine { addresses, hostname: "box".to_owned(), is_pod: false };
         let found = place(std::slice::from_ref(&node), &ours);
         assert_eq!(found.words, "on the node n1");

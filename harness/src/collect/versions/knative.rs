@@ -34,15 +34,29 @@ const AUTOSCALER: [(&str, &str); 17] = [
 
 /// Other settings that shape a measurement: the ConfigMap, its keys and their defaults.
 const OTHERS: [(&str, &[(&str, &str)]); 4] = [
-    ("config-network", &[("ingress-class", "istio.ingress.networking.knative.dev"), ("mesh-compatibility-mode", "auto")]),
+    (
+        "config-network",
+        &[("ingress-class", "istio.ingress.networking.knative.dev"), ("mesh-compatibility-mode", "auto")],
+    ),
     ("config-defaults", &[("revision-timeout-seconds", "300"), ("container-concurrency", "0")]),
-    ("config-deployment", &[("queue-sidecar-cpu-request", "25m"), ("queue-sidecar-cpu-limit", "none"), ("progress-deadline", "600s")]),
+    (
+        "config-deployment",
+        &[
+            ("queue-sidecar-cpu-request", "25m"),
+            ("queue-sidecar-cpu-limit", "none"),
+            ("progress-deadline", "600s"),
+        ],
+    ),
     ("config-observability", &[("metrics-protocol", "none"), ("request-metrics-protocol", "none")]),
 ];
 
 /// Features that change how functions run; they are off unless listed.
-const FEATURES: [&str; 4] =
-    ["multi-container-probing", "queueproxy.resource-defaults", "autodetect-http2", "kubernetes.podspec-nodeselector"];
+const FEATURES: [&str; 4] = [
+    "multi-container-probing",
+    "queueproxy.resource-defaults",
+    "autodetect-http2",
+    "kubernetes.podspec-nodeselector",
+];
 
 pub(super) async fn found(cluster: &Cluster) -> Value {
     let version = match cluster.api.get(&NAMESPACES, None, SERVING).await {
@@ -55,7 +69,10 @@ pub(super) async fn found(cluster: &Cluster) -> Value {
     };
     let images = match cluster.api.list(&DEPLOYMENTS, Some(SERVING), NO_SELECTION).await {
         Ok(listed) => {
-            let named = listed.items.iter().map(|d| (text(&d["metadata"]["name"]), super::images(d).join(", ").into()));
+            let named = listed
+                .items
+                .iter()
+                .map(|d| (text(&d["metadata"]["name"]), super::images(d).join(", ").into()));
             Value::Object(named.collect::<Map<_, _>>())
         }
         Err(error) => unknown(&error),

@@ -98,7 +98,8 @@ async fn network(cluster: &Cluster) -> Value {
         Err(error) => return unknown(&error),
     };
     let of = |object: &Value| {
-        let place = format!("{}/{}", text(&object["metadata"]["namespace"]), text(&object["metadata"]["name"]));
+        let place =
+            format!("{}/{}", text(&object["metadata"]["namespace"]), text(&object["metadata"]["name"]));
         let known = KNOWN.iter().any(|word| place.contains(word));
         known.then(|| format!("{place} ({})", images(object).join(", ")))
     };
@@ -149,8 +150,10 @@ mod tests {
     async fn a_cluster_is_described_in_lines_that_people_read() {
         let recorded = |name: &str| Exchange::recorded(&format!("doctor/{name}"));
         let get = |path: &str, body: Value| Exchange::new("GET", path, 200, body);
-        let container = |image: &str, env: Value| json!({ "spec": { "template": { "spec": { "containers": [
-            { "name": "gateway", "image": image, "env": env }] } } } });
+        let container = |image: &str, env: Value| {
+            json!({ "spec": { "template": { "spec": { "containers": [
+            { "name": "gateway", "image": image, "env": env }] } } } })
+        };
         let serving = |name: &str| {
             let mut object = container(&format!("dev.local/kn-{name}:v1.23.0"), json!([]));
             object["metadata"] = json!({ "name": name });

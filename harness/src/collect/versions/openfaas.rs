@@ -44,7 +44,8 @@ pub(super) async fn found(cluster: &Cluster) -> Value {
 async fn rules(cluster: &Cluster, namespace: &str) -> Value {
     match cluster.api.get(&CONFIG_MAPS, Some(namespace), "prometheus-config").await {
         Ok(Some(config)) => {
-            let rules = config["data"].as_object().into_iter().flatten().find(|(key, _)| key.contains("rules"));
+            let rules =
+                config["data"].as_object().into_iter().flatten().find(|(key, _)| key.contains("rules"));
             match rules {
                 Some((_, rules)) => text(rules).split_whitespace().collect::<Vec<_>>().join(" ").into(),
                 None => "not in the ConfigMap prometheus-config".into(),

@@ -62,7 +62,11 @@ pub(super) async fn room(p: &Patient<'_>) -> Said {
     let found = format!(
         "{total:.2} cores are not requested ({most:.2} on the freest node); {} of {} and a sidecar need {:.2}",
         crate::reports::format::plural(p.wishes.replicas as usize, "replica"),
-        if (p.wishes.cpu_cores - 1.0).abs() < 1e-9 { "1 core".to_owned() } else { format!("{} cores", p.wishes.cpu_cores) },
+        if (p.wishes.cpu_cores - 1.0).abs() < 1e-9 {
+            "1 core".to_owned()
+        } else {
+            format!("{} cores", p.wishes.cpu_cores)
+        },
         needed * f64::from(p.wishes.replicas)
     );
     let remedy =

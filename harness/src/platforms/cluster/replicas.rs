@@ -152,4 +152,15 @@ mod tests {
         let sample = seen.sample(Some(5));
         assert_eq!((sample.ready, sample.desired, sample.restarts), (1, 5, 2));
     }
+
+    #[test]
+    fn the_labels_of_a_pod_that_is_gone_are_remembered() {
+        let mut seen = Seen::default();
+        let mut labelled = pod("a", true, false, 0);
+        labelled["metadata"]["labels"] = json!({ "serving.knative.dev/revision": "r1" });
+        seen.take(Change::Applied(labelled.clone()));
+        seen.take(Change::Deleted(labelled));
+        assert!(seen.pods.is_empty());
+        assert_eq!(seen.labels["a"]["serving.knative.dev/revision"], "r1");
+    }
 }

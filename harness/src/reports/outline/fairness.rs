@@ -71,7 +71,12 @@ const FORCED: [Forced; 19] = [
     forced(OPENFAAS, setting::REPLICAS_MAX, "5", "OpenFaaS CE allows at most 5 replicas"),
     forced(OPENFAAS, setting::REPLICAS_MIN, "1", "OpenFaaS CE does not scale to zero"),
     forced(OPENFAAS, setting::PULL_POLICY, "Always", "OpenFaaS CE always pulls"),
-    forced(OPENFAAS, setting::PROBE, "/_/health", "OpenFaaS CE probes /_/health, first after 2 s, then every 2 s"),
+    forced(
+        OPENFAAS,
+        setting::PROBE,
+        "/_/health",
+        "OpenFaaS CE probes /_/health, first after 2 s, then every 2 s",
+    ),
     forced(OPENFAAS, setting::SHUTDOWN, "", "OpenFaaS CE sets the grace period itself"),
 ];
 
