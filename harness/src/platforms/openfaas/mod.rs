@@ -300,7 +300,7 @@ impl Live {
                 match self.is_answered(spec).await {
                     Ok(true) => return Ok(since.elapsed()),
                     Ok(false) => {
-                        "the gateway answers calls in the function's place".clone_into(&mut waits_for)
+                        "the gateway answers calls in the function's place".clone_into(&mut waits_for);
                     }
                     Err(cause) => return Err(not_ready(cause)),
                 }
