@@ -257,9 +257,9 @@ fn before(pods: Value, events: Value) -> Vec<Exchange> {
     vec![
         recorded("system-namespaces"),
         recorded("functions-list"),
-        list(PODS, pods),
+        list(PODS, &pods),
         watch(PODS, events),
-        list(DEPLOYMENTS, json!([])),
+        list(DEPLOYMENTS, &json!([])),
         watch(DEPLOYMENTS, json!([{ "type": "ADDED", "object": deployment(1) }])),
     ]
 }
@@ -368,9 +368,9 @@ async fn a_removal_waits_for_the_gateway_and_for_the_pods_and_may_be_repeated() 
         recorded("function-status-ready"),
         healthy(),
         // The settings are read; then the pod is still there, and its end is heard of.
-        list(PODS, json!([])),
-        list(PODS, json!([pod("a", true)])),
-        list(PODS, json!([pod("a", true)])),
+        list(PODS, &json!([])),
+        list(PODS, &json!([pod("a", true)])),
+        list(PODS, &json!([pod("a", true)])),
         watch(PODS, json!([{ "type": "DELETED", "object": pod("a", true) }])),
         recorded("function-delete"),
         recorded("function-status-ready"),
