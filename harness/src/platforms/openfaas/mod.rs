@@ -164,7 +164,7 @@ impl Platform for OpenFaas {
         let sent = live.entry.gateway.put_in_place(&function).await;
         let outcome = match sent {
             Ok(accepted_at) => live.first_answer(spec, accepted_at).await,
-            Err(error) => Err(plan::meaning(error)),
+            Err(error) => Err(plan::meaning(&error)),
         };
         let ready_after = match outcome {
             Ok(ready_after) => ready_after,
@@ -299,11 +299,13 @@ impl Live {
             if available >= wanted && are_fresh {
                 match self.is_answered(spec).await {
                     Ok(true) => return Ok(since.elapsed()),
-                    Ok(false) => waits_for = "the gateway answers calls in the function's place".to_owned(),
+                    Ok(false) => {
+                        "the gateway answers calls in the function's place".clone_into(&mut waits_for);
+                    }
                     Err(cause) => return Err(not_ready(cause)),
                 }
             } else if available >= wanted {
-                waits_for = "replicas of the function's last version are still there".to_owned();
+                "replicas of the function's last version are still there".clone_into(&mut waits_for);
             } else if status.is_some() && replicas < wanted && !is_scaled && since.elapsed() > LABEL_LIMIT {
                 is_scaled = true;
                 self.entry.gateway.scale(&spec.name, wanted).await.map_err(|error| control(&error))?;

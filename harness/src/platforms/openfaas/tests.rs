@@ -16,7 +16,11 @@ use super::{
 use crate::{
     platforms::{
         Platform, PlatformError, ReplicaBounds,
-        cluster::{Cluster, ClusterChoice, Login, RunLabel, Secret, api::Patience},
+        cluster::{
+            Cluster, ClusterChoice, Login, RunLabel, Secret,
+            api::Patience,
+            testing::{list, watch},
+        },
         setting,
     },
     replay::{Exchange, Replay},
@@ -226,14 +230,6 @@ fn cluster(server: &Replay) -> Arc<Cluster> {
     })
 }
 
-fn list(path: &str, items: Value) -> Exchange {
-    Exchange::new("GET", path, 200, json!({ "metadata": { "resourceVersion": "1" }, "items": items }))
-}
-
-fn watch(path: &str, events: Value) -> Exchange {
-    Exchange { watch: true, ..Exchange::new("GET", path, 200, events) }
-}
-
 fn pod(uid: &str, is_ready: bool) -> Value {
     json!({
         "metadata": { "name": format!("rec-fn-{uid}"), "uid": uid, "labels": { "faas_function": "rec-fn" } },
@@ -261,9 +257,9 @@ fn before(pods: Value, events: Value) -> Vec<Exchange> {
     vec![
         recorded("system-namespaces"),
         recorded("functions-list"),
-        list(PODS, pods),
+        list(PODS, &pods),
         watch(PODS, events),
-        list(DEPLOYMENTS, json!([])),
+        list(DEPLOYMENTS, &json!([])),
         watch(DEPLOYMENTS, json!([{ "type": "ADDED", "object": deployment(1) }])),
     ]
 }
@@ -372,9 +368,9 @@ async fn a_removal_waits_for_the_gateway_and_for_the_pods_and_may_be_repeated() 
         recorded("function-status-ready"),
         healthy(),
         // The settings are read; then the pod is still there, and its end is heard of.
-        list(PODS, json!([])),
-        list(PODS, json!([pod("a", true)])),
-        list(PODS, json!([pod("a", true)])),
+        list(PODS, &json!([])),
+        list(PODS, &json!([pod("a", true)])),
+        list(PODS, &json!([pod("a", true)])),
         watch(PODS, json!([{ "type": "DELETED", "object": pod("a", true) }])),
         recorded("function-delete"),
         recorded("function-status-ready"),
