@@ -2,6 +2,7 @@
 
 use super::{
     resources::resources,
+    revisions::by_revision,
     steady,
     summary::{CellSummary, Problem, Validity},
     tally::{Tally, tally},
@@ -43,6 +44,7 @@ pub fn cell(data: &CellData) -> CellSummary {
         plane_cpu_seconds: used.plane_cpu_seconds,
         memory_bytes: used.memory_bytes,
         ready_after_ms: data.meta.ready_after_ms,
+        by_revision: by_revision(&data.records, &window, &data.meta.revisions),
         ..summary(&data.meta.cell, counts)
     }
 }
@@ -88,6 +90,7 @@ fn summary(cell: &Cell, counts: Tally) -> CellSummary {
         plane_cpu_seconds: None,
         memory_bytes: None,
         ready_after_ms: 0.0,
+        by_revision: Vec::new(),
     }
 }
 

@@ -10,6 +10,7 @@ mod comparison;
 pub mod lives;
 pub mod quantiles;
 mod resources;
+mod revisions;
 mod sentence;
 pub mod series;
 mod side;

@@ -1,7 +1,7 @@
 //! Deploys, plays and removes, cell by cell. Records reach the disk while a cell runs; whatever
 //! goes wrong is written into the cell and the run goes on.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
 use super::{pilot, prepare::Prepared, progress::Progress};
 use crate::{
@@ -154,6 +154,9 @@ impl Run<'_> {
         if let Some(error) = &audit.write_error {
             _ = write!(line, ", RECORDS LOST: {error}");
         }
+        if !self.experiment.revisions.is_empty() {
+            writer.revisions(platform.revisions());
+        }
         writer.finish(Some(audit), state)?;
         Ok(line)
     }
@@ -190,6 +193,7 @@ impl Run<'_> {
             settings: deployed.map(|d| d.settings.clone()).unwrap_or_default(),
             payloads: self.prepared.payloads.iter().map(|p| p.name.clone()).collect(),
             audit: None,
+            revisions: BTreeMap::new(),
         }
     }
 }

@@ -74,6 +74,11 @@ impl CellWriter {
         lock(&self.inner.samples).write_all(&line).map_err(files::io(&path))
     }
 
+    /// Notes the revision of each pod; written when the cell ends.
+    pub fn revisions(&self, of_pods: std::collections::BTreeMap<String, String>) {
+        lock(&self.inner.meta).revisions = of_pods;
+    }
+
     /// Ends the cell: says how far it came, and makes the Parquet file. The audit's start replaces
     /// the one that the metadata began with.
     ///
