@@ -6,7 +6,9 @@ use anyhow::Context;
 use serde_json::Value;
 
 use crate::{
-    platforms::{FunctionSpec, PlatformError, PlatformKind, cluster::namespace, deployment, knative, limits},
+    platforms::{
+        FunctionSpec, PlatformError, PlatformKind, cluster::namespace, deployment, knative, limits, openfaas,
+    },
     yaml,
 };
 
@@ -43,7 +45,9 @@ pub fn export(platform: PlatformKind, spec: &FunctionSpec, place: Place<'_>) -> 
             "knative.yaml",
             with_namespace(place, knative::manifest::manifests(spec, place.namespace, place.labels)?),
         ),
-        PlatformKind::OpenFaas => ("stack.yml", vec![todo_openfaas(spec, place)?]),
+        PlatformKind::OpenFaas => {
+            ("stack.yml", vec![openfaas::stack_yml(spec, place.gateway, place.labels)?])
+        }
         PlatformKind::Deployment => (
             "deployment.yaml",
             with_namespace(place, deployment::manifests(spec, place.namespace, place.labels)?),
@@ -67,8 +71,4 @@ pub fn export(platform: PlatformKind, spec: &FunctionSpec, place: Place<'_>) -> 
 /// The namespace goes first: kubectl applies in the order of the file.
 fn with_namespace(place: Place<'_>, manifests: Vec<Value>) -> Vec<Value> {
     std::iter::once(namespace::manifest(place.namespace, place.labels)).chain(manifests).collect()
-}
-
-fn todo_openfaas(_: &FunctionSpec, _: Place<'_>) -> Result<Value, PlatformError> {
-    Err(PlatformError::Control { platform: "openfaas", cause: "not merged yet".into() })
 }

@@ -1,6 +1,6 @@
 //! Finds what of the testbed is on a cluster: whatever carries its label and belongs to nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -166,10 +166,10 @@ impl Look<'_> {
         let mut replicas: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for object in &services {
             let namespace = text(&object["metadata"]["namespace"]);
-            if !replicas.contains_key(&namespace) {
+            if let Entry::Vacant(slot) = replicas.entry(namespace) {
                 let behind = Selection::labelled(KNATIVE_SERVICE_LABEL);
-                let listed = self.cluster.api.list(&DEPLOYMENTS, Some(&namespace), &behind).await?;
-                replicas.insert(namespace, listed.items);
+                let listed = self.cluster.api.list(&DEPLOYMENTS, Some(slot.key()), &behind).await?;
+                slot.insert(listed.items);
             }
         }
         let read = |object: &Value| {

@@ -232,7 +232,7 @@ fn line(answer: &Answer) -> String {
             _ = write!(text, " from {instance} (boot {boot}), {temperature}");
         }
         None if record.outcome == Outcome::Platform => {
-            text.push_str(" from the platform, not from the function")
+            text.push_str(" from the platform, not from the function");
         }
         None => {}
     }
@@ -271,7 +271,11 @@ fn shown(body: &[u8]) -> String {
         return list;
     }
     let Ok(text) = std::str::from_utf8(body) else { return format!("  ({} bytes, no text)\n", body.len()) };
-    let mut out: String = text.lines().take(LINES).map(|line| format!("  {line}\n")).collect();
+    let mut out = String::new();
+    for line in text.lines().take(LINES) {
+        // Writing to a String cannot fail.
+        _ = writeln!(out, "  {line}");
+    }
     let more = text.lines().count().saturating_sub(LINES);
     if more > 0 {
         _ = writeln!(out, "  ({more} more lines)");

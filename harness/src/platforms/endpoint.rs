@@ -93,6 +93,18 @@ impl Platform for AnyEndpoint {
         Ok(())
     }
 
+    /// The URLs as they are, whatever the name.
+    async fn find(&mut self, _name: &str) -> Result<Option<Deployed>, PlatformError> {
+        let endpoints: Vec<_> =
+            self.urls.iter().map(|url| Endpoint { url: url.clone(), headers: Vec::new() }).collect();
+        Ok((!endpoints.is_empty()).then(|| Deployed {
+            endpoints,
+            ready_after: Duration::ZERO,
+            settings: BTreeMap::new(),
+            pods: None,
+        }))
+    }
+
     async fn wait_for_zero(&self, _limit: Duration) -> Result<ZeroProof, PlatformError> {
         Err(PlatformError::Limit {
             platform: "endpoint",

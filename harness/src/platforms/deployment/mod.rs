@@ -226,7 +226,7 @@ impl Platform for PlainDeployment {
         let endpoint = Endpoint { url: route.url.clone(), headers: Vec::new() };
         let wanted = object["spec"]["replicas"].as_u64().unwrap_or(1) as u32;
         self.applied = Some(name.to_owned());
-        self.running = Some(Box::new(Running { replicas, wanted, _route: route }));
+        self.running = Some(Running { replicas, wanted, _route: route });
         Ok(Some(Deployed {
             endpoints: vec![endpoint],
             ready_after: Duration::ZERO,

@@ -39,7 +39,7 @@ fn pods() -> Value {
     json!([pod("p1"), pod("p2")])
 }
 
-fn cluster_labels() -> std::collections::BTreeMap<String, String> {
+fn cluster_labels() -> BTreeMap<String, String> {
     crate::platforms::cluster::RunLabel::new("r1").labels()
 }
 

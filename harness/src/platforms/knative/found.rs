@@ -36,7 +36,7 @@ pub(super) async fn find(knative: &mut Knative, name: &str) -> Result<Option<Dep
     let replicas = Replicas::watch(api, &pods).await.map_err(failed)?;
     let wish = Wish::watch(api, namespace, name).await.ok();
     knative.applied = Some(name.to_owned());
-    knative.running = Some(Box::new(Running { replicas, wish, min_replicas, _ingress: ingress }));
+    knative.running = Some(Running { replicas, wish, min_replicas, _ingress: ingress });
     Ok(Some(Deployed {
         endpoints: vec![endpoint],
         ready_after: Duration::ZERO,

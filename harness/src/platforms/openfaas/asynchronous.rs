@@ -376,7 +376,7 @@ mod tests {
             assert_eq!(back.body, format!("answer to {}", String::from_utf8_lossy(body)));
             assert_eq!((call.status, back.function_status), (202, Some(200)));
             assert_eq!(back.function_duration, Some(Duration::from_millis(250)));
-            assert_eq!(call.latency().unwrap(), back.at - call.submitted);
+            assert_eq!(call.submitted + call.latency().unwrap(), back.at);
         }
         let first = &calls[1];
         assert!(first.called_back.as_ref().unwrap().at <= first.accepted);

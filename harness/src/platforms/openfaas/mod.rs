@@ -14,7 +14,7 @@ pub(super) mod tests;
 mod wanted;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -96,18 +96,24 @@ impl OpenFaas {
     /// Everything that can be known before something is touched.
     async fn prepare(&self, spec: &FunctionSpec) -> Result<Live, PlatformError> {
         let entry = enter(&self.cluster, Purpose::Load).await?;
-        let namespace = self.cluster.functions_namespace().to_owned();
+        let namespace = self.cluster.functions_namespace();
         match entry.gateway.namespaces().await {
-            Ok(allowed) => plan::namespace(&allowed, &namespace)?,
+            Ok(allowed) => plan::namespace(&allowed, namespace)?,
             // Gateways without this question have one namespace, and refuse another themselves.
             Err(GatewayError::Answer { .. } | GatewayError::Refused { .. }) => {}
             Err(error) => return Err(control(&error)),
         }
         plan::room(&entry.gateway.functions().await.map_err(|error| control(&error))?, &spec.name)?;
+        self.watch(entry, &spec.name).await
+    }
+
+    /// Begins to watch a function, which need not be there yet.
+    async fn watch(&self, entry: Entry, name: &str) -> Result<Live, PlatformError> {
+        let namespace = self.cluster.functions_namespace().to_owned();
         let pods = PodsOf {
-            selector: format!("faas_function={}", spec.name),
-            container: spec.name.clone(),
-            function: format!("{}.{namespace}", spec.name),
+            selector: format!("faas_function={name}"),
+            container: name.to_owned(),
+            function: format!("{name}.{namespace}"),
             namespace,
             revision: None,
         };
@@ -115,8 +121,8 @@ impl OpenFaas {
         let before = allowed(pods::list(api, &pods.namespace, &pods.selector).await)?.unwrap_or_default();
         let before = before.into_iter().map(|pod| pod.uid).collect();
         let replicas = allowed(Replicas::watch(api, &pods).await)?;
-        let wanted = allowed(Wanted::watch(api, &pods.namespace, &spec.name).await)?;
-        Ok(Live { name: spec.name.clone(), entry, pods, before, replicas, wanted })
+        let wanted = allowed(Wanted::watch(api, &pods.namespace, name).await)?;
+        Ok(Live { name: name.to_owned(), entry, pods, before, replicas, wanted })
     }
 
     /// Settings in force, from what may be read.
@@ -124,7 +130,7 @@ impl OpenFaas {
         &self,
         live: &Live,
         spec: &FunctionSpec,
-    ) -> Result<std::collections::BTreeMap<String, String>, PlatformError> {
+    ) -> Result<BTreeMap<String, String>, PlatformError> {
         let accepted = accept(PlatformKind::OpenFaas, spec)?;
         let api = &self.cluster.api;
         let namespace = Some(live.pods.namespace.as_str());
@@ -158,7 +164,7 @@ impl Platform for OpenFaas {
         let sent = live.entry.gateway.put_in_place(&function).await;
         let outcome = match sent {
             Ok(accepted_at) => live.first_answer(spec, accepted_at).await,
-            Err(error) => Err(plan::meaning(error)),
+            Err(error) => Err(plan::meaning(&error)),
         };
         let ready_after = match outcome {
             Ok(ready_after) => ready_after,
@@ -233,6 +239,20 @@ impl Platform for OpenFaas {
         }
     }
 
+    async fn find(&mut self, name: &str) -> Result<Option<Deployed>, PlatformError> {
+        let entry = enter(&self.cluster, Purpose::Load).await?;
+        if entry.gateway.function(name).await.map_err(|error| control(&error))?.is_none() {
+            return Ok(None);
+        }
+        let live = self.live.insert(self.watch(entry, name).await?);
+        Ok(Some(Deployed {
+            endpoints: vec![Endpoint { url: live.entry.gateway.function_url(name), headers: Vec::new() }],
+            ready_after: Duration::ZERO,
+            settings: BTreeMap::new(),
+            pods: Some(live.pods.clone()),
+        }))
+    }
+
     async fn wait_for_zero(&self, _limit: Duration) -> Result<ZeroProof, PlatformError> {
         Err(PlatformError::Limit {
             platform: "openfaas",
@@ -279,11 +299,13 @@ impl Live {
             if available >= wanted && are_fresh {
                 match self.is_answered(spec).await {
                     Ok(true) => return Ok(since.elapsed()),
-                    Ok(false) => waits_for = "the gateway answers calls in the function's place".to_owned(),
+                    Ok(false) => {
+                        "the gateway answers calls in the function's place".clone_into(&mut waits_for);
+                    }
                     Err(cause) => return Err(not_ready(cause)),
                 }
             } else if available >= wanted {
-                waits_for = "replicas of the function's last version are still there".to_owned();
+                "replicas of the function's last version are still there".clone_into(&mut waits_for);
             } else if status.is_some() && replicas < wanted && !is_scaled && since.elapsed() > LABEL_LIMIT {
                 is_scaled = true;
                 self.entry.gateway.scale(&spec.name, wanted).await.map_err(|error| control(&error))?;

@@ -104,8 +104,8 @@ pub fn namespace(allowed: &[String], namespace: &str) -> Result<(), PlatformErro
 }
 
 /// What a refusal of the gateway means: a limit of the edition is named as one.
-pub fn meaning(error: GatewayError) -> PlatformError {
-    if let GatewayError::Invalid { message, .. } = &error {
+pub fn meaning(error: &GatewayError) -> PlatformError {
+    if let GatewayError::Invalid { message, .. } = error {
         let said = message.to_lowercase();
         if said.contains("maximum: ") {
             return limit(
@@ -287,7 +287,7 @@ pub(super) mod tests {
     #[test]
     fn refusals_of_the_gateway_that_are_limits_are_named_as_such() {
         let invalid = |message: &str| {
-            meaning(GatewayError::Invalid { what: "deploy f".into(), message: message.into() }).to_string()
+            meaning(&GatewayError::Invalid { what: "deploy f".into(), message: message.into() }).to_string()
         };
         insta::assert_snapshot!([
             invalid("unable to create function, maximum: 15"),

@@ -50,7 +50,7 @@ pub fn effective(known: &Known<'_>) -> BTreeMap<String, String> {
     let or_asked = |read: Option<String>, asked: String| read.unwrap_or(format!("{asked} (not read back)"));
     let mut settings = BTreeMap::new();
     let mut set = |key: &str, value: String| drop(settings.insert(key.to_owned(), value));
-    set(setting::ON, format!("cluster, context {}", known.context));
+    set(setting::ON, format!("cluster: context {}", known.context));
     set(setting::PLATFORM, "openfaas".to_owned());
     let digest = pod.and_then(|pod| effective::image_digest(pod, name));
     set(setting::IMAGE, or_asked(digest, spec.image.as_ref().map_or(String::new(), |i| i.reference.clone())));
@@ -63,8 +63,11 @@ pub fn effective(known: &Known<'_>) -> BTreeMap<String, String> {
     set(setting::REPLICAS_MAX, spec.replicas.max.to_string());
     set(setting::PROBE, or_asked(container.and_then(probes), format!("GET {PROBE_PATH} on port {PORT}")));
     set(setting::PATH, spec.path.clone());
-    let through =
-        if known.is_forwarded { "; LOAD GOES THROUGH A PORT-FORWARD, which is measured too" } else { "" };
+    let through = if known.is_forwarded {
+        "; THROUGH A PORT-FORWARD of the API server, whose cost is part of every latency"
+    } else {
+        ""
+    };
     set(setting::ENTRY, format!("gateway at {} ({}), /function/NAME{through}", known.gateway, known.how));
     set(setting::HOPS, "gateway -> provider (in the gateway's pod) -> function".to_owned());
     set(setting::SIDECARS, or_asked(pod.map(|pod| effective::sidecars(pod, name)), "none".to_owned()));
@@ -179,7 +182,7 @@ mod tests {
         image: sha256:d284
         memory_mib: 256
         nodes: n1 (2)
-        on: cluster, context lab
+        on: cluster: context lab
         path: /predict?top=5
         platform: openfaas
         probe: readiness GET /_/health, first after 2 s, every 2 s, 3 failures take it out; liveness the same, restarts it
@@ -217,12 +220,12 @@ mod tests {
         balancing: provider: a random replica
         container_concurrency: none (the platform has no such limit)
         cpu_cores: 0.5 (not read back)
-        entry: gateway at http://127.0.0.1:40000 (port-forward to gateway-1), /function/NAME; LOAD GOES THROUGH A PORT-FORWARD, which is measured too
+        entry: gateway at http://127.0.0.1:40000 (port-forward to gateway-1), /function/NAME; THROUGH A PORT-FORWARD of the API server, whose cost is part of every latency
         hops: gateway -> provider (in the gateway's pod) -> function
         image: registry.example/function@sha256:d284 (not read back)
         memory_mib: 256 (not read back)
         nodes: unknown (not read back)
-        on: cluster, context lab
+        on: cluster: context lab
         path: /predict?top=5
         platform: openfaas
         probe: GET /_/health on port 8080 (not read back)

@@ -16,7 +16,11 @@ use super::{
 use crate::{
     platforms::{
         Platform, PlatformError, ReplicaBounds,
-        cluster::{Cluster, ClusterChoice, Login, RunLabel, Secret, api::Patience},
+        cluster::{
+            Cluster, ClusterChoice, Login, RunLabel, Secret,
+            api::Patience,
+            testing::{list, watch},
+        },
         setting,
     },
     replay::{Exchange, Replay},
@@ -226,14 +230,6 @@ fn cluster(server: &Replay) -> Arc<Cluster> {
     })
 }
 
-fn list(path: &str, items: Value) -> Exchange {
-    Exchange::new("GET", path, 200, json!({ "metadata": { "resourceVersion": "1" }, "items": items }))
-}
-
-fn watch(path: &str, events: Value) -> Exchange {
-    Exchange { watch: true, ..Exchange::new("GET", path, 200, events) }
-}
-
 fn pod(uid: &str, is_ready: bool) -> Value {
     json!({
         "metadata": { "name": format!("rec-fn-{uid}"), "uid": uid, "labels": { "faas_function": "rec-fn" } },
@@ -261,9 +257,9 @@ fn before(pods: Value, events: Value) -> Vec<Exchange> {
     vec![
         recorded("system-namespaces"),
         recorded("functions-list"),
-        list(PODS, pods),
+        list(PODS, &pods),
         watch(PODS, events),
-        list(DEPLOYMENTS, json!([])),
+        list(DEPLOYMENTS, &json!([])),
         watch(DEPLOYMENTS, json!([{ "type": "ADDED", "object": deployment(1) }])),
     ]
 }
@@ -360,7 +356,7 @@ async fn what_keeps_a_function_from_starting_is_said_within_seconds_and_nothing_
     }
     insta::assert_snapshot!(said.join("\n"), @r#"
         the image cannot be pulled (ErrImagePull: failed to pull and unpack image "dev.local/nosuch:v1": failed to resolve image: failed to do request: Head "https://dev.local/v2/nosuch/manifests/v1": dial tcp: lookup dev.local on 10.255.255.53:53: no such host)
-        the container rec-crash ends again and again (exit code 3, Error: crash asked for)
+        the container rec-crash ends again and again (exit code 3: crash asked for)
         "#);
 }
 
@@ -371,11 +367,11 @@ async fn a_removal_waits_for_the_gateway_and_for_the_pods_and_may_be_repeated() 
         recorded("function-deploy"),
         recorded("function-status-ready"),
         healthy(),
-        // The Deployment's settings are read; then pods that end.
-        list(PODS, json!([])),
-        list(PODS, json!([pod("a", true)])),
-        list(PODS, json!([pod("a", true)])),
-        list(PODS, json!([])),
+        // The settings are read; then the pod is still there, and its end is heard of.
+        list(PODS, &json!([])),
+        list(PODS, &json!([pod("a", true)])),
+        list(PODS, &json!([pod("a", true)])),
+        watch(PODS, json!([{ "type": "DELETED", "object": pod("a", true) }])),
         recorded("function-delete"),
         recorded("function-status-ready"),
         recorded("function-status-ready"),
@@ -394,6 +390,17 @@ async fn a_removal_waits_for_the_gateway_and_for_the_pods_and_may_be_repeated() 
     platform.remove().await.unwrap();
     assert_eq!(server.calls().len(), calls.len());
     assert!(platform.observe().await.is_err());
+}
+
+#[tokio::test]
+async fn a_function_that_another_process_deployed_is_taken_over() {
+    let mut script = before(json!([pod("a", true)]), json!([]));
+    script.extend([recorded("status-after-delete"), recorded("function-status-ready")]);
+    let (mut platform, server) = play(script).await;
+    assert!(platform.find("rec-fn").await.unwrap().is_none());
+    let found = platform.find("rec-fn").await.unwrap().unwrap();
+    assert_eq!(found.endpoints[0].url, format!("{}/function/rec-fn", server.url()));
+    assert_eq!(platform.observe().await.unwrap().ready, 1);
 }
 
 #[tokio::test]
