@@ -47,7 +47,7 @@ pub struct PlainDeployment {
     ready_limit: Duration,
     /// Name of what was applied, also if it never became ready.
     applied: Option<String>,
-    running: Option<Box<Running>>,
+    running: Option<Running>,
 }
 
 #[derive(Debug)]
@@ -186,7 +186,7 @@ impl Platform for PlainDeployment {
         let settings = settings::effective(&cluster.context, spec, &live, &route);
         let replicas = Replicas::watch(api, &pods).await.map_err(failed)?;
         let endpoint = Endpoint { url: format!("{}{}", route.url, spec.path), headers: Vec::new() };
-        self.running = Some(Box::new(Running { replicas, wanted: spec.replicas.max, _route: route }));
+        self.running = Some(Running { replicas, wanted: spec.replicas.max, _route: route });
         Ok(Deployed { endpoints: vec![endpoint], ready_after, settings, pods: Some(pods) })
     }
 

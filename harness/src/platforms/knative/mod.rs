@@ -48,7 +48,7 @@ pub struct Knative {
     ready_limit: Duration,
     /// Name of the Service that was applied, also if it never became ready.
     applied: Option<String>,
-    running: Option<Box<Running>>,
+    running: Option<Running>,
 }
 
 /// What watches a deployed Service.
@@ -187,7 +187,7 @@ impl Platform for Knative {
         let replicas = Replicas::watch(api, &pods).await.map_err(failed)?;
         let wish = Wish::watch(api, namespace, &spec.name).await.ok();
         let min_replicas = spec.replicas.min;
-        self.running = Some(Box::new(Running { replicas, wish, min_replicas, _ingress: ingress }));
+        self.running = Some(Running { replicas, wish, min_replicas, _ingress: ingress });
         Ok(Deployed { endpoints: vec![endpoint], ready_after, settings, pods: Some(pods) })
     }
 
