@@ -186,9 +186,8 @@ impl Replay {
 
     /// `METHOD path` of what came in so far, queries left out.
     pub fn calls(&self) -> Vec<String> {
-        let line = |asked: Asked| {
-            format!("{} {}", asked.method, asked.path.split('?').next().unwrap_or_default())
-        };
+        let line =
+            |asked: Asked| format!("{} {}", asked.method, asked.path.split('?').next().unwrap_or_default());
         self.asked().into_iter().map(line).collect()
     }
 }
@@ -245,9 +244,9 @@ fn whole(text: String) -> Body {
 
 /// An event a line, and then nothing more, as of a watch in a quiet cluster.
 fn stream(events: Vec<Value>) -> Body {
-    let lines = futures_util::stream::iter(events.into_iter().map(|event| {
-        Ok::<_, Infallible>(Frame::data(Bytes::from(format!("{event}\n"))))
-    }));
+    let lines = futures_util::stream::iter(
+        events.into_iter().map(|event| Ok::<_, Infallible>(Frame::data(Bytes::from(format!("{event}\n"))))),
+    );
     let open = futures_util::stream::pending();
     StreamBody::new(futures_util::StreamExt::chain(lines, open)).boxed()
 }

@@ -158,7 +158,7 @@ pub fn experiment(trials: u32, load: Vec<LoadPoint>) -> Experiment {
         seed: 7,
         on: crate::experiment::Site::Twin,
         cluster: crate::platforms::cluster::ClusterChoice::default(),
-        settings: std::collections::BTreeMap::new(),
+        settings: BTreeMap::new(),
         revisions: Vec::new(),
         subjects: vec![
             subject("knative", PlatformKind::Knative),
@@ -173,6 +173,8 @@ pub fn experiment(trials: u32, load: Vec<LoadPoint>) -> Experiment {
             cpu_cores: 1.0,
             memory_mib: 256,
             container_concurrency: 0,
+            image: None,
+            own: None,
         },
         replicas: ReplicaBounds { min: 2, max: 2 },
         timeout: Duration::from_secs(10),

@@ -4,12 +4,7 @@ use super::{
     CliError, Exit,
     experiment_args::{ExperimentArgs, Output},
 };
-use crate::{
-    experiment::Experiment,
-    interrupt::Interrupt,
-    platforms::PlatformKind,
-    runner,
-};
+use crate::{experiment::Experiment, interrupt::Interrupt, platforms::PlatformKind, runner};
 
 /// Arguments of `compare`.
 #[derive(Debug, clap::Args)]

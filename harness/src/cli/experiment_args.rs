@@ -91,7 +91,7 @@ impl ExperimentArgs {
         let usage = |error: experiment::ExperimentError| CliError::Usage(error.to_string());
         let mut e = match &self.experiment {
             Some(path) => experiment::load_file(path).map_err(usage)?,
-            None => Experiment::default(),
+            None => Experiment::default_on(self.on.unwrap_or(Site::Cluster)),
         };
         if let Some(platforms) = platforms {
             e.subjects = label_subjects(platforms);

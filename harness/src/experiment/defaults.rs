@@ -7,10 +7,22 @@ use crate::platforms::{PlatformKind, ReplicaBounds};
 
 impl Default for Experiment {
     fn default() -> Self {
+        Self::default_on(Site::Cluster)
+    }
+}
+
+impl Experiment {
+    /// The experiment that runs there when nobody says otherwise. A cluster's metrics come every 10
+    /// to 20 s, so its intervals are longer than the twin's.
+    pub fn default_on(site: Site) -> Self {
+        let (warmup, closed, open) = match site {
+            Site::Twin => (Duration::from_millis(1500), Duration::from_secs(5), Duration::from_secs(9)),
+            Site::Cluster => (Duration::from_secs(5), Duration::from_secs(20), Duration::from_secs(30)),
+        };
         Self {
             title: "MobileNetV2 image classification, one pinned replica".into(),
             seed: 42,
-            on: Site::Cluster,
+            on: site,
             subjects: label_subjects(&PlatformKind::SERVERLESS),
             trials: 5,
             function: FunctionChoice::default(),
@@ -20,7 +32,7 @@ impl Default for Experiment {
             cluster: crate::platforms::cluster::ClusterChoice::default(),
             settings: std::collections::BTreeMap::new(),
             revisions: Vec::new(),
-            load: vec![closed_loop(), poisson()],
+            load: vec![closed_loop(warmup, closed), poisson(warmup, open)],
         }
     }
 }
@@ -41,29 +53,29 @@ impl Default for FunctionChoice {
     }
 }
 
-fn closed_loop() -> LoadPoint {
+fn closed_loop(warmup: Duration, duration: Duration) -> LoadPoint {
     LoadPoint {
         name: "closed-8".into(),
         question: "How many correct answers a second does it give to eight clients that never pause?".into(),
         primary_metric: Metric::GoodputRps,
         arrivals: Arrivals::Closed { connections: 8, think_time: Duration::ZERO },
         rate_share: None,
-        warmup: Duration::from_millis(1500),
-        duration: Duration::from_secs(5),
+        warmup,
+        duration,
     }
 }
 
 /// Half of what a bare replica serves is below both capacities, and far enough from idle for
-/// queueing to show. Nine seconds of it are some 250 requests on a small machine: a dozen lie
+/// queueing to show. Nine seconds of it (on the twin) are some 250 requests on a small machine: a dozen lie
 /// beyond the 95th percentile.
-fn poisson() -> LoadPoint {
+fn poisson(warmup: Duration, duration: Duration) -> LoadPoint {
     LoadPoint {
         name: "poisson".into(),
         question: "How long do 95 % of the requests take when they arrive at random, below capacity?".into(),
         primary_metric: Metric::ResponseP95Ms,
         arrivals: Arrivals::Poisson { rate: 0.0 },
         rate_share: Some(0.5),
-        warmup: Duration::from_secs(1),
-        duration: Duration::from_secs(9),
+        warmup,
+        duration,
     }
 }

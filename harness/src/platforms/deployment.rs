@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{cluster::Cluster, Deployed, FunctionSpec, Platform, PlatformError, ReplicaSample};
+use super::{Deployed, FunctionSpec, Platform, PlatformError, ReplicaSample, cluster::Cluster};
 
 /// A plain Kubernetes Deployment and Service.
 #[derive(Debug)]

@@ -94,7 +94,8 @@ impl FunctionSpec {
         self.image.as_ref().ok_or_else(|| PlatformError::Limit {
             platform: platform.name(),
             limit: "a cluster runs images, and none was given".to_owned(),
-            remedy: "push one with `harness image push REGISTRY/function:TAG` and give it as --image".to_owned(),
+            remedy: "push one with `harness image push REGISTRY/function:TAG` and give it as --image"
+                .to_owned(),
         })
     }
 
@@ -216,8 +217,26 @@ pub mod setting {
 
     /// All of them, for platforms on a cluster.
     pub const ON_CLUSTER: [&str; 20] = [
-        ON, PLATFORM, IMAGE, PULL_POLICY, CPU, MEMORY, CONCURRENCY, REPLICAS_MIN, REPLICAS_MAX, PROBE, PATH,
-        ENTRY, HOPS, SIDECARS, BURST, BALANCING, QUEUEING, AUTOSCALER, TIMEOUT, NODES,
+        ON,
+        PLATFORM,
+        IMAGE,
+        PULL_POLICY,
+        CPU,
+        MEMORY,
+        CONCURRENCY,
+        REPLICAS_MIN,
+        REPLICAS_MAX,
+        PROBE,
+        PATH,
+        ENTRY,
+        HOPS,
+        SIDECARS,
+        BURST,
+        BALANCING,
+        QUEUEING,
+        AUTOSCALER,
+        TIMEOUT,
+        NODES,
     ];
 }
 

@@ -51,8 +51,15 @@ impl Run<'_> {
             first.trial, self.experiment.trials, first.subject
         ));
         let mut platform = self.ground.platform(first.platform);
-        match platform.deploy(&self.prepared.spec_for(first.platform, self.experiment)).await {
-            Ok(deployed) => {
+        let spec = self.prepared.spec_for(first.platform, self.experiment);
+        let deployed = tokio::select! {
+            deployed = platform.deploy(&spec) => Some(deployed),
+            () = self.interrupt.raised() => None,
+        };
+        match deployed {
+            // Its cells are missing from the run; what was begun is removed below.
+            None => {}
+            Some(Ok(deployed)) => {
                 for cell in cells {
                     if self.interrupt.is_raised() {
                         break;
@@ -68,7 +75,7 @@ impl Run<'_> {
                     ));
                 }
             }
-            Err(error) => {
+            Some(Err(error)) => {
                 progress.say(&format!("error: {error}; its cells are marked as failed and the run goes on"));
                 for cell in cells {
                     self.keep_failure(cell, &error.to_string(), progress);
@@ -79,7 +86,7 @@ impl Run<'_> {
         if let Err(error) = platform.remove().await {
             progress.say(&format!("error: {error}"));
         }
-        progress.advance(super::DEPLOY_ESTIMATE);
+        progress.advance(super::deploy_estimate(self.experiment.on));
     }
 
     /// Plays one cell and says in a line how it went.
@@ -133,7 +140,7 @@ impl Run<'_> {
         Load {
             plan: drive::shapes::plan(&cell.load.arrivals, cell.load.warmup + cell.load.duration, cell.seed),
             endpoints: deployed.endpoints.clone(),
-            method: hyper::Method::POST,
+            method: self.prepared.method.clone(),
             payloads: self.prepared.payloads.clone(),
             timeout: self.experiment.timeout,
             drain: self.experiment.drain,

@@ -2,6 +2,7 @@
 
 pub mod function_binary;
 pub mod measure;
+mod own;
 pub mod pilot;
 pub mod prepare;
 mod progress;
@@ -21,21 +22,26 @@ use crate::{
     experiment::{self, Arrivals, Experiment, Site, Subject},
     interrupt::Interrupt,
     platforms::{
-        AnyPlatform, Ground, Platform, PlatformError,
-        cluster::{Cluster, ClusterError, Login, RunLabel},
-        PlatformKind,
+        AnyPlatform, Ground, Platform, PlatformError, PlatformKind,
+        cluster::{Cluster, ClusterError, Login, RunLabel, labels, pods},
         limits, twin,
     },
     store::RunFolder,
 };
-use prepare::{Prepared, Sources, prepare};
+use prepare::{Expected, Prepared, Sources, prepare};
 use progress::Progress;
 
 /// In place of a model's or picture set's name: the first that is found.
 const AUTO: &str = "auto";
 
-/// Deploying and removing, per deployment: what the plan's estimate allows for it.
-const DEPLOY_ESTIMATE: Duration = Duration::from_millis(4500);
+/// Deploying and removing, per deployment: what the plan's estimate allows for it. On a cluster,
+/// most of it is waiting until terminating pods are gone.
+fn deploy_estimate(site: Site) -> Duration {
+    match site {
+        Site::Twin => Duration::from_millis(4500),
+        Site::Cluster => Duration::from_secs(40),
+    }
+}
 
 /// How a run is carried out; nothing in it changes what is measured.
 #[derive(Debug, Clone)]
@@ -103,6 +109,7 @@ pub async fn run(
     let ground = ground(&experiment, options, &name).await?;
     if let Ground::Cluster(cluster) = &ground {
         progress.say(&cluster.describe());
+        refuse_leftovers(cluster).await?;
     }
     let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
     if experiment.on == Site::Twin {
@@ -177,13 +184,13 @@ pub fn describe(experiment: &Experiment) -> String {
 
 /// How long the run takes, building apart.
 pub fn estimate(experiment: &Experiment) -> Duration {
-    let pilot = DEPLOY_ESTIMATE + pilot::WARMUP + pilot::DURATION;
+    let pilot = deploy_estimate(experiment.on) + pilot::WARMUP + pilot::DURATION;
     pilot * experiment.subjects.len() as u32 + cells_estimate(experiment)
 }
 
 fn cells_estimate(experiment: &Experiment) -> Duration {
     let load: Duration = experiment.load.iter().map(|l| l.warmup + l.duration).sum();
-    (load + DEPLOY_ESTIMATE) * experiment.subjects.len() as u32 * experiment.trials
+    (load + deploy_estimate(experiment.on)) * experiment.subjects.len() as u32 * experiment.trials
 }
 
 /// The core that the load generator is pinned to; none where it would have to share it anyway.
@@ -205,12 +212,15 @@ async fn pilot_all(
     let mut slowest: Option<f64> = None;
     for Subject { label, platform } in experiment.subjects.clone() {
         if interrupt.is_raised() {
-            return Err(RunError::Failed(anyhow::anyhow!("interrupted before anything was measured")));
+            return Err(interrupted());
         }
         progress.now(&format!("pilot on {label}"));
         let kind = platform;
         let mut platform = ground.platform(kind);
-        let tried = pilot_one(&mut platform, (kind, &label), experiment, prepared, interrupt).await;
+        let tried = tokio::select! {
+            tried = pilot_one(&mut platform, (kind, &label), experiment, prepared, interrupt) => tried,
+            () = interrupt.raised() => Err(interrupted()),
+        };
         let removed = platform.remove().await;
         let capacity = tried?;
         removed?;
@@ -226,6 +236,10 @@ async fn pilot_all(
         }
     }
     Ok(())
+}
+
+fn interrupted() -> RunError {
+    RunError::Failed(anyhow::anyhow!("interrupted before anything was measured"))
 }
 
 async fn pilot_one(
@@ -257,6 +271,24 @@ async fn ground(experiment: &Experiment, options: &Options, run: &str) -> Result
     let cluster =
         Cluster::connect(experiment.cluster.clone(), options.login.clone(), RunLabel::new(run)).await?;
     Ok(Ground::Cluster(cluster.into()))
+}
+
+/// While a cell runs, no other function of the testbed may be alive: it would take the CPU.
+async fn refuse_leftovers(cluster: &Cluster) -> Result<(), RunError> {
+    let mut found = Vec::new();
+    for namespace in [cluster.namespace(), cluster.functions_namespace()] {
+        let pods = pods::list(&cluster.api, namespace, &labels::any_run()).await;
+        let pods = pods.map_err(|error| RunError::Failed(error.into()))?;
+        found.extend(pods.into_iter().map(|pod| format!("{namespace}/{}", pod.name)));
+    }
+    match found.as_slice() {
+        [] => Ok(()),
+        pods => Err(RunError::Usage(format!(
+            "pods of another run are alive ({}): they would disturb the measurement; remove them with \
+             `harness clean --all`, or wait for that run to end",
+            pods.join(", ")
+        ))),
+    }
 }
 
 fn run_name(experiment: &Experiment, options: &Options) -> String {
@@ -296,8 +328,12 @@ fn environment(experiment: &Experiment, prepared: &Prepared) -> serde_json::Valu
         "seed": experiment.seed,
         "site": experiment.on,
         "notices": prepared.notices,
-        "expected": prepared.payloads.iter().map(|p| p.name.clone()).zip(prepared.expected.iter().cloned())
-            .collect::<std::collections::BTreeMap<_, _>>(),
+        "expected": match &prepared.expected {
+            Expected::Classes(classes) => serde_json::json!(
+                prepared.payloads.iter().map(|p| p.name.clone()).zip(classes.iter().cloned())
+                    .collect::<std::collections::BTreeMap<_, _>>()),
+            Expected::Text(text) => serde_json::json!({ "success, with this text in it": text }),
+        },
     })
 }
 

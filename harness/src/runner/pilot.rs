@@ -8,13 +8,16 @@ use std::{
 
 use anyhow::{anyhow, bail};
 
-use super::prepare::Prepared;
+use super::prepare::{Expected, Prepared};
 use crate::{
     drive::{self, Endpoint, Judge, Judgement, Load, Plan, PlayOptions, SinkError, answer::StatusJudge},
     experiment::{Arrivals, Experiment},
     interrupt::Interrupt,
     record::{Outcome, Record},
-    workloads::classify::{self, ClassifyJudge},
+    workloads::{
+        classify::{self, ClassifyJudge},
+        own::OwnJudge,
+    },
 };
 
 /// Connections of the pilot's closed loop: enough to keep one replica busy.
@@ -24,7 +27,7 @@ pub const DURATION: Duration = Duration::from_millis(1500);
 /// Warm-up of the pilot, not counted.
 pub const WARMUP: Duration = Duration::from_millis(500);
 
-/// The top class that a deployed function gives each payload now.
+/// What a deployed function answers to each payload now: its top class, or the text of a user's own.
 ///
 /// # Errors
 /// If a picture gets no usable answer.
@@ -35,11 +38,11 @@ pub async fn ask_each(
 ) -> anyhow::Result<Vec<String>> {
     let mut classes = Vec::with_capacity(prepared.payloads.len());
     for payload in prepared.payloads.iter() {
-        let listener = Arc::new(Listener::default());
+        let listener = Arc::new(Listener::new(prepared));
         let load = Load {
             plan: Plan::Closed { connections: 1, think_time_ns: 0, duration_ns: None, requests: Some(1) },
             endpoints: vec![endpoint.clone()],
-            method: hyper::Method::POST,
+            method: prepared.method.clone(),
             payloads: [payload.clone()].into(),
             timeout,
             drain: timeout,
@@ -49,9 +52,9 @@ pub async fn ask_each(
         let records = play_to_memory(load, None, Interrupt::never()).await?;
         let heard = listener.heard.lock().map_err(|_| anyhow!("the judge panicked"))?.take();
         classes.push(match heard {
-            Some(Heard { top: Some(top), .. }) => top,
+            Some(Heard { said: Some(said), .. }) => said,
             Some(Heard { status, text, .. }) => {
-                bail!("{} was answered with status {status} and no prediction: {text}", payload.name)
+                bail!("{} was answered with status {status}, which is no usable answer: {text}", payload.name)
             }
             None => {
                 let outcome = records.first().map_or("nothing", |r| r.outcome.name());
@@ -66,22 +69,40 @@ pub async fn ask_each(
 }
 
 /// Hears one answer.
-#[derive(Default)]
 struct Listener {
     heard: Mutex<Option<Heard>>,
+    /// Judges a user's own function; none: the answer names a class.
+    own: Option<OwnJudge>,
 }
 
 struct Heard {
     status: u16,
-    top: Option<String>,
+    /// What the answer says, if it can be used.
+    said: Option<String>,
     text: String,
+}
+
+impl Listener {
+    fn new(prepared: &Prepared) -> Self {
+        let own = match &prepared.expected {
+            Expected::Classes(_) => None,
+            Expected::Text(contains) => Some(OwnJudge { contains: contains.clone() }),
+        };
+        Self { heard: Mutex::default(), own }
+    }
 }
 
 impl Judge for Listener {
     fn judge(&self, payload: usize, status: u16, headers: &hyper::HeaderMap, body: &[u8]) -> Judgement {
         if let Ok(mut heard) = self.heard.lock() {
             let text = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
-            *heard = Some(Heard { status, top: classify::top_class(body), text });
+            let said = match &self.own {
+                None => classify::top_class(body),
+                Some(own) => {
+                    (own.judge(payload, status, headers, body).outcome == Outcome::Ok).then(|| text.clone())
+                }
+            };
+            *heard = Some(Heard { status, said, text });
         }
         StatusJudge.judge(payload, status, headers, body)
     }
@@ -110,9 +131,8 @@ async fn play_to_memory(
 /// # Errors
 /// If the function contradicts an independent engine: nothing it serves would count.
 pub fn settle_expected(prepared: &mut Prepared, answered: &[String], subject: &str) -> anyhow::Result<()> {
-    for ((expected, answered), payload) in
-        prepared.expected.iter_mut().zip(answered).zip(prepared.payloads.iter())
-    {
+    let Expected::Classes(expected) = &mut prepared.expected else { return Ok(()) };
+    for ((expected, answered), payload) in expected.iter_mut().zip(answered).zip(prepared.payloads.iter()) {
         match expected {
             Some(expected) if expected != answered => bail!(
                 "{subject} answers {answered} for {}, not {expected} as expected; \
@@ -144,7 +164,7 @@ pub async fn capacity_rps(
             requests: None,
         },
         endpoints: endpoints.to_vec(),
-        method: hyper::Method::POST,
+        method: prepared.method.clone(),
         payloads: prepared.payloads.clone(),
         timeout: experiment.timeout,
         drain: experiment.drain,
@@ -174,10 +194,13 @@ pub fn settle_rates(experiment: &mut Experiment, capacity_rps: f64) {
 }
 
 /// The judge of this run.
-pub fn judge(prepared: &Prepared) -> Arc<ClassifyJudge> {
-    Arc::new(ClassifyJudge {
-        expected: prepared.expected.iter().map(|e| e.clone().unwrap_or_default()).collect(),
-    })
+pub fn judge(prepared: &Prepared) -> Arc<dyn Judge> {
+    match &prepared.expected {
+        Expected::Classes(classes) => Arc::new(ClassifyJudge {
+            expected: classes.iter().map(|e| e.clone().unwrap_or_default()).collect(),
+        }),
+        Expected::Text(contains) => Arc::new(OwnJudge { contains: contains.clone() }),
+    }
 }
 
 fn two_digits(value: f64) -> f64 {

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use anyhow::{Context, bail};
 use models::{FoundModel, FoundPictures, Manifest, Places, find_model, find_pictures};
 
-use super::function_binary;
+use super::{function_binary, own};
 use crate::{
     drive::Payload,
     experiment::{Experiment, Site},
-    platforms::{FunctionSpec, PlatformKind},
+    platforms::{FunctionSpec, Image, PlatformKind},
     workloads::classify,
 };
 
@@ -26,12 +26,23 @@ pub struct Prepared {
     pub spec: FunctionSpec,
     /// What is sent.
     pub payloads: Arc<[Payload]>,
-    /// Expected top class by payload, where an independent engine named one.
-    pub expected: Vec<Option<String>>,
+    /// HTTP method.
+    pub method: hyper::Method,
+    /// What counts as a right answer.
+    pub expected: Expected,
     /// What was degraded, one sentence each.
     pub notices: Vec<String>,
     /// Digests and names for `environment.json`.
     pub facts: serde_json::Value,
+}
+
+/// What counts as a right answer.
+#[derive(Debug, Clone)]
+pub enum Expected {
+    /// The top class by payload, where an independent engine named one.
+    Classes(Vec<Option<String>>),
+    /// A success, with this text in it if there is one: a user's own function.
+    Text(Option<String>),
 }
 
 impl Prepared {
@@ -62,6 +73,9 @@ pub async fn prepare(
     sources: &Sources,
     say: &dyn Fn(&str),
 ) -> anyhow::Result<Prepared> {
+    if let Some(own) = &experiment.function.own {
+        return own::prepare(experiment, own);
+    }
     let manifest = Manifest::builtin()?;
     let mut notices = Vec::new();
     let model = model(&manifest, experiment, &sources.places, &mut notices, say)?;
@@ -77,10 +91,18 @@ pub async fn prepare(
             model.model.name
         ));
     }
-    let binary = function_binary::find_or_build(sources.function_binary.as_deref(), say).await?;
+    // A cluster runs the image; the binary is not needed here.
+    let binary = match experiment.on {
+        Site::Twin => Some(function_binary::find_or_build(sources.function_binary.as_deref(), say).await?),
+        Site::Cluster => None,
+    };
+    let digest = |path: &PathBuf| {
+        crate::collect::environment::sha256_file(path)
+            .with_context(|| format!("cannot read {}", path.display()))
+    };
     let facts = serde_json::json!({
-        "function_sha256": crate::collect::environment::sha256_file(&binary)
-            .with_context(|| format!("cannot read {}", binary.display()))?,
+        "function_sha256": binary.as_ref().map(digest).transpose()?,
+        "image": experiment.function.image,
         "model": { "name": model.model.name, "sha256": model.model.sha256, "generated": model.model.generated,
                    "licence": model.model.licence },
         "pictures": { "name": pictures.name, "drawn": pictures.drawn,
@@ -92,7 +114,14 @@ pub async fn prepare(
         .into_iter()
         .map(|p| Payload { name: p.name, content_type: p.content_type.into(), body: p.bytes.into() })
         .collect();
-    Ok(Prepared { spec: spec(experiment, binary, &model)?, payloads, expected, notices, facts })
+    Ok(Prepared {
+        spec: spec(experiment, binary, &model)?,
+        payloads,
+        method: hyper::Method::POST,
+        expected: Expected::Classes(expected),
+        notices,
+        facts,
+    })
 }
 
 fn model(
@@ -164,24 +193,45 @@ fn pictures(
     Ok(found)
 }
 
-fn spec(experiment: &Experiment, binary: PathBuf, model: &FoundModel) -> anyhow::Result<FunctionSpec> {
-    let folder = model.path.parent().context("the model's path has no folder")?.canonicalize()?;
+fn spec(
+    experiment: &Experiment,
+    binary: Option<PathBuf>,
+    model: &FoundModel,
+) -> anyhow::Result<FunctionSpec> {
     let function = &experiment.function;
+    let mut env = BTreeMap::from([
+        ("WORKLOAD".into(), function.workload.clone()),
+        ("MODEL".into(), model.model.name.clone()),
+    ]);
+    match experiment.on {
+        Site::Twin => {
+            let folder = model.path.parent().context("the model's path has no folder")?.canonicalize()?;
+            env.insert("MODELS_DIR".into(), folder.display().to_string());
+        }
+        // The image knows where its model is. A container sees all cores of its node, whatever its
+        // limit: the limit decides.
+        Site::Cluster => {
+            let threads = (function.cpu_cores.ceil() as u32).max(1);
+            env.insert("INFERENCE_THREADS".into(), threads.to_string());
+        }
+    }
+    let image = function.image.as_ref().map(|reference| Image {
+        reference: reference.clone(),
+        port: 8080,
+        health_path: "/health".into(),
+        is_ours: true,
+    });
     Ok(FunctionSpec {
         name: FUNCTION_NAME.into(),
-        binary,
-        env: BTreeMap::from([
-            ("WORKLOAD".into(), function.workload.clone()),
-            ("MODEL".into(), model.model.name.clone()),
-            ("MODELS_DIR".into(), folder.display().to_string()),
-        ]),
+        binary: binary.unwrap_or_default(),
+        env,
         path: classify::path(function.top),
         cpu_cores: function.cpu_cores,
         memory_mib: function.memory_mib,
         container_concurrency: function.container_concurrency,
         replicas: experiment.replicas,
         platform_settings: BTreeMap::new(),
-        image: None,
-        revisions: Vec::new(),
+        image,
+        revisions: experiment.revisions.clone(),
     })
 }

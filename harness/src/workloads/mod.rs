@@ -2,3 +2,4 @@
 //! Everything after this folder sees endpoints, bytes and a judge.
 
 pub mod classify;
+pub mod own;

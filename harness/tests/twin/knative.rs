@@ -22,12 +22,14 @@ async fn answers_look_like_the_recorded_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn too_slow_a_function_is_answered_with_504_by_the_activator() {
+async fn too_slow_a_function_is_answered_with_504() {
     let mut twin = twin(PlatformKind::Knative);
     let limited = FunctionSpec { platform_settings: settings(&[("timeout-seconds", "1")]), ..spec(1, 1) };
     let deployed = twin.deploy(&limited).await.unwrap();
     let late = call(&deployed.endpoints[0], "/predict?ms=3000").await;
-    assert_eq!((late.status, late.body.as_str()), (504, "activator request timeout"));
+    assert_eq!(late.status, 504);
+    // Activator and queue-proxy have the same limit; on a busy machine the inner one may be first.
+    assert!(["activator request timeout", "request timeout"].contains(&late.body.as_str()), "{}", late.body);
     assert!(late.header("x-envoy-upstream-service-time").parse::<u64>().unwrap() >= 1000);
     remove(twin).await;
 }

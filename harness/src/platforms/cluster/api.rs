@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures_util::{Stream, TryStreamExt};
+use futures_util::{Stream, StreamExt};
 use hyper::{Method, Request};
 use kube::core::WatchEvent;
 use serde_json::Value;
@@ -40,11 +40,8 @@ impl Default for Patience {
 
 impl Patience {
     /// Ask once.
-    pub const ONCE: Self = Self {
-        total: Duration::ZERO,
-        attempt: Duration::from_secs(20),
-        pause: Duration::from_millis(200),
-    };
+    pub const ONCE: Self =
+        Self { total: Duration::ZERO, attempt: Duration::from_secs(20), pause: Duration::from_millis(200) };
 
     /// The same with this deadline for an attempt.
     #[must_use]
@@ -106,16 +103,22 @@ pub struct Call {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ApiError {
     /// No answer.
-    #[error("the API server does not answer ({cause}); check that it runs and that the context is the right one")]
+    #[error(
+        "the API server does not answer ({cause}); check that it runs and that the context is the right one"
+    )]
     Unreachable {
         /// What the transport says.
         cause: String,
     },
     /// 401.
-    #[error("the API server does not accept the login (401); log in again or renew the kubeconfig's credentials")]
+    #[error(
+        "the API server does not accept the login (401); log in again or renew the kubeconfig's credentials"
+    )]
     Unauthorized,
     /// 403.
-    #[error("not allowed: {message}; apply cluster-setup/rbac/testbed.yaml or ask the cluster's owner for these rights")]
+    #[error(
+        "not allowed: {message}; apply cluster-setup/rbac/testbed.yaml or ask the cluster's owner for these rights"
+    )]
     Forbidden {
         /// What the server says.
         message: String,
@@ -289,8 +292,7 @@ impl Api {
         let mut query = vec![("fieldManager", FIELD_MANAGER.to_owned()), ("force", "true".to_owned())];
         query.extend_from_slice(more);
         let path = with_query(format!("{}/{name}", resource.path(namespace)), &query);
-        let mut question =
-            Question::new(Method::PATCH, path, format!("apply {} {name}", resource.kind));
+        let mut question = Question::new(Method::PATCH, path, format!("apply {} {name}", resource.kind));
         // JSON is YAML.
         question.body = Some(("application/apply-patch+yaml", object.to_string()));
         self.ask(&question).await
@@ -308,10 +310,11 @@ impl Api {
         patch: &Value,
     ) -> Result<Value, ApiError> {
         self.note("patch", resource.group, resource.plural);
-        let path =
-            with_query(format!("{}/{name}", resource.path(namespace)), &[("fieldManager", FIELD_MANAGER.into())]);
-        let mut question =
-            Question::new(Method::PATCH, path, format!("patch {} {name}", resource.kind));
+        let path = with_query(
+            format!("{}/{name}", resource.path(namespace)),
+            &[("fieldManager", FIELD_MANAGER.into())],
+        );
+        let mut question = Question::new(Method::PATCH, path, format!("patch {} {name}", resource.kind));
         question.body = Some(("application/merge-patch+json", patch.to_string()));
         self.ask(&question).await
     }
@@ -386,7 +389,7 @@ impl Api {
             .await
             .map_err(|_| ApiError::Unreachable { cause: format!("no answer to {what} in time") })?
             .map_err(|error| translate(error, &what))?;
-        Ok(stream.into_stream().map_err(move |error| translate(error, &what)))
+        Ok(stream.map(move |event: kube::Result<_>| event.map_err(|error| translate(error, &what))))
     }
 
     async fn ask(&self, question: &Question) -> Result<Value, ApiError> {

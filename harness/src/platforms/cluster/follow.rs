@@ -71,7 +71,8 @@ pub async fn follow(
 ) -> Result<Following, ApiError> {
     let first = api.list(&resource, namespace.as_deref(), &selection).await?;
     let (sender, changes) = mpsc::channel(WAITING);
-    let mut watch = Watch { api: api.clone(), resource, namespace, selection, known: BTreeMap::new(), sender };
+    let mut watch =
+        Watch { api: api.clone(), resource, namespace, selection, known: BTreeMap::new(), sender };
     let task = tokio::spawn(async move {
         if watch.listed(first.items).await {
             watch.run(first.resource_version).await;
@@ -162,7 +163,8 @@ impl Watch {
     async fn listed(&mut self, items: Vec<Value>) -> bool {
         let mut before = std::mem::take(&mut self.known);
         for item in items {
-            let unchanged = before.remove(&uid(&item)).is_some_and(|old| version_of(&old) == version_of(&item));
+            let unchanged =
+                before.remove(&uid(&item)).is_some_and(|old| version_of(&old) == version_of(&item));
             self.known.insert(uid(&item), item.clone());
             if !unchanged && !self.tell(Change::Applied(item)).await {
                 return false;

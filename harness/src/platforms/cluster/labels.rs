@@ -27,10 +27,7 @@ impl RunLabel {
 
     /// Both labels.
     pub fn labels(&self) -> BTreeMap<String, String> {
-        BTreeMap::from([
-            (MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned()),
-            (RUN.to_owned(), self.0.clone()),
-        ])
+        BTreeMap::from([(MANAGED_BY.0.to_owned(), MANAGED_BY.1.to_owned()), (RUN.to_owned(), self.0.clone())])
     }
 
     /// Selects what this run made.

@@ -79,7 +79,10 @@ impl Pod {
             if let Some((reason, message)) = &container.waiting {
                 let said = if message.is_empty() { String::new() } else { format!(": {message}") };
                 match reason.as_str() {
-                    "ErrImagePull" | "ImagePullBackOff" | "InvalidImageName" | "ErrImageNeverPull"
+                    "ErrImagePull"
+                    | "ImagePullBackOff"
+                    | "InvalidImageName"
+                    | "ErrImageNeverPull"
                     | "RegistryUnavailable" => {
                         return Some(format!("the image cannot be pulled ({reason}{said})"));
                     }
@@ -99,7 +102,10 @@ impl Pod {
                         "the container {} is killed for want of memory (OOMKilled); raise memory-mib",
                         container.name
                     ),
-                    _ => format!("the container {} ends again and again (exit code {code}, {reason}{said})", container.name),
+                    _ => format!(
+                        "the container {} ends again and again (exit code {code}, {reason}{said})",
+                        container.name
+                    ),
                 });
             }
         }
@@ -113,7 +119,8 @@ impl Pod {
 }
 
 fn container(status: &Value) -> Container {
-    let text = |value: &Value| value.as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
+    let text =
+        |value: &Value| value.as_str().unwrap_or_default().split_whitespace().collect::<Vec<_>>().join(" ");
     let waiting = &status["state"]["waiting"];
     // A container that has just ended is not in `lastState` yet.
     let ended = [&status["state"]["terminated"], &status["lastState"]["terminated"]];

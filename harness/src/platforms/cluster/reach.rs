@@ -82,9 +82,11 @@ pub enum ReachError {
 /// # Errors
 /// If it is not there, or no address of it accepts a connection.
 pub async fn direct(cluster: &Cluster, to: ServicePort<'_>) -> Result<Route, ReachError> {
-    let service = cluster.api.get(&SERVICES, Some(to.namespace), to.name).await?.ok_or_else(|| {
-        ReachError::Absent { namespace: to.namespace.to_owned(), name: to.name.to_owned() }
-    })?;
+    let service = cluster
+        .api
+        .get(&SERVICES, Some(to.namespace), to.name)
+        .await?
+        .ok_or_else(|| ReachError::Absent { namespace: to.namespace.to_owned(), name: to.name.to_owned() })?;
     let nodes = match node_port(&service, to.port) {
         // Without the right to list nodes, the machine itself may still be one.
         Some(_) => cluster.api.list(&NODES, None, &Selection::default()).await.map(|l| l.items),
@@ -101,7 +103,11 @@ pub async fn direct(cluster: &Cluster, to: ServicePort<'_>) -> Result<Route, Rea
     Err(ReachError::Unreachable {
         namespace: to.namespace.to_owned(),
         name: to.name.to_owned(),
-        tried: if tried.is_empty() { "nothing: it has no address outside".to_owned() } else { tried.join(", ") },
+        tried: if tried.is_empty() {
+            "nothing: it has no address outside".to_owned()
+        } else {
+            tried.join(", ")
+        },
     })
 }
 
@@ -121,8 +127,7 @@ pub async fn control(cluster: &Cluster, to: ServicePort<'_>) -> Result<Route, Re
 /// # Errors
 /// If the Service or a ready pod of it is not there, or no local port is free.
 pub async fn forward(cluster: &Cluster, to: ServicePort<'_>) -> Result<Route, ReachError> {
-    let absent =
-        || ReachError::Absent { namespace: to.namespace.to_owned(), name: to.name.to_owned() };
+    let absent = || ReachError::Absent { namespace: to.namespace.to_owned(), name: to.name.to_owned() };
     let unreachable = |tried: String| ReachError::Unreachable {
         namespace: to.namespace.to_owned(),
         name: to.name.to_owned(),
@@ -132,7 +137,8 @@ pub async fn forward(cluster: &Cluster, to: ServicePort<'_>) -> Result<Route, Re
     let selector = service["spec"]["selector"].as_object().into_iter().flatten();
     let selector: Vec<String> =
         selector.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
-    let listed = cluster.api.list(&PODS, Some(to.namespace), &Selection::labelled(selector.join(","))).await?;
+    let listed =
+        cluster.api.list(&PODS, Some(to.namespace), &Selection::labelled(selector.join(","))).await?;
     let ready = listed.items.iter().find(|object| {
         let pod = Pod::read(object);
         pod.ready && !pod.terminating
@@ -145,8 +151,9 @@ pub async fn forward(cluster: &Cluster, to: ServicePort<'_>) -> Result<Route, Re
     cluster.api.note("create", "", "pods/portforward");
     cluster.api.note("get", "", "pods/portforward");
     let pods: kube::Api<KubePod> = kube::Api::namespaced(cluster.api.client().clone(), to.namespace);
-    let forward =
-        Forward::start(pods, name.clone(), port).await.map_err(|e| unreachable(format!("a port-forward: {e}")))?;
+    let forward = Forward::start(pods, name.clone(), port)
+        .await
+        .map_err(|e| unreachable(format!("a port-forward: {e}")))?;
     Ok(Route {
         url: format!("http://{}", forward.address),
         how: format!("port-forward to {name}"),
@@ -264,10 +271,13 @@ mod tests {
         });
         let node = json!({ "status": { "addresses": [
             { "type": "InternalIP", "address": "10.0.0.1" }, { "type": "Hostname", "address": "n1" } ] } });
-        let found: Vec<_> =
-            candidates(&service, 80, &[node]).into_iter().map(|(host, port, _)| format!("{host}:{port}")).collect();
+        let found: Vec<_> = candidates(&service, 80, &[node])
+            .into_iter()
+            .map(|(host, port, _)| format!("{host}:{port}"))
+            .collect();
         assert_eq!(found, ["192.0.2.7:80", "10.0.0.1:30080", "127.0.0.1:30080", "10.96.0.9:80"]);
-        let pod = json!({ "spec": { "containers": [{ "ports": [{ "name": "http2", "containerPort": 8081 }] }] } });
+        let pod =
+            json!({ "spec": { "containers": [{ "ports": [{ "name": "http2", "containerPort": 8081 }] }] } });
         assert_eq!(target_port(&service, 80, &pod), Some(8081));
         assert_eq!(target_port(&service, 81, &pod), None);
     }

@@ -83,9 +83,6 @@ mod tests {
     fn paths_are_those_of_the_api_server() {
         assert_eq!(PODS.path(Some("a")), "/api/v1/namespaces/a/pods");
         assert_eq!(NODES.path(None), "/api/v1/nodes");
-        assert_eq!(
-            KNATIVE_SERVICES.path(Some("a")),
-            "/apis/serving.knative.dev/v1/namespaces/a/services"
-        );
+        assert_eq!(KNATIVE_SERVICES.path(Some("a")), "/apis/serving.knative.dev/v1/namespaces/a/services");
     }
 }

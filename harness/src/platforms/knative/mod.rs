@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{cluster::Cluster, Deployed, FunctionSpec, Platform, PlatformError, ReplicaSample};
+use super::{Deployed, FunctionSpec, Platform, PlatformError, ReplicaSample, cluster::Cluster};
 
 /// Knative Serving on a cluster.
 #[derive(Debug)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{cluster::Cluster, Deployed, FunctionSpec, Platform, PlatformError, ReplicaSample};
+use super::{Deployed, FunctionSpec, Platform, PlatformError, ReplicaSample, cluster::Cluster};
 
 /// OpenFaaS Community Edition on a cluster, through its gateway.
 #[derive(Debug)]
