@@ -51,7 +51,8 @@ pub struct Collector {
     pub ahead_s: f64,
     gateway_namespace: String,
     /// Keeps a port-forward alive.
-    _route: Option<Route>,
+    #[expect(dead_code, reason = "a port-forward lives as long as its route")]
+    route: Option<Route>,
 }
 
 /// A stretch of a cell, on the wall clock.
@@ -84,7 +85,7 @@ impl Collector {
             .await
             .map_err(|error| format!("{error} ({})", route.how))?;
         found.how.clone_from(&route.how);
-        found._route = Some(route);
+        found.route = Some(route);
         Ok(Some(found))
     }
 
@@ -106,7 +107,7 @@ impl Collector {
             interval: interval.clamp(Duration::from_secs(1), Duration::from_secs(60)),
             ahead_s,
             gateway_namespace: gateway_namespace.to_owned(),
-            _route: None,
+            route: None,
         })
     }
 
@@ -164,7 +165,7 @@ impl Collection<'_> {
             let targets = prometheus.label_sets("target_info", self.span).await?;
             self.instances = instances(&targets, self.function);
         }
-        for quantity in QUANTITIES.iter().filter(|q| q.platforms.contains(&self.kind)) {
+        for quantity in asked(self.kind) {
             match self.quantity(quantity).await {
                 Ok(true) => (),
                 Ok(false) => self.miss(quantity.name, quantity.title, &absent(quantity, &self.names)),
@@ -312,16 +313,10 @@ impl Collection<'_> {
                     .to_owned(),
             );
         }
-        let old = |query: &str| ["revision_", "autoscaler_", "activator_"].iter().any(|p| query.contains(&format!("{p}")))
-            && !query.contains("kn_");
-        if self.kind == PlatformKind::Knative {
-            let metrics = self.found.series.iter().filter(|s| !s.labels.contains_key("component"));
-            let generation = match metrics.filter(|s| s.name.starts_with("replicas")).map(|s| old(&s.query)).next() {
-                Some(true) => "Knative's metrics have the names of up to 1.18.",
-                Some(false) => "Knative's metrics have the names of 1.19 and later.",
-                None => return,
-            };
-            self.found.remarks.push(generation.to_owned());
+        let replicas = self.found.series.iter().find(|s| s.name == name::REPLICAS_DESIRED);
+        if let (PlatformKind::Knative, Some(replicas)) = (self.kind, replicas) {
+            let generation = if replicas.query.starts_with("kn_") { "1.19 and later" } else { "up to 1.18" };
+            self.found.remarks.push(format!("Knative's metrics bear the names of {generation}."));
         }
     }
 
@@ -329,12 +324,17 @@ impl Collection<'_> {
     fn give_up(&mut self, error: &PrometheusError) {
         self.found.remarks.push(format!("Nothing was collected: {error}."));
         let mut named = BTreeSet::new();
-        for quantity in QUANTITIES.iter().filter(|q| q.platforms.contains(&self.kind)) {
+        for quantity in asked(self.kind) {
             if named.insert(quantity.name) {
                 self.miss(quantity.name, quantity.title, &error.to_string());
             }
         }
     }
+}
+
+/// What is asked on a platform.
+fn asked(kind: PlatformKind) -> impl Iterator<Item = &'static Quantity> {
+    QUANTITIES.iter().filter(move |quantity| quantity.platforms.contains(&kind))
 }
 
 /// A metric of cAdvisor.
