@@ -5,11 +5,14 @@
 //! -> `store` (the run folder) -> `analyse` (numbers, verdicts; pure) -> `reports` (pages; pure).
 //! `ARCHITECTURE.md` at the top of the repository has the map and the invariants.
 
+pub mod admin;
 pub mod analyse;
 pub mod cli;
 pub mod collect;
+pub mod doctor;
 pub mod drive;
 pub mod experiment;
+pub mod image;
 pub mod interrupt;
 pub mod platforms;
 pub mod record;
@@ -18,5 +21,8 @@ mod replay;
 pub mod reports;
 pub mod runner;
 pub mod scaling;
+#[cfg(test)]
+mod schema_check;
 pub mod store;
 pub mod workloads;
+pub mod yaml;

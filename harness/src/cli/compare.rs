@@ -61,14 +61,10 @@ fn start(experiment: Experiment, args: &ExperimentArgs) -> Result<Exit, CliError
         println!("{}", runner::describe(&experiment));
         return Ok(Exit::Valid);
     }
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .map_err(anyhow::Error::from)?;
-    let finished = runtime.block_on(async {
+    let options = args.options()?;
+    let finished = super::block_on(async {
         let interrupt = Interrupt::on_signals().map_err(anyhow::Error::from)?;
-        runner::run(experiment, &args.options(), interrupt).await
+        Ok(runner::run(experiment, &options, interrupt).await?)
     })?;
     match args.output {
         Output::Text => {

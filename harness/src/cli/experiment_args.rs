@@ -4,10 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use models::Places;
 
-use super::CliError;
+use super::{CliError, cluster_args::ClusterArgs, function_args::FunctionArgs};
 use crate::{
     experiment::{self, Arrivals, Experiment, Site, label_subjects},
-    platforms::{PlatformKind, ReplicaBounds},
+    platforms::PlatformKind,
     runner::{Options, prepare::Sources},
 };
 
@@ -26,9 +26,8 @@ pub struct ExperimentArgs {
     /// Seed of everything random: order, arrival times, payloads, bootstrap
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Pinned number of replicas
-    #[arg(long, value_name = "N")]
-    pub replicas: Option<u32>,
+    #[command(flatten)]
+    pub function: FunctionArgs,
     /// Length of every measured interval, for example 10s
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub duration: Option<Duration>,
@@ -74,6 +73,8 @@ pub struct ExperimentArgs {
     /// What is printed at the end
     #[arg(long, value_enum, default_value = "text")]
     pub output: Output,
+    #[command(flatten)]
+    pub cluster: ClusterArgs,
 }
 
 /// Form of a command's result.
@@ -95,12 +96,18 @@ impl ExperimentArgs {
         };
         if let Some(platforms) = platforms {
             e.subjects = label_subjects(platforms);
+            // A file for two platforms may be run on one of them.
+            e.settings.retain(|platform, _| platforms.contains(platform));
+            if !platforms.contains(&PlatformKind::Knative) {
+                e.revisions.clear();
+            }
         }
         set(&mut e.on, self.on);
         set(&mut e.trials, self.trials);
         set(&mut e.seed, self.seed);
         set(&mut e.timeout, self.timeout);
-        set(&mut e.replicas, self.replicas.map(|n| ReplicaBounds { min: n, max: n }));
+        self.function.apply(&mut e)?;
+        e.cluster = self.cluster.over(e.cluster);
         set(&mut e.function.model, self.model.clone());
         set(&mut e.function.pictures, self.pictures.clone());
         for load in &mut e.load {
@@ -141,14 +148,17 @@ impl ExperimentArgs {
     }
 
     /// How the run is carried out.
-    pub fn options(&self) -> Options {
-        Options {
+    ///
+    /// # Errors
+    /// If the gateway's password cannot be read.
+    pub fn options(&self) -> Result<Options, CliError> {
+        Ok(Options {
             sources: self.sources(),
             runs_dir: self.runs_dir.clone(),
             name: self.name.clone(),
             quiet: self.quiet,
-            login: None,
-        }
+            login: self.cluster.login()?,
+        })
     }
 }
 

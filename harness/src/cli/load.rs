@@ -8,6 +8,8 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
 
+pub(super) use request::payload;
+
 use super::{CliError, Exit, experiment_args::Output};
 
 /// Arguments.

@@ -1,11 +1,21 @@
 //! The command line: arguments to calls, errors to exit codes. One file a command.
 
+mod clean;
+mod cluster_args;
 mod compare;
+mod deploy;
+mod doctor;
 mod experiment_args;
+mod export;
+mod function_args;
+mod image;
+mod invoke;
 mod load;
 mod models;
 mod null_target;
+mod remove;
 mod report;
+mod status;
 mod twin_plane;
 
 use std::process::ExitCode;
@@ -47,6 +57,12 @@ fn one_line(error: &anyhow::Error) -> String {
     line
 }
 
+impl From<crate::platforms::PlatformError> for CliError {
+    fn from(error: crate::platforms::PlatformError) -> Self {
+        crate::runner::RunError::from(error).into()
+    }
+}
+
 impl From<crate::runner::RunError> for CliError {
     fn from(error: crate::runner::RunError) -> Self {
         match error {
@@ -64,6 +80,9 @@ impl From<crate::runner::RunError> for CliError {
     propagate_version = true,
     after_help = "Examples:
   harness compare --platforms knative,openfaas --on twin
+  harness compare --image REGISTRY/function@sha256:DIGEST     on the cluster of the current context
+  harness deploy knative --image REGISTRY/function@sha256:DIGEST
+  harness clean --all --dry-run
   harness load http://127.0.0.1:8080/predict --body cat.jpg --rate 20 --duration 30s
   harness report runs/NAME
   harness models list
@@ -81,12 +100,28 @@ enum Command {
     Compare(compare::CompareArgs),
     /// Measure one platform.
     Run(compare::RunArgs),
+    /// Deploy one function on a platform, and leave it there.
+    Deploy(deploy::Args),
+    /// Call a deployed function, or any URL, and show the answer; prove a cold start.
+    Invoke(invoke::Args),
+    /// Show what of the testbed is on the cluster.
+    Status(status::Args),
+    /// Take away what `deploy` left.
+    Remove(remove::Args),
+    /// Remove everything that a run, or all runs, left on the cluster, also after a crash.
+    Clean(clean::Args),
+    /// Write what would be applied: Knative YAML, OpenFaaS stack.yml, plain manifests.
+    Export(export::Args),
     /// Rebuild the report of a run from its folder.
     Report(report::Args),
     /// Drive load at any HTTP endpoint and say what it did.
     Load(load::Args),
+    /// Check whether everything is there that a comparison on a cluster needs.
+    Doctor(doctor::Args),
     /// List, fetch, verify and find models and pictures.
     Models(models::Args),
+    /// Build the function's OCI image, send it to a registry, ask for its digest.
+    Image(image::Args),
     /// Serve an endpoint that answers at once: measures the harness itself.
     NullTarget(null_target::Args),
     /// The twin's data plane of one platform (the harness starts it itself).
@@ -111,9 +146,17 @@ pub fn main() -> ExitCode {
     let exit = match cli.command {
         Command::Compare(args) => compare::compare(&args),
         Command::Run(args) => compare::run(&args),
+        Command::Deploy(args) => deploy::run(&args),
+        Command::Invoke(args) => invoke::run(&args),
+        Command::Status(args) => status::run(&args),
+        Command::Remove(args) => remove::run(&args),
+        Command::Clean(args) => clean::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Load(args) => load::run(args),
+        Command::Doctor(args) => doctor::run(args),
         Command::Models(args) => models::run(args),
+        Command::Image(args) => image::run(args),
         Command::NullTarget(args) => null_target::run(args),
         Command::TwinPlane(args) => twin_plane::run(args),
         Command::Completions { shell } => {
@@ -131,6 +174,16 @@ pub fn main() -> ExitCode {
             })
         }
     }
+}
+
+/// Runs a command's asynchronous part to its end.
+fn block_on<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .map_err(anyhow::Error::from)?;
+    runtime.block_on(work)
 }
 
 /// A value as indented JSON, for `--output json`.

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, ops::Range, path::Path, time::Duration};
 use serde::Deserialize as _;
 use toml::de::{DeTable, DeValue};
 
-use super::{Arrivals, Experiment, LoadPoint};
+use super::{Arrivals, Experiment, LoadPoint, cluster_checks};
 
 /// Why an experiment cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -112,7 +112,7 @@ const MAX_RATE: f64 = 1e6;
 const MAX_CONNECTIONS: u32 = 10_000;
 
 fn problems(e: &Experiment) -> Vec<Problem> {
-    let mut list = Checks(Vec::new());
+    let mut list = Checks::default();
     list.check(
         !e.subjects.is_empty(),
         &["platforms"],
@@ -144,6 +144,7 @@ fn problems(e: &Experiment) -> Vec<Problem> {
         "must be above 0",
     );
     list.check(e.function.memory_mib >= 64, &["function", "memory-mib"], "must be at least 64");
+    cluster_checks::problems(&mut list, e);
     list.check(!e.load.is_empty(), &["load"], "give at least one [[load]]");
     for (i, load) in e.load.iter().enumerate() {
         load_problems(&mut list, &i.to_string(), load);
@@ -192,10 +193,18 @@ fn load_problems(list: &mut Checks, i: &str, load: &LoadPoint) {
     }
 }
 
-struct Checks(Vec<Problem>);
+/// Problems found so far.
+#[derive(Default)]
+pub(super) struct Checks(Vec<Problem>);
 
 impl Checks {
-    fn check(&mut self, holds: bool, path: &[&str], message: &str) {
+    /// The first problem.
+    pub(super) fn first(self) -> Option<Problem> {
+        self.0.into_iter().next()
+    }
+
+    /// Notes a problem unless `holds`.
+    pub(super) fn check(&mut self, holds: bool, path: &[&str], message: &str) {
         if !holds {
             let path = path.iter().map(ToString::to_string).collect();
             self.0.push(Problem { path, message: message.into() });

@@ -1,12 +1,14 @@
 //! Stage 1: from a TOML file and flags to a validated experiment, and from that to cells.
 
 mod cells;
+mod cluster_checks;
 mod defaults;
 mod file;
 
 use std::{collections::BTreeMap, time::Duration};
 
 pub use cells::{deployments, expand};
+pub use cluster_checks::check_choice;
 pub use file::{ExperimentError, load_file, parse, validate};
 
 use serde::{Deserialize, Serialize};

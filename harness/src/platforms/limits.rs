@@ -7,7 +7,7 @@ use crate::scaling::{
     openfaas::{AlertConfig, MAX_REPLICAS},
 };
 
-use super::{FunctionSpec, PlatformError, PlatformKind};
+use super::{FunctionSpec, PlatformError, PlatformKind, knative::manifest};
 
 /// Scaling rules of one platform, made from a spec.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,8 +102,15 @@ fn accept_knative(spec: &FunctionSpec) -> Result<Accepted, PlatformError> {
         kpa.target = concurrency;
     }
     let mut timeout_s = 300;
+    // A cluster knows more settings than the twin; the part that both know describes the rules.
+    let on_cluster = spec.image.is_some();
+    if on_cluster {
+        timeout_s = manifest::settings(spec)?.timeout_s;
+    }
     for (key, value) in &spec.platform_settings {
-        if key == "timeout-seconds" {
+        if on_cluster {
+            _ = kpa.set(key, value);
+        } else if key == "timeout-seconds" {
             timeout_s = match value.parse() {
                 Ok(seconds @ 1..=600) => seconds,
                 _ => return refused(PlatformKind::Knative, &format!("{key} = {value}: write 1 to 600")),
@@ -146,7 +153,7 @@ fn refused(kind: PlatformKind, problem: &str) -> Result<Accepted, PlatformError>
 }
 
 /// RFC 1035 label, which Knative demands and Kubernetes accepts everywhere.
-fn is_dns_label(name: &str) -> bool {
+pub fn is_dns_label(name: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
     name.len() <= 63
         && name.bytes().all(inner)

@@ -305,6 +305,18 @@ pub trait Platform: Send + Sync {
     fn observe(&self) -> impl Future<Output = Result<ReplicaSample, PlatformError>> + Send;
     /// Takes the function away and waits until its replicas are gone.
     fn remove(&mut self) -> impl Future<Output = Result<(), PlatformError>> + Send;
+    /// Finds a function that another process deployed, and takes it over: afterwards `observe`,
+    /// `wait_for_zero` and `remove` speak of it. None: there is no such function. Its endpoints'
+    /// URLs end where the path of an invocation begins; `ready_after` is zero.
+    fn find(&mut self, name: &str) -> impl Future<Output = Result<Option<Deployed>, PlatformError>> + Send {
+        let _ = name;
+        async {
+            Err(PlatformError::Control {
+                platform: "this platform",
+                cause: "it cannot find what another process deployed; give the function's URL".to_owned(),
+            })
+        }
+    }
     /// Waits, without sending anything, until the deployed function has no replica left.
     fn wait_for_zero(
         &self,
@@ -403,6 +415,10 @@ impl Platform for AnyPlatform {
 
     async fn remove(&mut self) -> Result<(), PlatformError> {
         on_each!(self, platform => platform.remove().await)
+    }
+
+    async fn find(&mut self, name: &str) -> Result<Option<Deployed>, PlatformError> {
+        on_each!(self, platform => platform.find(name).await)
     }
 
     async fn wait_for_zero(&self, limit: Duration) -> Result<ZeroProof, PlatformError> {

@@ -13,9 +13,13 @@ use crate::{
             Verdict,
         },
     },
+    collect::{
+        clock::ClockOffset,
+        timeline::{Moment, Phase, Source, Timeline},
+    },
     drive::GeneratorAudit,
     experiment::{Arrivals, Cell, Experiment, FunctionChoice, LoadPoint, Metric, Subject},
-    platforms::{PlatformKind, ReplicaBounds, ReplicaSample},
+    platforms::{PlatformKind, ReplicaBounds, ReplicaSample, setting},
     record::{Outcome, Record},
     store::{CellData, CellMeta, CellState, SCHEMA_VERSION, TimedSample},
 };
@@ -27,6 +31,7 @@ pub(super) struct Run {
     pub(super) experiment: Experiment,
     pub(super) environment: Value,
     pub(super) cells: Vec<CellData>,
+    pub(super) timelines: BTreeMap<String, Timeline>,
 }
 
 /// Milliseconds from the deadline on which a request is given up.
@@ -88,10 +93,22 @@ impl Run {
             cells: Vec::new(),
             comparisons: Vec::new(),
         };
-        let mut run = Self { summary, experiment, environment: environment(), cells };
+        let mut run =
+            Self { summary, experiment, environment: environment(), cells, timelines: BTreeMap::new() };
         run.summarise();
         run.compare();
         run
+    }
+
+    /// On a cluster whose replicas were watched.
+    pub(super) fn watched(mut self) -> Self {
+        self.summary.twin = false;
+        for trial in 1..=self.experiment.trials {
+            for (i, subject) in self.experiment.subjects.iter().enumerate() {
+                self.timelines.insert(super::deployment_id(trial, &subject.label), timeline(i, trial));
+            }
+        }
+        self
     }
 
     /// As the analysis sums it up, with all cells of the plan and those of them that are there.
@@ -130,6 +147,7 @@ impl Run {
             experiment: &self.experiment,
             environment: &self.environment,
             cells: &self.cells,
+            timelines: &self.timelines,
         }
     }
 
@@ -315,10 +333,12 @@ fn cell(
         },
     };
     let settings = [
-        ("replicas", "1 to 3"),
-        ("container concurrency", "none"),
-        ("queue", if i == 1 { "none" } else { "ten times the concurrency" }),
-        (if i == 1 { "probe delay" } else { "target burst capacity" }, if i == 1 { "2 s" } else { "211" }),
+        (setting::REPLICAS_MIN, "1"),
+        (setting::REPLICAS_MAX, "3"),
+        (setting::CPU, if i == 1 { "1.5" } else { "1" }),
+        (setting::CONCURRENCY, if i == 1 { "none (the platform has no such limit)" } else { "4" }),
+        (setting::QUEUEING, if i == 1 { "none" } else { "ten times the concurrency" }),
+        (if i == 1 { "probe delay" } else { setting::BURST }, if i == 1 { "2 s" } else { "211" }),
     ];
     CellData {
         meta: CellMeta {
@@ -453,6 +473,41 @@ fn quantiles(mut rows: Vec<(f64, bool)>) -> Quantiles {
         max,
         lower_bounds,
     }
+}
+
+/// A watched deployment: two replicas from the start, one that is added under load.
+fn timeline(subject: usize, trial: u32) -> Timeline {
+    let mut moments = Vec::new();
+    let slow = 1.0 + subject as f64 * 0.9 + f64::from(trial) * 0.07;
+    let mut tell = |ms: f64, replica: Option<&str>, phase, detail: &str, source| {
+        let (replica, detail) = (replica.map(str::to_owned), detail.to_owned());
+        moments.push(Moment { at_ns: (ms * 1e6) as i64, replica, phase, detail, source });
+    };
+    let watch = Source::Watch;
+    for (i, (pod, asked_ms)) in
+        [("a-xk2p9", 120.0), ("b-7hd4w", 131.0), ("c-q9z2m", 9000.0)].into_iter().enumerate()
+    {
+        let pod = Some(pod);
+        let at = |after: f64| asked_ms + after * slow;
+        tell(at(0.0), pod, Phase::Requested, "", watch);
+        tell(at(14.0), pod, Phase::Scheduled, "node-1", watch);
+        tell(at(60.0), pod, Phase::Pulled, "already present", watch);
+        tell(at(410.0), pod, Phase::Started, "", watch);
+        tell(at(980.0), pod, Phase::Ready, "", watch);
+        if i == 2 {
+            tell(at(1030.0), pod, Phase::FirstAnswer, "", Source::Answer);
+        }
+        tell(28_000.0, pod, Phase::Terminating, "", watch);
+        tell(29_400.0 + 100.0 * i as f64, pod, Phase::Gone, "", watch);
+    }
+    tell(120.0 + 1160.0 * slow, None, Phase::FirstAnswer, "", Source::Answer);
+    tell(4000.0, None, Phase::Load, "closed-8", Source::Answer);
+    tell(9500.0, Some("c-q9z2m"), Phase::Event, "Unhealthy: Readiness probe failed: 503", Source::Event);
+    moments.sort_by_key(|moment| moment.at_ns);
+    let gaps =
+        if trial == 2 { vec!["events could not be watched: not allowed".to_owned()] } else { Vec::new() };
+    let clock = Some(ClockOffset { low_ms: -12.0, high_ms: 88.0 });
+    Timeline { started_unix_ns: 1_795_222_790_000_000_000, clock, moments, gaps }
 }
 
 fn environment() -> Value {

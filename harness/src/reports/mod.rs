@@ -21,14 +21,18 @@ mod fixture;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 pub use plots::Plot;
 
 use crate::{
-    analyse::summary::{CellSummary, Summary},
+    analyse::{
+        lives::{self, ReplicaLife},
+        summary::{CellSummary, Summary},
+    },
+    collect::timeline::{FirstAnswers, Timeline},
     experiment::Experiment,
     store::CellData,
 };
@@ -48,6 +52,8 @@ pub struct Document<'a> {
     pub environment: &'a Value,
     /// The cells that left anything on disk, for the plots and their metadata.
     pub cells: &'a [CellData],
+    /// What was watched of the deployments' replicas, by deployment (`t01-knative`); empty on the twin.
+    pub timelines: &'a BTreeMap<String, Timeline>,
 }
 
 /// A cell of the plan that left no measurement.
@@ -88,6 +94,21 @@ impl<'a> Document<'a> {
         found
     }
 
+    /// Lives of one subject's replicas, by trial; first answers come from the cells' records.
+    pub fn lives(&self, subject: &str) -> Vec<(u32, Vec<ReplicaLife>)> {
+        let trials = 1..=self.experiment.trials;
+        let found = trials.filter_map(|trial| {
+            let timeline = self.timelines.get(&deployment_id(trial, subject))?;
+            let cells = self.cells.iter().filter(|data| {
+                let cell = &data.meta.cell;
+                cell.subject == subject && cell.trial == trial
+            });
+            let timeline = lives::with_answers(timeline, &FirstAnswers::of_cells(cells));
+            Some((trial, lives::phases(&timeline)))
+        });
+        found.collect()
+    }
+
     /// Cells of the plan that left no measurement, in the plan's order.
     pub fn missing(&self) -> Vec<MissingCell<'a>> {
         let data =
@@ -121,6 +142,11 @@ impl<'a> Document<'a> {
     fn position(&self, subject: &str) -> usize {
         self.summary.subjects.iter().position(|label| label == subject).unwrap_or(0)
     }
+}
+
+/// Names one subject's deployment of one trial: `t01-knative`.
+pub fn deployment_id(trial: u32, subject: &str) -> String {
+    format!("t{trial:02}-{subject}")
 }
 
 /// The kinds of written reports.

@@ -24,6 +24,7 @@ fn runs() -> Vec<(&'static str, Run)> {
         ("nothing", bare),
         ("analysed", Run::new(&two).analysed(20)),
         ("analysed-cut-off", Run::new(&two).analysed(9)),
+        ("watched", Run::new(&two).watched()),
         ("aa", Run::new(&["knative", "knative-2"])),
         ("three", Run::new(&["knative", "openfaas", "knative-tuned"])),
         ("long", Run::new(&[LONG, "openfaas-ce-with-every-alert-rule-known-to-the-documentation"])),
@@ -45,6 +46,17 @@ fn the_table_on_the_terminal_reads_like_this() {
     let run = Run::new(&["knative", "openfaas"]);
     insta::assert_snapshot!("terminal_100", terminal::table(&run.document(), 100));
     insta::assert_snapshot!("terminal_48", terminal::table(&run.document(), 48));
+}
+
+#[test]
+fn only_a_run_that_was_watched_tells_of_the_life_of_its_replicas() {
+    let (twin, watched) = (Run::new(&["knative", "openfaas"]), Run::new(&["knative", "openfaas"]).watched());
+    let page = |run: &Run| markdown::render(&run.document(), &drawn(&run.document()));
+    assert!(!page(&twin).contains("Life of the replicas"));
+    let page = page(&watched);
+    let from = page.find("## Life of the replicas").unwrap();
+    let to = page[from + 3..].find("\n## ").unwrap();
+    insta::assert_snapshot!("life_of_the_replicas", &page[from..from + 3 + to]);
 }
 
 #[test]

@@ -5,12 +5,16 @@ use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use super::{pilot, prepare::Prepared, progress::Progress};
 use crate::{
-    collect::sampler,
+    collect::{
+        sampler,
+        timeline::{FirstAnswers, Recorder, Target},
+    },
     drive::{self, Load, PlayOptions},
     experiment::{Cell, Experiment, deployments},
     interrupt::Interrupt,
-    platforms::{AnyPlatform, Deployed, Ground, Platform},
+    platforms::{AnyPlatform, Deployed, FunctionSpec, Ground, Platform},
     record::Record,
+    reports::deployment_id,
     store::{CellMeta, CellState, RunFolder, SCHEMA_VERSION},
 };
 
@@ -52,6 +56,8 @@ impl Run<'_> {
         ));
         let mut platform = self.ground.platform(first.platform);
         let spec = self.prepared.spec_for(first.platform, self.experiment);
+        let recorder = self.recorder(first, &spec).await;
+        let mut answers = FirstAnswers::default();
         let deployed = tokio::select! {
             deployed = platform.deploy(&spec) => Some(deployed),
             () = self.interrupt.raised() => None,
@@ -60,6 +66,7 @@ impl Run<'_> {
             // Its cells are missing from the run; what was begun is removed below.
             None => {}
             Some(Ok(deployed)) => {
+                answers.deployed_at(unix_now_ns());
                 for cell in cells {
                     if self.interrupt.is_raised() {
                         break;
@@ -83,10 +90,25 @@ impl Run<'_> {
                 }
             }
         }
+        progress.now(&format!("trial {}: removing it from {}", first.trial, first.subject));
         if let Err(error) = platform.remove().await {
             progress.say(&format!("error: {error}"));
         }
+        if let Some(recorder) = recorder {
+            let timeline = recorder.finish(&answers).await;
+            let id = deployment_id(first.trial, &first.subject);
+            if let Err(error) = self.folder.write_timeline(&id, &timeline) {
+                progress.say(&format!("error: the time line of {id} is lost: {error}"));
+            }
+        }
         progress.advance(super::deploy_estimate(self.experiment.on));
+    }
+
+    /// Begins to record the lives of the replicas, where there is a cluster to watch.
+    async fn recorder(&self, cell: &Cell, spec: &FunctionSpec) -> Option<Recorder> {
+        let Ground::Cluster(cluster) = self.ground else { return None };
+        let target = Target::of(cluster, cell.platform, &spec.name)?;
+        Some(Recorder::start(&cluster.api, &target).await)
     }
 
     /// Plays one cell and says in a line how it went.
@@ -163,14 +185,16 @@ impl Run<'_> {
             schema_version: SCHEMA_VERSION,
             cell: cell.clone(),
             state,
-            started_unix_ns: std::time::SystemTime::now()
-                .duration_since(std::time::UNIX_EPOCH)
-                .unwrap_or(Duration::ZERO)
-                .as_nanos() as u64,
+            started_unix_ns: unix_now_ns(),
             ready_after_ms: deployed.map_or(0.0, |d| d.ready_after.as_secs_f64() * 1e3),
             settings: deployed.map(|d| d.settings.clone()).unwrap_or_default(),
             payloads: self.prepared.payloads.iter().map(|p| p.name.clone()).collect(),
             audit: None,
         }
     }
+}
+
+fn unix_now_ns() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.unwrap_or(Duration::ZERO).as_nanos() as u64
 }

@@ -1,11 +1,12 @@
 //! The pipeline: prepare, pilot, plan, then deploy and measure cell by cell, then report.
 
 pub mod function_binary;
+mod image;
 pub mod measure;
 mod own;
 pub mod pilot;
 pub mod prepare;
-mod progress;
+pub mod progress;
 mod publish;
 
 use std::{
@@ -18,12 +19,12 @@ use anyhow::Context;
 pub use publish::{Finished, rebuild};
 
 use crate::{
-    collect::environment::Machine,
+    collect::{environment::Machine, versions},
     experiment::{self, Arrivals, Experiment, Site, Subject},
     interrupt::Interrupt,
     platforms::{
         AnyPlatform, Ground, Platform, PlatformError, PlatformKind,
-        cluster::{Cluster, ClusterError, Login, RunLabel, labels, pods},
+        cluster::{Cluster, ClusterError, Login, RunLabel, labels, namespace, pods},
         limits, twin,
     },
     store::RunFolder,
@@ -111,10 +112,23 @@ pub async fn run(
         progress.say(&cluster.describe());
         refuse_leftovers(cluster).await?;
     }
-    let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
-    if experiment.on == Site::Twin {
-        prepared.notices.extend(twin::placement().notice);
+    let mut pinned = Vec::new();
+    if experiment.on == Site::Cluster {
+        pinned.extend(image::pin(&mut experiment, &|line| progress.say(line)).await?);
     }
+    let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
+    prepared.notices.extend(pinned);
+    let found = match &ground {
+        Ground::Twin => {
+            prepared.notices.extend(twin::placement().notice);
+            serde_json::Value::Null
+        }
+        Ground::Cluster(cluster) => {
+            let found = versions::versions(cluster).await;
+            prepared.notices.extend(versions::notices(&found));
+            found
+        }
+    };
     for subject in &experiment.subjects {
         limits::accept(subject.platform, &prepared.spec_for(subject.platform, &experiment))?;
     }
@@ -122,21 +136,30 @@ pub async fn run(
     for notice in &prepared.notices {
         progress.say(&format!("note: {notice}"));
     }
+    // From here on, whatever happens, the cluster is left as it was found.
+    let leave = async || {
+        let Ground::Cluster(cluster) = &ground else { return Ok(()) };
+        namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await.map(|_| ())
+    };
     if let Err(error) = pilot_all(&mut experiment, &mut prepared, &ground, &progress, &interrupt).await {
         // Nothing was measured: an empty folder would only be in the way (it stays if it is not empty).
         let _ = std::fs::remove_dir(folder.path());
+        _ = leave().await;
         return Err(error);
     }
 
     let cells = experiment::expand(&experiment);
     folder.write_experiment(&experiment).context("cannot write into the run's folder")?;
     folder
-        .write_environment(&environment(&experiment, &prepared))
+        .write_environment(&environment(&experiment, &prepared, &found))
         .context("cannot write into the run's folder")?;
     folder.write_plan(&cells).context("cannot write into the run's folder")?;
 
     progress.begin(cells_estimate(&experiment));
     measure::all(&experiment, &prepared, &ground, &cells, &folder, &mut progress, &interrupt).await;
+    if let Err(error) = leave().await {
+        progress.say(&format!("error: the namespace stays behind, remove it with `harness clean`: {error}"));
+    }
     progress.now("writing the report");
     let mut finished = publish::publish(&folder).map_err(|error| {
         let folder = folder.path().display();
@@ -313,7 +336,11 @@ fn create_folder(name: &str, options: &Options) -> Result<RunFolder, RunError> {
     Ok(folder)
 }
 
-fn environment(experiment: &Experiment, prepared: &Prepared) -> serde_json::Value {
+fn environment(
+    experiment: &Experiment,
+    prepared: &Prepared,
+    cluster: &serde_json::Value,
+) -> serde_json::Value {
     let harness = std::env::current_exe().ok();
     let digest = harness.as_deref().and_then(|p| crate::collect::environment::sha256_file(p).ok());
     let placement = twin::placement();
@@ -323,7 +350,11 @@ fn environment(experiment: &Experiment, prepared: &Prepared) -> serde_json::Valu
         "harness": { "version": env!("CARGO_PKG_VERSION"), "sha256": digest },
         "function": prepared.facts,
         "machine": Machine::observe(),
-        "generator": { "core": placement.generator_core, "other_cores": placement.rest },
+        "cluster": cluster,
+        "generator": match experiment.on {
+            Site::Twin => serde_json::json!({ "core": placement.generator_core, "other_cores": placement.rest }),
+            Site::Cluster => serde_json::json!({ "core": "any" }),
+        },
         "command": command_line(),
         "seed": experiment.seed,
         "site": experiment.on,

@@ -46,16 +46,23 @@ pub fn publish(folder: &RunFolder) -> Result<Finished, RunError> {
     let environment = folder.read_environment().context("cannot read the run's environment.json")?;
     let planned = folder.read_plan().context("cannot read the run's plan.json")?;
     let cells = folder.read_cells().context("cannot read the run's cells")?;
-    let notices = environment["notices"]
+    let (timelines, torn) = folder.read_timelines();
+    let mut notices: Vec<String> = environment["notices"]
         .as_array()
         .map(|list| list.iter().filter_map(|n| n.as_str().map(String::from)).collect())
         .unwrap_or_default();
+    notices.extend(torn.into_iter().map(|damage| format!("A time line was left out: {damage}")));
     let facts = analyse::RunFacts { run_id: folder.id(), notices };
     let summary = analyse::run(&experiment, &planned, &cells, facts);
     folder.write_summary(&summary).context("cannot write the run's summary.json")?;
 
-    let document =
-        Document { summary: &summary, experiment: &experiment, environment: &environment, cells: &cells };
+    let document = Document {
+        summary: &summary,
+        experiment: &experiment,
+        environment: &environment,
+        cells: &cells,
+        timelines: &timelines,
+    };
     let plots = reports::plots::all(&document).context("cannot draw the plots")?;
     for plot in &plots {
         let png = reports::png::render(&plot.svg_light, PNG_SCALE).context("cannot render a plot as PNG")?;

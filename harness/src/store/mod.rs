@@ -11,6 +11,7 @@
 //!     records.parquet   the same rows, after the cell
 //!     replicas.jsonl    replica samples, appended while the cell runs
 //!     series.json       what Prometheus or the kubelet measured meanwhile (CellSeries), if asked
+//!   deployments/<trial-subject>.json   what was watched of a deployment's replicas (Timeline)
 //!   summary.json report.md report.html plots/
 //! ```
 

@@ -1,6 +1,7 @@
 //! A run's folder: its whole files, and its cells read back.
 
 use std::{
+    collections::BTreeMap,
     fs,
     io::ErrorKind,
     path::{Path, PathBuf},
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     analyse::summary::Summary,
-    collect::series::CellSeries,
+    collect::{series::CellSeries, timeline::Timeline},
     experiment::{Cell, Experiment},
 };
 
@@ -24,6 +25,7 @@ const ENVIRONMENT: &str = "environment.json";
 const PLAN: &str = "plan.json";
 const SUMMARY: &str = "summary.json";
 const CELLS: &str = "cells";
+const DEPLOYMENTS: &str = "deployments";
 
 /// A run's folder on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -173,6 +175,22 @@ impl RunFolder {
         files::write_json(&self.path.join(CELLS).join(cell_id).join(SERIES), series)
     }
 
+    /// Writes what was seen of one deployment's replicas; `deployment`: `t01-knative`.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_timeline(&self, deployment: &str, timeline: &Timeline) -> Result<(), StoreError> {
+        let folder = self.path.join(DEPLOYMENTS);
+        fs::create_dir_all(&folder).map_err(files::io(&folder))?;
+        files::write_json(&folder.join(format!("{deployment}.json")), timeline)
+    }
+
+    /// Reads what was seen of the deployments' replicas, by deployment, and what of it could not be
+    /// read, in words. Empty where nothing was watched.
+    pub fn read_timelines(&self) -> (BTreeMap<String, Timeline>, Vec<String>) {
+        read_timelines(&self.path.join(DEPLOYMENTS))
+    }
+
     /// Reads all cells that were begun, in the plan's order, with whatever of them can be read.
     ///
     /// # Errors
@@ -185,6 +203,24 @@ impl RunFolder {
         });
         begun.map(|(cell, folder)| read_cell(cell, &folder)).collect()
     }
+}
+
+/// Reads the time lines of a run's deployments, by deployment (`t01-knative`), and names those that
+/// could not be read. None where nothing was watched.
+fn read_timelines(folder: &Path) -> (BTreeMap<String, Timeline>, Vec<String>) {
+    let (mut found, mut damage) = (BTreeMap::new(), Vec::new());
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        let Some(id) = path.file_stem().and_then(|stem| stem.to_str()) else { continue };
+        if path.extension().is_none_or(|ending| ending != "json") {
+            continue;
+        }
+        match files::read_json(&path) {
+            Ok(timeline) => _ = found.insert(id.to_owned(), timeline),
+            Err(error) => damage.push(error.to_string()),
+        }
+    }
+    (found, damage)
 }
 
 /// Refuses a file whose `schema_version` is newer than ours. One that makes no sense passes: its
@@ -214,7 +250,7 @@ fn read_cell(cell: Cell, folder: &Path) -> Result<CellData, StoreError> {
             state: CellState::Running,
             started_unix_ns: 0,
             ready_after_ms: 0.0,
-            settings: std::collections::BTreeMap::default(),
+            settings: BTreeMap::default(),
             payloads: Vec::new(),
             audit: None,
         }

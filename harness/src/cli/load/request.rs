@@ -1,6 +1,10 @@
 //! From arguments to a load that can be played; mistakes become one line that names the remedy.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{super::CliError, Args, ArrivalsArg, Output};
 use crate::{
@@ -91,7 +95,7 @@ impl Request {
             seed: args.seed,
             timeout: args.timeout,
             method,
-            payload: payload(args.body)?,
+            payload: payload(args.body.as_deref())?,
         })
     }
 
@@ -192,11 +196,11 @@ fn header(text: &str) -> Result<(String, String), CliError> {
 }
 
 /// The body with its media type by the file's extension; a `Content-Type` header goes before it.
-fn payload(body: Option<PathBuf>) -> Result<Payload, CliError> {
+pub(in crate::cli) fn payload(body: Option<&Path>) -> Result<Payload, CliError> {
     let Some(path) = body else {
         return Ok(Payload { name: "empty".into(), content_type: String::new(), body: bytes::Bytes::new() });
     };
-    let bytes = std::fs::read(&path).map_err(|error| {
+    let bytes = std::fs::read(path).map_err(|error| {
         CliError::Usage(format!("--body {} cannot be read ({error}); name a readable file", path.display()))
     })?;
     let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();

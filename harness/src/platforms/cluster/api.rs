@@ -204,8 +204,12 @@ impl Api {
 
     /// Notes the use of a right; [`Api`]'s own methods do it themselves.
     pub fn note(&self, verb: &'static str, group: &str, resource: &str) {
+        let call = Call { verb, group: group.to_owned(), resource: resource.to_owned() };
+        // Every test that makes a call checks that the manifest of rights covers it.
+        #[cfg(test)]
+        assert!(super::rights::covers(&call), "{call:?} is not in platforms/cluster/rights.rs");
         if let Ok(mut calls) = self.calls.lock() {
-            calls.insert(Call { verb, group: group.to_owned(), resource: resource.to_owned() });
+            calls.insert(call);
         }
     }
 

@@ -81,6 +81,59 @@ pub async fn follow(
     Ok(Following { changes, task })
 }
 
+/// A collection that is kept current: what is there now, and the next change.
+#[derive(Debug)]
+pub struct Kept {
+    following: Following,
+    objects: BTreeMap<String, Value>,
+    lost: Option<String>,
+}
+
+impl Kept {
+    /// What is there, by uid.
+    pub fn objects(&self) -> &BTreeMap<String, Value> {
+        &self.objects
+    }
+
+    /// Why the watch ended, or is being opened again.
+    pub fn lost(&self) -> &str {
+        self.lost.as_deref().unwrap_or("it ended without a word")
+    }
+
+    /// Waits for the next change and takes it over; none after the watch has ended for good. May be
+    /// given up and called again without losing a change.
+    pub async fn changed(&mut self) -> Option<Change> {
+        let heard = self.following.next().await?;
+        match &heard.change {
+            Change::Applied(object) => drop(self.objects.insert(uid(object), object.clone())),
+            Change::Deleted(object) => drop(self.objects.remove(&uid(object))),
+            Change::Lost(cause) => self.lost = Some(cause.clone()),
+        }
+        Some(heard.change)
+    }
+}
+
+/// Lists a collection and keeps it current from then on. Unlike after [`follow`], it is known when
+/// the collection is empty.
+///
+/// # Errors
+/// If the collection cannot be listed at all.
+pub async fn keep(
+    api: &Api,
+    resource: Resource,
+    namespace: Option<String>,
+    selection: Selection,
+) -> Result<Kept, ApiError> {
+    let first = api.list(&resource, namespace.as_deref(), &selection).await?;
+    let objects: BTreeMap<String, Value> =
+        first.items.into_iter().map(|object| (uid(&object), object)).collect();
+    let (sender, changes) = mpsc::channel(WAITING);
+    let known = objects.clone();
+    let mut watch = Watch { api: api.clone(), resource, namespace, selection, known, sender };
+    let task = tokio::spawn(async move { watch.run(first.resource_version).await });
+    Ok(Kept { following: Following { changes, task }, objects, lost: None })
+}
+
 struct Watch {
     api: Api,
     resource: Resource,

@@ -2,16 +2,24 @@
 //!
 //! Map: `api` talks to the API server, with bounded retries; `follow` keeps a watch alive;
 //! `resources` names what is asked for; `pods` reads pod states and finds causes; `labels` marks
-//! whatever a run creates; `connect` finds the cluster.
+//! whatever a run creates; `connect` finds the cluster; `rights` lists what it must allow.
 
+pub mod answer;
 pub mod api;
+pub mod applying;
 mod connect;
+pub mod effective;
 pub mod follow;
 pub mod labels;
+pub mod namespace;
 pub mod pods;
 pub mod reach;
 pub mod replicas;
 pub mod resources;
+pub mod rights;
+pub mod starting;
+#[cfg(test)]
+pub mod testing;
 
 use serde::{Deserialize, Serialize};
 

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::{
     api::{Api, ApiError, Selection},
+    follow::keep,
     resources::PODS,
 };
 
@@ -41,6 +42,8 @@ pub struct Container {
     pub image_id: String,
     /// Whether its probe passes.
     pub ready: bool,
+    /// Whether its process runs.
+    pub running: bool,
     /// How often it was started anew.
     pub restarts: u32,
     /// Why it waits, and what is said about it.
@@ -73,48 +76,54 @@ impl Pod {
         }
     }
 
-    /// Why it does not become ready, in one line, if that can be told for sure.
+    /// Why it does not become ready, in one line, as far as it can be told.
     pub fn cause(&self) -> Option<String> {
-        for container in &self.containers {
-            if let Some((reason, message)) = &container.waiting {
-                let said = if message.is_empty() { String::new() } else { format!(": {message}") };
-                match reason.as_str() {
-                    "ErrImagePull"
-                    | "ImagePullBackOff"
-                    | "InvalidImageName"
-                    | "ErrImageNeverPull"
-                    | "RegistryUnavailable" => {
-                        return Some(format!("the image cannot be pulled ({reason}{said})"));
-                    }
-                    "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
-                        return Some(format!("the container cannot be started ({reason}{said})"));
-                    }
-                    "CrashLoopBackOff" => {}
-                    _ => continue,
-                }
-            }
-            if let Some((code, reason, message)) = &container.ended
-                && (container.restarts > 0 || container.waiting.is_some())
-            {
-                let said = if message.is_empty() { String::new() } else { format!(": {message}") };
-                return Some(match reason.as_str() {
-                    "OOMKilled" => format!(
-                        "the container {} is killed for want of memory (OOMKilled); raise memory-mib",
-                        container.name
-                    ),
-                    _ => format!(
-                        "the container {} ends again and again (exit code {code}, {reason}{said})",
-                        container.name
-                    ),
-                });
-            }
-        }
-        self.unschedulable.as_ref().map(|message| format!("the pod finds no node ({message})"))
+        self.failure().or_else(|| {
+            self.unschedulable.as_ref().map(|message| format!("the pod finds no node ({message})"))
+        })
+    }
+
+    /// The same, only where the pod itself cannot mend it: its image, its start, its end. A
+    /// container that runs again after it ended is given another chance.
+    pub fn failure(&self) -> Option<String> {
+        self.containers.iter().find_map(Container::failure)
     }
 
     /// Restarts of all its containers.
     pub fn restarts(&self) -> u32 {
         self.containers.iter().map(|c| c.restarts).sum()
+    }
+}
+
+impl Container {
+    fn failure(&self) -> Option<String> {
+        let (reason, message) = self.waiting.as_ref().map_or(("", ""), |(r, m)| (r.as_str(), m.as_str()));
+        let said = |message: &str| if message.is_empty() { String::new() } else { format!(": {message}") };
+        match reason {
+            "ErrImagePull"
+            | "ImagePullBackOff"
+            | "InvalidImageName"
+            | "ErrImageNeverPull"
+            | "RegistryUnavailable" => {
+                return Some(format!("the image cannot be pulled ({reason}{})", said(message)));
+            }
+            "CreateContainerConfigError" | "CreateContainerError" | "RunContainerError" => {
+                return Some(format!("the container cannot be started ({reason}{})", said(message)));
+            }
+            _ => {}
+        }
+        let (code, reason, message) = self.ended.as_ref()?;
+        let again = self.restarts > 0 || self.waiting.is_some();
+        if self.running || !again {
+            return None;
+        }
+        let name = &self.name;
+        Some(match reason.as_str() {
+            "OOMKilled" => {
+                format!("the container {name} is killed for want of memory (OOMKilled); raise memory-mib")
+            }
+            _ => format!("the container {name} ends again and again (exit code {code}{})", said(message)),
+        })
     }
 }
 
@@ -128,13 +137,21 @@ fn container(status: &Value) -> Container {
         name: text(&status["name"]),
         image_id: text(&status["imageID"]),
         ready: status["ready"] == true,
+        running: !status["state"]["running"].is_null(),
         restarts: status["restartCount"].as_u64().unwrap_or(0) as u32,
         waiting: (!waiting.is_null()).then(|| (text(&waiting["reason"]), text(&waiting["message"]))),
         ended: ended
             .into_iter()
             .find(|e| !e.is_null())
-            .map(|e| (e["exitCode"].as_i64().unwrap_or(-1), text(&e["reason"]), text(&e["message"]))),
+            .map(|e| (e["exitCode"].as_i64().unwrap_or(-1), text(&e["reason"]), last_line(&e["message"]))),
     }
+}
+
+/// The last words of a container that ended: its message is the end of its log where the pod's
+/// `terminationMessagePolicy` is `FallbackToLogsOnError`.
+fn last_line(message: &Value) -> String {
+    let lines = message.as_str().unwrap_or_default().lines();
+    lines.map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }
 
 /// The pods that a selector matches, terminating ones included.
@@ -150,21 +167,20 @@ pub async fn list(api: &Api, namespace: &str, labels: &str) -> Result<Vec<Pod>, 
 /// Returns the names of those that are still there when the time is up.
 ///
 /// # Errors
-/// Whatever the server answers.
+/// If the pods cannot be listed.
 pub async fn wait_until_gone(
     api: &Api,
     namespace: &str,
     labels: &str,
     limit: Duration,
 ) -> Result<Vec<String>, ApiError> {
-    let started = Instant::now();
-    let mut pause = Duration::from_millis(200);
-    loop {
-        let left = list(api, namespace, labels).await?;
-        if left.is_empty() || started.elapsed() >= limit {
-            return Ok(left.into_iter().map(|pod| pod.name).collect());
+    let deadline = Instant::now() + limit;
+    let mut kept = keep(api, PODS, Some(namespace.to_owned()), Selection::labelled(labels)).await?;
+    while !kept.objects().is_empty() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if !matches!(tokio::time::timeout(left, kept.changed()).await, Ok(Some(_))) {
+            break;
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(1));
     }
+    Ok(kept.objects().values().map(|pod| Pod::read(pod).name).collect())
 }

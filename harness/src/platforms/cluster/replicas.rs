@@ -27,6 +27,8 @@ pub struct Replicas {
 struct Seen {
     /// Pods that are there, by uid.
     pods: BTreeMap<String, Pod>,
+    /// Labels of every pod that was ever seen, by name: answers are attributed after it is gone.
+    labels: BTreeMap<String, BTreeMap<String, String>>,
     /// Restarts of containers in pods that are gone.
     restarts_of_gone: u32,
     /// Why nothing is heard, while nothing is heard.
@@ -61,6 +63,11 @@ impl Replicas {
         self.seen.lock().map(|seen| seen.pods.values().cloned().collect()).unwrap_or_default()
     }
 
+    /// A label of a pod of this name, also after it is gone.
+    pub fn label_of(&self, pod: &str, label: &str) -> Option<String> {
+        self.seen.lock().ok()?.labels.get(pod)?.get(label).cloned()
+    }
+
     /// Counts of now. Without a number from the platform itself, wanted are all pods that are not
     /// told to end.
     ///
@@ -87,6 +94,7 @@ impl Seen {
             Change::Applied(object) => {
                 self.lost = None;
                 let pod = Pod::read(&object);
+                self.labels.insert(pod.name.clone(), pod.labels.clone());
                 self.pods.insert(pod.uid.clone(), pod);
             }
             Change::Deleted(object) => {
@@ -143,5 +151,16 @@ mod tests {
         seen.take(Change::Deleted(pod("b", false, true, 2)));
         let sample = seen.sample(Some(5));
         assert_eq!((sample.ready, sample.desired, sample.restarts), (1, 5, 2));
+    }
+
+    #[test]
+    fn the_labels_of_a_pod_that_is_gone_are_remembered() {
+        let mut seen = Seen::default();
+        let mut labelled = pod("a", true, false, 0);
+        labelled["metadata"]["labels"] = json!({ "serving.knative.dev/revision": "r1" });
+        seen.take(Change::Applied(labelled.clone()));
+        seen.take(Change::Deleted(labelled));
+        assert!(seen.pods.is_empty());
+        assert_eq!(seen.labels["a"]["serving.knative.dev/revision"], "r1");
     }
 }

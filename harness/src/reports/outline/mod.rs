@@ -1,6 +1,8 @@
 //! What a report says and in which order, as data; `markdown` and `html` spell it.
 
+mod fairness;
 mod headline;
+mod life;
 mod method;
 mod tables;
 
@@ -142,8 +144,13 @@ pub fn sections(document: &Document, drawn: &[Plot]) -> Vec<Section> {
         blocks.extend(plot(plots::PlotKind::Ratios, ""));
         out.push(section("comparisons", "Comparisons", blocks));
     }
+    if let Some(mut blocks) = life::blocks(document) {
+        blocks.splice(1..1, plot(plots::PlotKind::Phases, ""));
+        blocks.extend(plot(plots::PlotKind::Lives, ""));
+        out.push(section("lives", "Life of the replicas", blocks));
+    }
     out.push(section("trials", "Trials", trials(document)));
-    out.push(section("fairness", "Fairness", vec![Block::Table(tables::fairness(document))]));
+    out.push(section("fairness", "Fairness", vec![Block::Table(fairness::table(document))]));
     out.push(section("method", "Method", method::blocks(document)));
     out.push(section("environment", "Environment", vec![Block::Table(tables::environment(document))]));
     out.push(section("repeat", "How to repeat this", method::repeat(document)));

@@ -1,7 +1,5 @@
 //! The tables beside the headline: failures, comparisons, trials, settings, environment.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde_json::Value;
 
 use super::{
@@ -202,39 +200,6 @@ pub(super) fn remarks(document: &Document) -> Vec<String> {
         out.extend(lost.map(|error| format!("{id}: records were lost: {error}")));
     }
     out
-}
-
-/// The settings in force on every side; rows that differ are marked.
-pub(super) fn fairness(document: &Document) -> Table {
-    let subjects = &document.summary.subjects;
-    let mut settings: Vec<BTreeMap<&str, BTreeSet<&str>>> = vec![BTreeMap::new(); subjects.len()];
-    for data in document.cells {
-        let Some(at) = subjects.iter().position(|subject| *subject == data.meta.cell.subject) else {
-            continue;
-        };
-        for (key, value) in &data.meta.settings {
-            settings[at].entry(key).or_default().insert(value);
-        }
-    }
-    let keys: BTreeSet<&str> = settings.iter().flat_map(|side| side.keys().copied()).collect();
-    let rows = keys.into_iter().map(|key| {
-        // Trials should agree; where they do not, all values are shown.
-        let side = |side: &BTreeMap<&str, BTreeSet<&str>>| {
-            side.get(key).map(|values| values.iter().copied().collect::<Vec<_>>().join(" | "))
-        };
-        let values: Vec<Option<String>> = settings.iter().map(side).collect();
-        let differ = values.windows(2).any(|pair| pair[0] != pair[1]);
-        let entries = [key.into()].into_iter();
-        let entries =
-            entries.chain(values.into_iter().map(|v| v.unwrap_or_else(|| format::NONE.into()).into()));
-        let entries = entries.chain([if differ { "differs" } else { "same" }.into()]).collect();
-        Row { entries, tone: if differ { Tone::Marked } else { Tone::Plain } }
-    });
-    let rows = rows.collect();
-    let columns = std::iter::once("Setting").chain(subjects.iter().map(String::as_str)).chain(["Compared"]);
-    let caption = "The effective settings of every side. A difference that a platform forces is part of the result \
-                   and is stated here, not measured around.";
-    Table { caption: caption.to_owned(), columns: columns.map(str::to_owned).collect(), rows, numeric: false }
 }
 
 /// The environment, one fact a row.

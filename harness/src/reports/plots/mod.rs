@@ -5,7 +5,9 @@ mod canvas;
 mod failures;
 mod latency_cdf;
 mod latency_over_time;
+mod lives;
 mod palette;
+mod phases;
 mod rates;
 mod ratios;
 mod replicas;
@@ -48,6 +50,10 @@ pub enum PlotKind {
     Failures,
     /// Ratios with their intervals and every trial.
     Ratios,
+    /// Where starts spend their time.
+    Phases,
+    /// Each replica's life.
+    Lives,
 }
 
 /// Why a plot could not be drawn.
@@ -76,7 +82,7 @@ impl PlotKind {
     /// Drawn once for each load point, in this order.
     pub const BY_LOAD: [Self; 4] = [Self::LatencyCdf, Self::LatencyOverTime, Self::Rates, Self::Replicas];
     /// Drawn once for the run.
-    pub const ONCE: [Self; 2] = [Self::Failures, Self::Ratios];
+    pub const ONCE: [Self; 4] = [Self::Failures, Self::Ratios, Self::Phases, Self::Lives];
 
     /// Name of the file without its ending; `load` counts only for kinds that are drawn for each load point.
     pub fn file_stem(self, load: &str) -> String {
@@ -87,6 +93,8 @@ impl PlotKind {
             Self::Replicas => "replicas",
             Self::Failures => "failures",
             Self::Ratios => "ratios",
+            Self::Phases => "phases",
+            Self::Lives => "lives",
         };
         if Self::ONCE.contains(&self) { stem.to_owned() } else { format!("{stem}-{load}") }
     }
@@ -99,6 +107,8 @@ impl PlotKind {
             Self::Replicas => replicas::draw(document, load),
             Self::Failures => failures::draw(document),
             Self::Ratios => ratios::draw(document),
+            Self::Phases => phases::draw(document),
+            Self::Lives => lives::draw(document),
         }
     }
 }

@@ -20,6 +20,10 @@ pub(super) enum Ink {
     Warning,
     /// A subject, by its position in the report.
     Subject(usize),
+    /// A stage of a start, by its position.
+    Stage(usize),
+    /// Text on a stage.
+    OnStage,
 }
 
 /// An ink's colour on white paper and its name as a CSS variable.
@@ -33,7 +37,10 @@ struct Colour {
 /// Subjects with looks of their own; more than these share looks and are told apart by labels.
 const LOOKS: usize = 4;
 
-const COLOURS: [Colour; 5 + LOOKS] = [
+/// Stages with colours of their own.
+const STAGES: usize = 6;
+
+const COLOURS: [Colour; 6 + LOOKS + STAGES] = [
     Colour { ink: Ink::Text, light: (0x1B, 0x1F, 0x24), dark: "#e9ecef", variable: "--plot-text" },
     Colour { ink: Ink::Muted, light: (0x57, 0x5F, 0x67), dark: "#a9b1ba", variable: "--plot-muted" },
     Colour { ink: Ink::Grid, light: (0xDE, 0xE2, 0xE6), dark: "#363c43", variable: "--plot-grid" },
@@ -43,6 +50,13 @@ const COLOURS: [Colour; 5 + LOOKS] = [
     Colour { ink: Ink::Subject(1), light: (0xD5, 0x5E, 0x00), dark: "#ff8a3d", variable: "--plot-b" },
     Colour { ink: Ink::Subject(2), light: (0x00, 0x8A, 0x65), dark: "#2fd0a0", variable: "--plot-c" },
     Colour { ink: Ink::Subject(3), light: (0xB0, 0x5A, 0x8C), dark: "#e6a3ca", variable: "--plot-d" },
+    Colour { ink: Ink::OnStage, light: (0x10, 0x14, 0x18), dark: "#101418", variable: "--plot-on-stage" },
+    Colour { ink: Ink::Stage(0), light: (0xB4, 0xBC, 0xC6), dark: "#8b96a3", variable: "--plot-s0" },
+    Colour { ink: Ink::Stage(1), light: (0x7A, 0xC4, 0xF0), dark: "#7ac4f1", variable: "--plot-s1" },
+    Colour { ink: Ink::Stage(2), light: (0xF0, 0xB4, 0x3C), dark: "#f0b43d", variable: "--plot-s2" },
+    Colour { ink: Ink::Stage(3), light: (0x6F, 0xCF, 0xAE), dark: "#6fcfaf", variable: "--plot-s3" },
+    Colour { ink: Ink::Stage(4), light: (0xE3, 0xA0, 0xC4), dark: "#e3a0c5", variable: "--plot-s4" },
+    Colour { ink: Ink::Stage(5), light: (0xF2, 0xE2, 0x6B), dark: "#f2e26c", variable: "--plot-s5" },
 ];
 
 /// Dash and gap lengths of bold lines, by subject, in pixels.
@@ -68,7 +82,11 @@ impl Ink {
     }
 
     fn colour(self) -> &'static Colour {
-        let ink = if let Self::Subject(i) = self { Self::Subject(i % LOOKS) } else { self };
+        let ink = match self {
+            Self::Subject(i) => Self::Subject(i % LOOKS),
+            Self::Stage(i) => Self::Stage(i % STAGES),
+            other => other,
+        };
         COLOURS.iter().find(|colour| colour.ink == ink).unwrap_or(&COLOURS[0])
     }
 }
