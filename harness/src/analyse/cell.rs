@@ -1,7 +1,8 @@
 //! One cell in numbers: what its interval amounted to, and whether the instrument can be trusted.
 
 use super::{
-    resources::resources,
+    observed,
+    resources::{Resources, resources},
     revisions::by_revision,
     steady,
     summary::{CellSummary, Problem, Validity},
@@ -20,13 +21,15 @@ use crate::{
 pub fn cell(data: &CellData) -> CellSummary {
     let window = Window::of_cell(data);
     let counts = tally(&data.records, &window);
-    let used = resources(&data.samples, &window);
+    let mut used = resources(&data.samples, &window);
+    let observed = fill_in(&mut used, data, &window);
     let course = steady::course(data, &window, &counts, &used);
     let mut remarks = Vec::new();
     remarks.extend(cut_short(data, &window));
     remarks.extend(course.remarks);
     remarks.extend(failures(&counts));
     remarks.extend(censoring(&counts));
+    remarks.extend(observed);
     if used.restarts > 0 {
         remarks
             .push(format!("restarted: replicas that ended without having been told to: {}.", used.restarts));
@@ -47,6 +50,18 @@ pub fn cell(data: &CellData) -> CellSummary {
         by_revision: by_revision(&data.records, &window, &data.meta.revisions),
         ..summary(&data.meta.cell, counts)
     }
+}
+
+/// CPU and memory from what Prometheus or the kubelet saw, where the platform itself told none; says
+/// what such figures can bear.
+fn fill_in(used: &mut Resources, data: &CellData, window: &Window) -> Option<String> {
+    let series = data.series.as_ref()?;
+    let usage = observed::usage_of(series, window);
+    let fills = used.cpu_seconds.is_none() && usage.cpu_seconds.is_some();
+    used.cpu_seconds = used.cpu_seconds.or(usage.cpu_seconds);
+    used.plane_cpu_seconds = used.plane_cpu_seconds.or(usage.plane_cpu_seconds);
+    used.memory_bytes = used.memory_bytes.or(usage.memory_bytes);
+    fills.then(|| usage.remark(&series.source, window))
 }
 
 /// A planned cell of which nothing was found.

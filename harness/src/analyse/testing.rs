@@ -145,6 +145,7 @@ impl CellBuilder {
             },
             records,
             samples: (0..=26).map(sample).collect(),
+            series: None,
             damage: Vec::new(),
         }
     }

@@ -368,6 +368,7 @@ fn cell(
         },
         records,
         samples: (0..=(end_s * 2.0) as u64).map(sample).collect(),
+        series: None,
         damage: Vec::new(),
     }
 }
