@@ -160,14 +160,14 @@ mod tests {
         assert_eq!(faults(&deployment), Vec::<String>::new());
         let service = json!({
             "apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": { "name": "x" },
-            "spec": { "template": { "spec": { "hostNetwork": true, "containerConcurrency": "1" } } },
+            "spec": { "template": { "spec": { "nonsense": true, "containerConcurrency": "1" } } },
         });
         assert_eq!(
             faults(&service),
             [
                 ".spec.template.spec.containers: missing",
                 ".spec.template.spec.containerConcurrency: \"1\" is no \"integer\"",
-                ".spec.template.spec.hostNetwork: no such field"
+                ".spec.template.spec.nonsense: no such field"
             ]
         );
         assert_eq!(faults(&json!({ "apiVersion": "v9", "kind": "X" })), ["no schema for \"v9\" \"X\""]);

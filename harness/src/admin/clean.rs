@@ -6,12 +6,18 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 
 use super::inventory::{Kind, Thing, is_owned};
-use crate::platforms::cluster::{
-    Cluster,
-    api::{ApiError, Selection},
-    pods,
-    resources::{DEPLOYMENTS, KNATIVE_SERVICES, NAMESPACES, PODS, SERVICES},
+use crate::platforms::{
+    cluster::{
+        Cluster,
+        api::{ApiError, Patience, Selection},
+        pods,
+        resources::{DEPLOYMENTS, KNATIVE_SERVICES, NAMESPACES, PODS, SERVICES},
+    },
+    openfaas::login::{self, Purpose},
 };
+
+/// How long the gateway may take to answer, before it is done without.
+const GATEWAY_LIMIT: Duration = Duration::from_secs(10);
 
 /// How a removal ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -60,7 +66,8 @@ async fn delete(cluster: &Cluster, thing: &Thing) -> Result<(), ApiError> {
         Kind::Deployment => api.delete(&DEPLOYMENTS, namespace, name).await?,
         Kind::Service => api.delete(&SERVICES, namespace, name).await?,
         Kind::Namespace => api.delete(&NAMESPACES, None, name).await?,
-        // What the gateway's DELETE does (faas-netes, `handlers/delete.go`), which also works where
+        Kind::OpenfaasFunction if by_gateway(cluster, thing).await => true,
+        // What the gateway's DELETE does (faas-netes, `handlers/delete.go`); it also works where
         // neither the gateway nor its password is at hand.
         Kind::OpenfaasFunction => {
             api.delete(&DEPLOYMENTS, namespace, name).await?;
@@ -68,6 +75,13 @@ async fn delete(cluster: &Cluster, thing: &Thing) -> Result<(), ApiError> {
         }
     };
     Ok(())
+}
+
+/// Asks the gateway once. False: it is not there, or does not do it.
+async fn by_gateway(cluster: &Cluster, thing: &Thing) -> bool {
+    let Ok(entry) = login::enter(cluster, Purpose::Control).await else { return false };
+    let gateway = entry.gateway.with_patience(Patience::ONCE.within(GATEWAY_LIMIT));
+    gateway.delete(&thing.name, cluster.functions_namespace()).await.is_ok()
 }
 
 async fn wait_for_pods(
@@ -107,7 +121,8 @@ async fn remove_namespace(
     say(&format!("waiting for namespace {}", thing.name));
     let started = Instant::now();
     let mut pause = Duration::from_millis(200);
-    while cluster.api.get(&NAMESPACES, None, &thing.name).await.map_err(|error| error.to_string())?.is_some() {
+    while cluster.api.get(&NAMESPACES, None, &thing.name).await.map_err(|error| error.to_string())?.is_some()
+    {
         if started.elapsed() >= limit {
             return Err("it is being deleted, but is still there; call `harness clean` again".to_owned());
         }

@@ -7,9 +7,7 @@ use serde_json::Value;
 
 use crate::{
     platforms::{
-        FunctionSpec, PlatformError, PlatformKind,
-        cluster::namespace,
-        deployment, knative, limits,
+        FunctionSpec, PlatformError, PlatformKind, cluster::namespace, deployment, knative, limits, openfaas,
     },
     yaml,
 };
@@ -43,9 +41,17 @@ pub struct Place<'a> {
 pub fn export(platform: PlatformKind, spec: &FunctionSpec, place: Place<'_>) -> anyhow::Result<Exported> {
     limits::accept(platform, spec)?;
     let (file, values): (_, Vec<Value>) = match platform {
-        PlatformKind::Knative => ("knative.yaml", with_namespace(place, knative::manifest::manifests(spec, place.namespace, place.labels)?)),
-        PlatformKind::OpenFaas => ("stack.yml", vec![todo_openfaas(spec, place)?]),
-        PlatformKind::Deployment => ("deployment.yaml", with_namespace(place, deployment::manifests(spec, place.namespace, place.labels)?)),
+        PlatformKind::Knative => (
+            "knative.yaml",
+            with_namespace(place, knative::manifest::manifests(spec, place.namespace, place.labels)?),
+        ),
+        PlatformKind::OpenFaas => {
+            ("stack.yml", vec![openfaas::stack_yml(spec, place.gateway, place.labels)?])
+        }
+        PlatformKind::Deployment => (
+            "deployment.yaml",
+            with_namespace(place, deployment::manifests(spec, place.namespace, place.labels)?),
+        ),
         PlatformKind::Endpoint => {
             return Err(PlatformError::Limit {
                 platform: "endpoint",
@@ -65,8 +71,4 @@ pub fn export(platform: PlatformKind, spec: &FunctionSpec, place: Place<'_>) -> 
 /// The namespace goes first: kubectl applies in the order of the file.
 fn with_namespace(place: Place<'_>, manifests: Vec<Value>) -> Vec<Value> {
     std::iter::once(namespace::manifest(place.namespace, place.labels)).chain(manifests).collect()
-}
-
-fn todo_openfaas(_: &FunctionSpec, _: Place<'_>) -> Result<Value, PlatformError> {
-    Err(PlatformError::Control { platform: "openfaas", cause: "not merged yet".into() })
 }

@@ -1,6 +1,6 @@
 //! Finds what of the testbed is on a cluster: whatever carries its label and belongs to nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -166,10 +166,10 @@ impl Look<'_> {
         let mut replicas: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         for object in &services {
             let namespace = text(&object["metadata"]["namespace"]);
-            if !replicas.contains_key(&namespace) {
+            if let Entry::Vacant(slot) = replicas.entry(namespace) {
                 let behind = Selection::labelled(KNATIVE_SERVICE_LABEL);
-                let listed = self.cluster.api.list(&DEPLOYMENTS, Some(&namespace), &behind).await?;
-                replicas.insert(namespace, listed.items);
+                let listed = self.cluster.api.list(&DEPLOYMENTS, Some(slot.key()), &behind).await?;
+                slot.insert(listed.items);
             }
         }
         let read = |object: &Value| {
@@ -177,7 +177,8 @@ impl Look<'_> {
             let near = base.namespace.as_ref().and_then(|n| replicas.get(n)).into_iter().flatten();
             let behind: Vec<&Value> =
                 near.filter(|o| o["metadata"]["labels"][KNATIVE_SERVICE_LABEL] == *base.name).collect();
-            let sum = |field: &dyn Fn(&Value) -> Option<u64>| Some(behind.iter().filter_map(|o| field(o)).sum());
+            let sum =
+                |field: &dyn Fn(&Value) -> Option<u64>| Some(behind.iter().filter_map(|o| field(o)).sum());
             Thing {
                 ready: sum(&|o| o["status"]["readyReplicas"].as_u64()),
                 desired: sum(&|o| o["spec"]["replicas"].as_u64()),
@@ -240,7 +241,8 @@ impl Look<'_> {
         let found = match self.cluster.api.list(&NAMESPACES, None, &self.selection()).await {
             Err(ApiError::Forbidden { .. }) => {
                 let namespace = self.cluster.namespace();
-                self.notes.push(format!("namespaces may not be listed: of them only {namespace} was looked at"));
+                self.notes
+                    .push(format!("namespaces may not be listed: of them only {namespace} was looked at"));
                 let one = self.cluster.api.get(&NAMESPACES, None, namespace).await?;
                 one.into_iter().filter(|object| self.owner.owns(&object["metadata"]["labels"])).collect()
             }
@@ -330,7 +332,11 @@ fn state(kind: Kind, object: &Value) -> String {
         Some(found) => {
             let said = [&found["reason"], &found["message"]].map(text);
             let said: Vec<_> = said.iter().map(String::as_str).filter(|s| !s.is_empty()).collect();
-            if said.is_empty() { "not ready yet".to_owned() } else { format!("not ready: {}", said.join(": ")) }
+            if said.is_empty() {
+                "not ready yet".to_owned()
+            } else {
+                format!("not ready: {}", said.join(": "))
+            }
         }
         None => "not ready yet".to_owned(),
     }

@@ -10,7 +10,9 @@ use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 
 use crate::{
-    drive::{self, Endpoint, Judge, Judgement, Load, Payload, Plan, PlayOptions, SinkError, answer::StatusJudge},
+    drive::{
+        self, Endpoint, Judge, Judgement, Load, Payload, Plan, PlayOptions, SinkError, answer::StatusJudge,
+    },
     interrupt::Interrupt,
     platforms::{AnyPlatform, Platform, ZeroProof},
     record::{Outcome, Record},

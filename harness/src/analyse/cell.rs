@@ -1,7 +1,9 @@
 //! One cell in numbers: what its interval amounted to, and whether the instrument can be trusted.
 
 use super::{
-    resources::resources,
+    observed,
+    resources::{Resources, resources},
+    revisions::by_revision,
     steady,
     summary::{CellSummary, Problem, Validity},
     tally::{Tally, tally},
@@ -19,13 +21,15 @@ use crate::{
 pub fn cell(data: &CellData) -> CellSummary {
     let window = Window::of_cell(data);
     let counts = tally(&data.records, &window);
-    let used = resources(&data.samples, &window);
+    let mut used = resources(&data.samples, &window);
+    let observed = fill_in(&mut used, data, &window);
     let course = steady::course(data, &window, &counts, &used);
     let mut remarks = Vec::new();
     remarks.extend(cut_short(data, &window));
     remarks.extend(course.remarks);
     remarks.extend(failures(&counts));
     remarks.extend(censoring(&counts));
+    remarks.extend(observed);
     if used.restarts > 0 {
         remarks
             .push(format!("restarted: replicas that ended without having been told to: {}.", used.restarts));
@@ -43,8 +47,21 @@ pub fn cell(data: &CellData) -> CellSummary {
         plane_cpu_seconds: used.plane_cpu_seconds,
         memory_bytes: used.memory_bytes,
         ready_after_ms: data.meta.ready_after_ms,
+        by_revision: by_revision(&data.records, &window, &data.meta.revisions),
         ..summary(&data.meta.cell, counts)
     }
+}
+
+/// CPU and memory from what Prometheus or the kubelet saw, where the platform itself told none; says
+/// what such figures can bear.
+fn fill_in(used: &mut Resources, data: &CellData, window: &Window) -> Option<String> {
+    let series = data.series.as_ref()?;
+    let usage = observed::usage_of(series, window);
+    let fills = used.cpu_seconds.is_none() && usage.cpu_seconds.is_some();
+    used.cpu_seconds = used.cpu_seconds.or(usage.cpu_seconds);
+    used.plane_cpu_seconds = used.plane_cpu_seconds.or(usage.plane_cpu_seconds);
+    used.memory_bytes = used.memory_bytes.or(usage.memory_bytes);
+    fills.then(|| usage.remark(&series.source, window))
 }
 
 /// A planned cell of which nothing was found.
@@ -88,6 +105,7 @@ fn summary(cell: &Cell, counts: Tally) -> CellSummary {
         plane_cpu_seconds: None,
         memory_bytes: None,
         ready_after_ms: 0.0,
+        by_revision: Vec::new(),
     }
 }
 

@@ -317,3 +317,43 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn cpu_and_memory_are_from_the_series_where_the_platform_told_none() {
+    use crate::collect::series::{CellSeries, Series, SeriesKind, name};
+    let mut data = CellBuilder::open(20.0).build();
+    let series = |name: &str, component: &str, per_s: f64| Series {
+        name: name.to_owned(),
+        kind: if name == name::CPU { SeriesKind::Counter } else { SeriesKind::Gauge },
+        labels: [("component".to_owned(), component.to_owned())].into(),
+        points: (-2..4).map(|i| (i * 5_000_000_000, 20.0 + per_s * 5.0 * i as f64)).collect(),
+        title: String::new(),
+        unit: String::new(),
+        window_s: None,
+        query: String::new(),
+    };
+    data.series = Some(CellSeries {
+        source: "Prometheus 2.42.0".into(),
+        series: vec![
+            series(name::CPU, "function", 0.5),
+            series(name::CPU, "queue-proxy", 0.2),
+            series(name::CPU, "activator", 0.1),
+            series(name::MEMORY, "function", 0.0),
+        ],
+        ..CellSeries::default()
+    });
+    let told = cell(&data);
+    assert!((told.cpu_seconds.unwrap() - 8.0).abs() < 0.01, "the samples go first: {:?}", told.cpu_seconds);
+    assert!(!told.remarks.iter().any(|remark| remark.contains("Prometheus")));
+
+    for sample in &mut data.samples {
+        (sample.sample.cpu_seconds, sample.sample.plane_cpu_seconds, sample.sample.memory_bytes) =
+            (None, None, None);
+    }
+    let filled = cell(&data);
+    assert!((filled.cpu_seconds.unwrap() - 5.0).abs() < 1e-9, "{:?}", filled.cpu_seconds);
+    assert!((filled.plane_cpu_seconds.unwrap() - 3.0).abs() < 1e-9, "{:?}", filled.plane_cpu_seconds);
+    assert!((filled.memory_bytes.unwrap().mean - 20.0).abs() < 1e-9, "{:?}", filled.memory_bytes);
+    let remark = filled.remarks.iter().find(|remark| remark.contains("Prometheus 2.42.0")).unwrap();
+    assert!(remark.contains("samples 5 s apart (50 % of the interval)"), "{remark}");
+}

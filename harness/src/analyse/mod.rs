@@ -1,6 +1,7 @@
 //! Stage 5, pure: from records to numbers, and from numbers to verdicts. Formulas cite their source.
 //!
-//! `window` says what counts, `tally` counts it, `quantiles` and `resources` sum it up, `validity`
+//! `window` says what counts, `tally` counts it, `quantiles` and `resources` sum it up (`observed` from
+//! what Prometheus or the kubelet measured), `validity`
 //! and `steady` judge the instrument, `cell` puts these together for one cell; `comparison`
 //! judges subjects (a `side` each) over trials with the tests in `statistics`, and `sentence` words the verdict.
 //! Nothing here does input or output, and nothing fails on data: what is missing is said.
@@ -8,8 +9,10 @@
 mod cell;
 mod comparison;
 pub mod lives;
+pub mod observed;
 pub mod quantiles;
 mod resources;
+mod revisions;
 mod sentence;
 pub mod series;
 mod side;

@@ -132,6 +132,7 @@ impl CellBuilder {
                 ready_after_ms: 700.0,
                 settings: BTreeMap::new(),
                 payloads: vec!["cat.jpg".into()],
+                revisions: BTreeMap::new(),
                 audit: Some(GeneratorAudit {
                     planned: count,
                     sent: count,
@@ -144,6 +145,7 @@ impl CellBuilder {
             },
             records,
             samples: (0..=26).map(sample).collect(),
+            series: None,
             damage: Vec::new(),
         }
     }

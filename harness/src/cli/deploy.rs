@@ -9,11 +9,7 @@ use crate::{
     admin::{BY_HAND, function_spec},
     drive::Endpoint,
     experiment::{self, Experiment, label_subjects},
-    platforms::{
-        Deployed, FunctionSpec, Ground, Platform, PlatformKind,
-        cluster::RunLabel,
-        limits,
-    },
+    platforms::{Deployed, FunctionSpec, Ground, Platform, PlatformKind, cluster::RunLabel, limits},
 };
 
 /// Name of a function that nobody named.
@@ -126,11 +122,8 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
 
 /// For people.
 fn page(platform: PlatformKind, name: &str, deployed: &Deployed) -> String {
-    let mut text = format!(
-        "{name} is ready on {} after {:.1} s\n",
-        platform.name(),
-        deployed.ready_after.as_secs_f64()
-    );
+    let mut text =
+        format!("{name} is ready on {} after {:.1} s\n", platform.name(), deployed.ready_after.as_secs_f64());
     for endpoint in &deployed.endpoints {
         // Writing to a String cannot fail.
         _ = writeln!(text, "url     {}", endpoint.url);
@@ -150,7 +143,8 @@ fn settings(settings: &BTreeMap<String, String>) -> String {
 
 /// A line to paste into a shell.
 fn curl(endpoint: &Endpoint) -> String {
-    let headers = endpoint.headers.iter().map(|(name, value)| format!(" -H {}", quote(&format!("{name}: {value}"))));
+    let headers =
+        endpoint.headers.iter().map(|(name, value)| format!(" -H {}", quote(&format!("{name}: {value}"))));
     format!("curl --data-binary @picture.jpg{} {}", headers.collect::<String>(), quote(&endpoint.url))
 }
 

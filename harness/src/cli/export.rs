@@ -55,9 +55,9 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
         return Ok(Exit::Valid);
     };
     let path = folder.join(exported.file);
-    std::fs::create_dir_all(folder)
-        .and_then(|()| std::fs::write(&path, &exported.text))
-        .with_context(|| format!("cannot write {}; name a folder that can be written with -o", path.display()))?;
+    std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, &exported.text)).with_context(
+        || format!("cannot write {}; name a folder that can be written with -o", path.display()),
+    )?;
     eprintln!("apply it with: {}", exported.apply);
     println!("{}", path.display());
     Ok(Exit::Valid)

@@ -1,18 +1,14 @@
 //! `harness invoke`: calls one function and shows what came back; proves a cold start.
 
-use std::{
-    collections::BTreeSet,
-    fmt::Write as _,
-    path::PathBuf,
-    time::Duration,
-};
+use std::{collections::BTreeSet, fmt::Write as _, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use super::{
-    CliError, Exit, cluster_args::ClusterArgs, deploy::FUNCTION_NAME, experiment_args::Output, load::payload as body,
+    CliError, Exit, cluster_args::ClusterArgs, deploy::FUNCTION_NAME, experiment_args::Output,
+    load::payload as body,
 };
 use crate::{
     admin::{
@@ -87,7 +83,10 @@ fn target(text: &str) -> Result<Target, String> {
         return Ok(Target::Url(text.to_owned()));
     }
     PlatformKind::from_str(text, false).map(Target::Platform).map_err(|_| {
-        format!("'{text}' is neither a platform ({}) nor a URL", PlatformKind::ALL.map(PlatformKind::name).join(", "))
+        format!(
+            "'{text}' is neither a platform ({}) nor a URL",
+            PlatformKind::ALL.map(PlatformKind::name).join(", ")
+        )
     })
 }
 
@@ -100,7 +99,10 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
         return Err(CliError::Usage("--path must begin with /; write for example /predict?top=5".into()));
     }
     let Ok(method) = hyper::Method::from_bytes(args.method.to_ascii_uppercase().as_bytes()) else {
-        return Err(CliError::Usage(format!("--method '{}' is no HTTP method; write for example POST", args.method)));
+        return Err(CliError::Usage(format!(
+            "--method '{}' is no HTTP method; write for example POST",
+            args.method
+        )));
     };
     let payload = match &args.body {
         Some(path) => body(Some(path))?,
@@ -189,9 +191,7 @@ async fn cold(
         (Output::Text, Some(last)) => print!("{}", shown(&last.answer.body)),
         (Output::Text, None) => {}
         (Output::Json, _) => {
-            let as_json = |start: &ColdStart| {
-                json!({ "zero": start.zero, "answer": as_json(&start.answer) })
-            };
+            let as_json = |start: &ColdStart| json!({ "zero": start.zero, "answer": as_json(&start.answer) });
             println!("{}", super::json(&proved.iter().map(as_json).collect::<Vec<_>>()));
         }
     }
@@ -203,12 +203,9 @@ fn drawn_picture() -> Result<Payload, CliError> {
     let manifest = models::Manifest::builtin().context("this build is broken")?;
     let found = models::find_pictures(&manifest, Some("drawn"), &models::Places::from_env(), &mut |_| ())
         .context("cannot draw a picture; give a file with --body")?;
-    let picture = found.pictures.into_iter().next().context("no picture was drawn; give a file with --body")?;
-    Ok(Payload {
-        name: picture.name,
-        content_type: picture.content_type.into(),
-        body: picture.bytes.into(),
-    })
+    let picture =
+        found.pictures.into_iter().next().context("no picture was drawn; give a file with --body")?;
+    Ok(Payload { name: picture.name, content_type: picture.content_type.into(), body: picture.bytes.into() })
 }
 
 fn ms(ns: u64) -> f64 {
@@ -219,7 +216,8 @@ fn ms(ns: u64) -> f64 {
 fn line(answer: &Answer) -> String {
     let record = &answer.record;
     if matches!(record.outcome, Outcome::Connect | Outcome::Timeout) {
-        let what = if record.outcome == Outcome::Timeout { "no answer in time" } else { "no connection, or closed" };
+        let what =
+            if record.outcome == Outcome::Timeout { "no answer in time" } else { "no connection, or closed" };
         return format!("{what} after {:.1} ms\n", ms(record.service_ns()));
     }
     let mut text = format!("{} in {:.1} ms", record.status, ms(record.service_ns()));
@@ -233,7 +231,9 @@ fn line(answer: &Answer) -> String {
             let temperature = if record.cold { "COLD: its first answer" } else { "warm" };
             _ = write!(text, " from {instance} (boot {boot}), {temperature}");
         }
-        None if record.outcome == Outcome::Platform => text.push_str(" from the platform, not from the function"),
+        None if record.outcome == Outcome::Platform => {
+            text.push_str(" from the platform, not from the function");
+        }
         None => {}
     }
     if let Some(server) = &record.server {
@@ -271,7 +271,11 @@ fn shown(body: &[u8]) -> String {
         return list;
     }
     let Ok(text) = std::str::from_utf8(body) else { return format!("  ({} bytes, no text)\n", body.len()) };
-    let mut out: String = text.lines().take(LINES).map(|line| format!("  {line}\n")).collect();
+    let mut out = String::new();
+    for line in text.lines().take(LINES) {
+        // Writing to a String cannot fail.
+        _ = writeln!(out, "  {line}");
+    }
     let more = text.lines().count().saturating_sub(LINES);
     if more > 0 {
         _ = writeln!(out, "  ({more} more lines)");
@@ -315,7 +319,8 @@ mod tests {
 
     #[test]
     fn predictions_are_a_list_and_anything_else_is_shown_as_it_is() {
-        let body = br#"{"predictions":[{"label":"tabby","confidence":0.713},{"label":"lynx","confidence":0.02}]}"#;
+        let body =
+            br#"{"predictions":[{"label":"tabby","confidence":0.713},{"label":"lynx","confidence":0.02}]}"#;
         assert_eq!(shown(body), "  1. tabby (71.3 %)\n  2. lynx (2.0 %)\n");
         assert_eq!(shown(b"404 page not found\n"), "  404 page not found\n");
         assert_eq!(shown(&[0xff, 0xfe]), "  (2 bytes, no text)\n");

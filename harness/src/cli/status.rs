@@ -120,7 +120,11 @@ mod tests {
     fn the_table_reads_well() {
         let things = vec![
             thing(Kind::KnativeService, "classify"),
-            Thing { ready: None, state: "not ready: RevisionFailed: back-off".into(), ..thing(Kind::Deployment, "f") },
+            Thing {
+                ready: None,
+                state: "not ready: RevisionFailed: back-off".into(),
+                ..thing(Kind::Deployment, "f")
+            },
             thing(Kind::Namespace, "testbed"),
         ];
         let found = Inventory { things, notes: vec!["somewhere could not be looked".into()] };

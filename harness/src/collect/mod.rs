@@ -2,7 +2,9 @@
 
 pub mod clock;
 pub mod environment;
+pub mod prometheus;
 pub mod sampler;
 pub mod series;
 pub mod timeline;
+pub mod usage;
 pub mod versions;

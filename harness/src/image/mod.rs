@@ -28,7 +28,7 @@ pub use build::{Build, ModelFile, build};
 pub use credentials::{Credentials, Secret};
 pub use error::ImageError;
 pub use push::{Pushed, push};
-pub use registry::{RegistryOptions, Resolved, resolve_digest};
+pub use registry::{RegistryOptions, Resolved, find_digest, resolve_digest};
 
 use bytes::Bytes;
 

@@ -3,7 +3,7 @@
 use super::RunError;
 use crate::{
     experiment::Experiment,
-    image::{Credentials, ImageError, RegistryOptions, reference::Reference, resolve_digest},
+    image::{find_digest, reference::Reference},
     platforms::PlatformKind,
 };
 
@@ -28,15 +28,7 @@ pub async fn pin(experiment: &mut Experiment, say: &dyn Fn(&str)) -> Result<Opti
     if reference.digest().is_some() {
         return Ok(None);
     }
-    let asked = async |plain_http| {
-        resolve_digest(image, &RegistryOptions { plain_http, credentials: Credentials::default() }).await
-    };
-    let resolved = match asked(false).await {
-        // A registry inside a cluster often speaks plain HTTP; a digest is as good as its hash.
-        Err(ImageError::PlainHttp { .. }) => asked(true).await,
-        other => other,
-    };
-    match resolved {
+    match find_digest(image).await {
         Ok(resolved) => {
             say(&format!("image: {image} is {}", resolved.digest));
             experiment.function.image = Some(resolved.reference);

@@ -19,7 +19,7 @@ use anyhow::Context;
 pub use publish::{Finished, rebuild};
 
 use crate::{
-    collect::environment::Machine,
+    collect::{environment::Machine, prometheus::Collector, versions},
     experiment::{self, Arrivals, Experiment, Site, Subject},
     interrupt::Interrupt,
     platforms::{
@@ -118,9 +118,19 @@ pub async fn run(
     }
     let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
     prepared.notices.extend(pinned);
-    if experiment.on == Site::Twin {
-        prepared.notices.extend(twin::placement().notice);
-    }
+    let mut collector = None;
+    let found = match &ground {
+        Ground::Twin => {
+            prepared.notices.extend(twin::placement().notice);
+            serde_json::Value::Null
+        }
+        Ground::Cluster(cluster) => {
+            let found = versions::versions(cluster).await;
+            prepared.notices.extend(versions::notices(&found));
+            collector = prometheus(cluster, &mut prepared.notices).await;
+            found
+        }
+    };
     for subject in &experiment.subjects {
         limits::accept(subject.platform, &prepared.spec_for(subject.platform, &experiment))?;
     }
@@ -143,12 +153,22 @@ pub async fn run(
     let cells = experiment::expand(&experiment);
     folder.write_experiment(&experiment).context("cannot write into the run's folder")?;
     folder
-        .write_environment(&environment(&experiment, &prepared))
+        .write_environment(&environment(&experiment, &prepared, &found))
         .context("cannot write into the run's folder")?;
     folder.write_plan(&cells).context("cannot write into the run's folder")?;
 
     progress.begin(cells_estimate(&experiment));
-    measure::all(&experiment, &prepared, &ground, &cells, &folder, &mut progress, &interrupt).await;
+    measure::all(
+        &experiment,
+        &prepared,
+        &ground,
+        collector.as_ref(),
+        &cells,
+        &folder,
+        &mut progress,
+        &interrupt,
+    )
+    .await;
     if let Err(error) = leave().await {
         progress.say(&format!("error: the namespace stays behind, remove it with `harness clean`: {error}"));
     }
@@ -288,6 +308,20 @@ async fn ground(experiment: &Experiment, options: &Options, run: &str) -> Result
     Ok(Ground::Cluster(cluster.into()))
 }
 
+/// The cluster's Prometheus; without it the comparison goes on, and says so.
+async fn prometheus(cluster: &Cluster, notices: &mut Vec<String>) -> Option<Collector> {
+    let why = match Collector::connect(cluster).await {
+        Ok(Some(collector)) => return Some(collector),
+        Ok(None) => "no Prometheus was found (give its address as --prometheus URL)".to_owned(),
+        Err(error) => error,
+    };
+    notices.push(format!(
+        "Nothing comes from Prometheus: {why}. CPU and memory are the kubelets' own figures, and what the platforms \
+         say of themselves is missing."
+    ));
+    None
+}
+
 /// While a cell runs, no other function of the testbed may be alive: it would take the CPU.
 async fn refuse_leftovers(cluster: &Cluster) -> Result<(), RunError> {
     let mut found = Vec::new();
@@ -328,7 +362,11 @@ fn create_folder(name: &str, options: &Options) -> Result<RunFolder, RunError> {
     Ok(folder)
 }
 
-fn environment(experiment: &Experiment, prepared: &Prepared) -> serde_json::Value {
+fn environment(
+    experiment: &Experiment,
+    prepared: &Prepared,
+    cluster: &serde_json::Value,
+) -> serde_json::Value {
     let harness = std::env::current_exe().ok();
     let digest = harness.as_deref().and_then(|p| crate::collect::environment::sha256_file(p).ok());
     let placement = twin::placement();
@@ -338,7 +376,11 @@ fn environment(experiment: &Experiment, prepared: &Prepared) -> serde_json::Valu
         "harness": { "version": env!("CARGO_PKG_VERSION"), "sha256": digest },
         "function": prepared.facts,
         "machine": Machine::observe(),
-        "generator": { "core": placement.generator_core, "other_cores": placement.rest },
+        "cluster": cluster,
+        "generator": match experiment.on {
+            Site::Twin => serde_json::json!({ "core": placement.generator_core, "other_cores": placement.rest }),
+            Site::Cluster => serde_json::json!({ "core": "any" }),
+        },
         "command": command_line(),
         "seed": experiment.seed,
         "site": experiment.on,

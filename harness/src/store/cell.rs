@@ -8,13 +8,14 @@ use std::{
 };
 
 use super::{CellMeta, CellState, RecordFile, StoreError, TimedSample, files, parquet};
-use crate::{drive::GeneratorAudit, record::Record};
+use crate::{collect::series::CellSeries, drive::GeneratorAudit, record::Record};
 
 /// Names inside a cell's folder.
 pub(super) const META: &str = "cell.json";
 pub(super) const STREAM: &str = "records.arrows";
 pub(super) const PARQUET: &str = "records.parquet";
 pub(super) const SAMPLES: &str = "replicas.jsonl";
+pub(super) const SERIES: &str = "series.json";
 
 /// Writes a cell while it runs. Clones write to the same cell, from any thread.
 #[derive(Clone)]
@@ -72,6 +73,19 @@ impl CellWriter {
         line.push(b'\n');
         // One write a line, so that a kill tears the last one at most.
         lock(&self.inner.samples).write_all(&line).map_err(files::io(&path))
+    }
+
+    /// Notes the revision of each pod; written when the cell ends.
+    pub fn revisions(&self, of_pods: std::collections::BTreeMap<String, String>) {
+        lock(&self.inner.meta).revisions = of_pods;
+    }
+
+    /// Writes what others measured of the cell. It may come after [`CellWriter::finish`].
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn series(&self, series: &CellSeries) -> Result<(), StoreError> {
+        files::write_json(&self.inner.folder.join(SERIES), series)
     }
 
     /// Ends the cell: says how far it came, and makes the Parquet file. The audit's start replaces

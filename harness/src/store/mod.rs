@@ -10,6 +10,7 @@
 //!     records.arrows    Arrow IPC stream, appended while the cell runs
 //!     records.parquet   the same rows, after the cell
 //!     replicas.jsonl    replica samples, appended while the cell runs
+//!     series.json       what Prometheus or the kubelet measured meanwhile (CellSeries), if asked
 //!   deployments/<trial-subject>.json   what was watched of a deployment's replicas (Timeline)
 //!   summary.json report.md report.html plots/
 //! ```
@@ -32,7 +33,10 @@ pub use parquet::convert as write_parquet;
 pub use run_folder::RunFolder;
 pub use stream::RecordFile;
 
-use crate::{drive::GeneratorAudit, experiment::Cell, platforms::ReplicaSample, record::Record};
+use crate::{
+    collect::series::CellSeries, drive::GeneratorAudit, experiment::Cell, platforms::ReplicaSample,
+    record::Record,
+};
 
 /// Version of everything in the run folder; a reader refuses a newer one.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -70,6 +74,9 @@ pub struct CellMeta {
     pub payloads: Vec<String>,
     /// What the generator says of itself, once the cell ended.
     pub audit: Option<GeneratorAudit>,
+    /// The revision of each pod that was seen, where several share the traffic.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub revisions: std::collections::BTreeMap<String, String>,
 }
 
 /// A replica sample with its time.
@@ -91,6 +98,8 @@ pub struct CellData {
     pub records: Vec<Record>,
     /// All samples that could be read.
     pub samples: Vec<TimedSample>,
+    /// What others measured of it; none if nobody was asked.
+    pub series: Option<CellSeries>,
     /// What was found damaged and left out, in words (a torn last batch after a kill, say).
     pub damage: Vec<String>,
 }

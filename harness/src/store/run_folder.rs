@@ -11,12 +11,12 @@ use serde::Deserialize;
 
 use super::{
     CellData, CellMeta, CellState, CellWriter, SCHEMA_VERSION, StoreError, TimedSample,
-    cell::{META, PARQUET, SAMPLES, STREAM},
+    cell::{META, PARQUET, SAMPLES, SERIES, STREAM},
     files, parquet, stream,
 };
 use crate::{
     analyse::summary::Summary,
-    collect::timeline::Timeline,
+    collect::{series::CellSeries, timeline::Timeline},
     experiment::{Cell, Experiment},
 };
 
@@ -166,6 +166,15 @@ impl RunFolder {
         CellWriter::begin(folder, meta)
     }
 
+    /// Writes what others measured of a cell that was begun, whenever that is known: the figures of
+    /// the last seconds come after the cell.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_series(&self, cell_id: &str, series: &CellSeries) -> Result<(), StoreError> {
+        files::write_json(&self.path.join(CELLS).join(cell_id).join(SERIES), series)
+    }
+
     /// Writes what was seen of one deployment's replicas; `deployment`: `t01-knative`.
     ///
     /// # Errors
@@ -244,6 +253,7 @@ fn read_cell(cell: Cell, folder: &Path) -> Result<CellData, StoreError> {
             settings: BTreeMap::default(),
             payloads: Vec::new(),
             audit: None,
+            revisions: BTreeMap::new(),
         }
     });
 
@@ -263,7 +273,18 @@ fn read_cell(cell: Cell, folder: &Path) -> Result<CellData, StoreError> {
         damage.push(format!("neither {STREAM} nor {PARQUET} is there"));
     }
     let samples = read_samples(&folder.join(SAMPLES), &mut damage)?;
-    Ok(CellData { meta, records, samples, damage })
+    let series = read_series(&folder.join(SERIES));
+    Ok(CellData { meta, records, samples, series, damage })
+}
+
+/// The series, if there are any. A file that cannot be read costs only itself, and says so.
+fn read_series(path: &Path) -> Option<CellSeries> {
+    let unreadable = |error: StoreError| CellSeries {
+        source: "nobody".to_owned(),
+        remarks: vec![format!("{SERIES} cannot be read: {error}.")],
+        ..CellSeries::default()
+    };
+    path.exists().then(|| files::read_json(path).unwrap_or_else(unreadable))
 }
 
 fn read_samples(path: &Path, damage: &mut Vec<String>) -> Result<Vec<TimedSample>, StoreError> {

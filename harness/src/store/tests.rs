@@ -1,11 +1,12 @@
 //! The run folder survives what a crash, a full disk and time do to it.
 
-use std::{fs, io, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 
 use super::*;
 use crate::{
+    collect::series::CellSeries,
     drive::GeneratorAudit,
     experiment::{Arrivals, Cell, LoadPoint, Metric},
     platforms::PlatformKind,
@@ -42,6 +43,7 @@ fn meta(id: &str) -> CellMeta {
         settings: [("containerConcurrency".to_owned(), "1".to_owned())].into(),
         payloads: vec!["cat.jpg".into()],
         audit: None,
+        revisions: BTreeMap::new(),
     }
 }
 
@@ -148,7 +150,7 @@ fn a_run_comes_back_as_it_was_written() {
     (expected.state, expected.audit, expected.started_unix_ns) = (CellState::Done, Some(audit), 99);
     assert_eq!(
         cells[0],
-        CellData { meta: expected, records: rows(0..5), samples: vec![sample], damage: vec![] }
+        CellData { meta: expected, records: rows(0..5), samples: vec![sample], series: None, damage: vec![] }
     );
     fs::remove_file(run.path().join("cells/t01-a/records.arrows")).unwrap();
     assert_eq!(run.read_cells().unwrap()[0].records, rows(0..5), "Parquet stands in for the stream");
@@ -206,6 +208,29 @@ fn a_cell_that_was_killed_is_read_as_far_as_it_came() {
     assert_eq!(read.records, rows(0..4));
     assert_eq!(read.meta.cell, cell("t01-a"));
     assert!(read.damage[0].starts_with("cell.json is missing or torn"));
+}
+
+#[test]
+fn series_come_after_the_cell_and_a_torn_file_of_them_costs_only_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = RunFolder::create(folder.path(), "r1").unwrap();
+    run.write_plan(&[cell("t01-a")]).unwrap();
+    let writer = run.cell_writer(meta("t01-a")).unwrap();
+    writer.append(&rows(0..4)).unwrap();
+    writer.finish(None, CellState::Done).unwrap();
+    assert_eq!(run.read_cells().unwrap()[0].series, None, "folders of older harnesses have none");
+    let series = CellSeries { source: "Prometheus 2.42.0".to_owned(), ..CellSeries::default() };
+    writer.series(&series).unwrap();
+    assert_eq!(run.read_cells().unwrap()[0].series.as_ref(), Some(&series));
+    let later = CellSeries { source: "kubelet".to_owned(), ..CellSeries::default() };
+    run.write_series("t01-a", &later).unwrap();
+    assert_eq!(run.read_cells().unwrap()[0].series, Some(later));
+
+    fs::write(run.path().join("cells/t01-a/series.json"), "{\"source\":\"Pro").unwrap();
+    let read = &run.read_cells().unwrap()[0];
+    let remarks = &read.series.as_ref().unwrap().remarks;
+    assert!(remarks[0].starts_with("series.json cannot be read"), "{remarks:?}");
+    assert_eq!((read.records.len(), read.damage.len()), (4, 0));
 }
 
 #[test]

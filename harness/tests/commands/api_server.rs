@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 
 /// A recorded body.
 pub fn recorded(name: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/commands").join(format!("{name}.json"));
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/commands").join(format!("{name}.json"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
@@ -87,7 +88,9 @@ impl ApiServer {
 fn serve(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut first = String::new();
-    reader.read_line(&mut first)?;
+    if reader.read_line(&mut first)? == 0 {
+        return Ok(());
+    }
     let mut length = 0;
     loop {
         let mut line = String::new();
@@ -116,7 +119,8 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
 fn answer(state: &mut State, method: &str, path: &str, query: &str) -> (u16, Value) {
     let line = format!("{method} {path}");
     state.asked.push(line.clone());
-    if let Some((_, status, body)) = state.refusals.iter().find(|(what, ..)| line.starts_with(what.as_str())) {
+    if let Some((_, status, body)) = state.refusals.iter().find(|(what, ..)| line.starts_with(what.as_str()))
+    {
         return (*status, body.clone());
     }
     match method {
@@ -126,13 +130,18 @@ fn answer(state: &mut State, method: &str, path: &str, query: &str) -> (u16, Val
         "DELETE" if state.objects.remove(path).is_some() => {
             (200, json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success" }))
         }
-        _ => (404, json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": format!("{path} not found"), "reason": "NotFound", "code": 404 })),
+        _ => (
+            404,
+            json!({ "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+            "message": format!("{path} not found"), "reason": "NotFound", "code": 404 }),
+        ),
     }
 }
 
 fn is_collection(path: &str) -> bool {
-    ["services", "deployments", "namespaces", "pods"].iter().any(|plural| path.ends_with(&format!("/{plural}")))
+    ["services", "deployments", "namespaces", "pods"]
+        .iter()
+        .any(|plural| path.ends_with(&format!("/{plural}")))
 }
 
 /// Items of a collection, in one namespace or, without one in the path, in all.
@@ -143,7 +152,8 @@ fn list(state: &State, path: &str, query: &str) -> Value {
     let inside = |key: &str| {
         let (collection, _) = key.rsplit_once('/').unwrap();
         collection == path
-            || (collection.starts_with(&format!("{root}/namespaces/")) && collection.ends_with(&format!("/{plural}")))
+            || (collection.starts_with(&format!("{root}/namespaces/"))
+                && collection.ends_with(&format!("/{plural}")))
     };
     let matches = |object: &Value| {
         let wanted = selector.split(',').filter(|part| !part.is_empty());
@@ -152,8 +162,12 @@ fn list(state: &State, path: &str, query: &str) -> Value {
             None => !object["metadata"]["labels"][part].is_null(),
         })
     };
-    let items: Vec<Value> =
-        state.objects.iter().filter(|(key, object)| inside(key) && matches(object)).map(|(_, o)| o.clone()).collect();
+    let items: Vec<Value> = state
+        .objects
+        .iter()
+        .filter(|(key, object)| inside(key) && matches(object))
+        .map(|(_, o)| o.clone())
+        .collect();
     let mut list = recorded("empty-list");
     list["items"] = items.into();
     list

@@ -17,7 +17,10 @@ fn full() -> ApiServer {
     with_openfaas(with_knative(ApiServer::start()))
         .with(CORE, json!({ "metadata": { "name": "space", "labels": labels("r1") } }))
         .with(&format!("{DEPLOYMENTS}/space/deployments"), deployment)
-        .with(&format!("{CORE}/space/services"), json!({ "metadata": meta("plain", labels("r1")), "spec": {} }))
+        .with(
+            &format!("{CORE}/space/services"),
+            json!({ "metadata": meta("plain", labels("r1")), "spec": {} }),
+        )
 }
 
 #[test]
@@ -55,9 +58,20 @@ fn clean_removes_everything_of_every_run_and_may_be_repeated() {
 }
 
 #[test]
+fn a_gateway_that_answers_is_asked_to_remove_its_function() {
+    let server = full().refusing("DELETE /system/functions", 202, Value::String(String::new()));
+    let ran = on(&server, &format!("clean --run r2 --yes --gateway {}", server.url()));
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(server.changes(), ["DELETE /system/functions"]);
+}
+
+#[test]
 fn clean_of_one_run_leaves_the_others_and_what_people_made_themselves() {
-    let server = full().with(&format!("{CORE}/default/services"), json!({ "metadata": { "name": "theirs",
-        "namespace": "default" }, "spec": {} }));
+    let server = full().with(
+        &format!("{CORE}/default/services"),
+        json!({ "metadata": { "name": "theirs",
+        "namespace": "default" }, "spec": {} }),
+    );
     let ran = on(&server, "clean --run r2 --yes --output json");
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     let outcome: Value = serde_json::from_str(&ran.out).unwrap();
@@ -73,7 +87,11 @@ fn a_namespace_that_holds_other_peoples_things_is_kept_and_said() {
     let ran = on(&server, "clean --all --yes");
     assert_eq!(ran.code, 1, "{}{}", ran.out, ran.err);
     assert!(server.has(NAMESPACE));
-    assert!(ran.out.contains("LEFT: namespace space of run r1: kept, because it holds Pod theirs"), "{}", ran.out);
+    assert!(
+        ran.out.contains("LEFT: namespace space of run r1: kept, because it holds Pod theirs"),
+        "{}",
+        ran.out
+    );
 }
 
 #[test]
@@ -92,7 +110,10 @@ fn without_a_terminal_nothing_is_removed_without_yes() {
     for arguments in ["clean --all", "remove --all", "remove knative"] {
         let ran = on(&server, arguments);
         assert_eq!(ran.code, 2, "{arguments}");
-        assert_eq!(ran.err, "error: this is no terminal to ask on; say --yes, or look first with --dry-run\n");
+        assert_eq!(
+            ran.err,
+            "error: this is no terminal to ask on; say --yes, or look first with --dry-run\n"
+        );
     }
     assert_eq!(on(&server, "clean").code, 2, "neither a run nor all");
     assert_eq!(server.asked(), 0);
@@ -105,7 +126,10 @@ fn remove_takes_the_functions_of_one_platform_and_of_one_run() {
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     assert_eq!(
         server.changes(),
-        [format!("DELETE {DEPLOYMENTS}/space/deployments/plain"), format!("DELETE {CORE}/space/services/plain")]
+        [
+            format!("DELETE {DEPLOYMENTS}/space/deployments/plain"),
+            format!("DELETE {CORE}/space/services/plain")
+        ]
     );
     let by_hand = on(&server, "remove --all --yes");
     assert_eq!((by_hand.code, by_hand.out.as_str()), (0, "nothing of the testbed is there\n"));

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::harness;
 
-const IMAGE: &str = "--image r.example/function@sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a";
+const IMAGE: &str =
+    "--image r.example/function@sha256:0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a0a";
 
 fn documents(text: &str) -> Vec<Value> {
     serde_saphyr::from_multiple(text).unwrap_or_else(|e| panic!("{e}\n{text}"))
@@ -13,9 +14,10 @@ fn documents(text: &str) -> Vec<Value> {
 #[test]
 fn knative_and_plain_manifests_are_whole_and_carry_the_labels() {
     let home = tempfile::tempdir().unwrap();
-    for (platform, kinds) in
-        [("knative", vec!["Namespace", "Service"]), ("deployment", vec!["Namespace", "Deployment", "Service"])]
-    {
+    for (platform, kinds) in [
+        ("knative", vec!["Namespace", "Service"]),
+        ("deployment", vec!["Namespace", "Deployment", "Service"]),
+    ] {
         let ran = harness(&home, None, &format!("export {platform} {IMAGE} --namespace mine"));
         assert_eq!(ran.code, 0, "{}", ran.err);
         let objects = documents(&ran.out);
@@ -26,6 +28,18 @@ fn knative_and_plain_manifests_are_whole_and_carry_the_labels() {
         }
         assert!(objects[1..].iter().all(|o| o["metadata"]["namespace"] == "mine"));
     }
+}
+
+#[test]
+fn a_stack_file_names_gateway_image_and_labels() {
+    let home = tempfile::tempdir().unwrap();
+    let ran = harness(&home, None, &format!("export openfaas {IMAGE} --gateway http://gw.example:8080"));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let [stack] = documents(&ran.out).try_into().unwrap();
+    assert_eq!(stack["provider"]["gateway"], "http://gw.example:8080");
+    let function = &stack["functions"]["classify"];
+    assert!(function["image"].as_str().unwrap().starts_with("r.example/function@sha256:"));
+    assert_eq!(function["labels"]["testbed/run"], "manual");
 }
 
 #[test]

@@ -22,7 +22,11 @@ struct Ran {
 /// The harness with an environment of its own: no kubeconfig but the given one, no home.
 fn harness(home: &TempDir, kubeconfig: Option<&str>, arguments: &str) -> Ran {
     let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
-    command.args(arguments.split_whitespace()).env_clear().env("HOME", home.path()).env("PATH", "/usr/bin:/bin");
+    command
+        .args(arguments.split_whitespace())
+        .env_clear()
+        .env("HOME", home.path())
+        .env("PATH", "/usr/bin:/bin");
     if let Some(path) = kubeconfig {
         command.env("KUBECONFIG", path);
     }

@@ -10,11 +10,16 @@ use super::{
 #[test]
 fn where_nothing_points_at_a_cluster_the_twin_is_named() {
     let home = tempfile::tempdir().unwrap();
-    for arguments in ["status", "clean --all --yes", "deploy knative --image r.example/f:1", "invoke knative"] {
+    for arguments in ["status", "clean --all --yes", "deploy knative --image r.example/f:1", "invoke knative"]
+    {
         let ran = harness(&home, None, arguments);
         assert_eq!(ran.code, 2, "{arguments}: {}", ran.err);
         assert_eq!(ran.err.lines().count(), 1, "{}", ran.err);
-        assert!(ran.err.starts_with("error: no cluster found") && ran.err.contains("--on twin"), "{}", ran.err);
+        assert!(
+            ran.err.starts_with("error: no cluster found") && ran.err.contains("--on twin"),
+            "{}",
+            ran.err
+        );
     }
 }
 
@@ -46,7 +51,8 @@ fn without_any_rights_the_manifest_of_rights_is_named() {
 
 #[test]
 fn with_rights_in_the_own_namespace_alone_that_is_looked_through_and_said() {
-    let service = serde_json::json!({ "metadata": { "name": "f", "namespace": "mine", "labels": labels("r1") } });
+    let service =
+        serde_json::json!({ "metadata": { "name": "f", "namespace": "mine", "labels": labels("r1") } });
     let server = ApiServer::start()
         .with("/apis/serving.knative.dev/v1/namespaces/mine/services", service)
         .refusing("GET /apis/serving.knative.dev/v1/services", 403, recorded("forbidden"))
@@ -54,7 +60,11 @@ fn with_rights_in_the_own_namespace_alone_that_is_looked_through_and_said() {
     let ran = on(&server, "status --namespace mine");
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(ran.out.contains("mine/f"), "{}", ran.out);
-    assert!(ran.out.contains("note: services may not be listed everywhere: only mine and openfaas-fn"), "{}", ran.out);
+    assert!(
+        ran.out.contains("note: services may not be listed everywhere: only mine and openfaas-fn"),
+        "{}",
+        ran.out
+    );
     assert!(ran.out.contains("OpenFaaS functions were not looked for"), "{}", ran.out);
 }
 

@@ -69,5 +69,10 @@ fn status_as_json_is_for_scripts_and_may_be_limited_to_a_run() {
 fn without_knative_there_is_nothing_of_it_and_no_error() {
     let server = ApiServer::start().refusing("GET /apis/serving.knative.dev", 404, recorded("no-group"));
     let ran = on(&server, "status");
-    assert_eq!((ran.code, ran.out.as_str()), (0, "nothing of the testbed is on this cluster\n"), "{}", ran.err);
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (0, "nothing of the testbed is on this cluster\n"),
+        "{}",
+        ran.err
+    );
 }

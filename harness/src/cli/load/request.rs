@@ -1,6 +1,10 @@
 //! From arguments to a load that can be played; mistakes become one line that names the remedy.
 
-use std::{path::{Path, PathBuf}, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{super::CliError, Args, ArrivalsArg, Output};
 use crate::{

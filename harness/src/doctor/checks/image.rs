@@ -1,13 +1,8 @@
 //! Can the image be found, and will Knative be able to resolve its tag?
 
-use oci_client::{
-    Client, Reference,
-    client::{ClientConfig, ClientProtocol},
-    secrets::RegistryAuth,
-};
-
 use crate::{
     doctor::{Patient, Said, fail, ok, skipped, warn},
+    image::{find_digest, reference::Reference},
     platforms::{PlatformKind, cluster::resources::CONFIG_MAPS},
 };
 
@@ -15,22 +10,17 @@ pub(super) async fn image(p: &Patient<'_>) -> Said {
     let Some(text) = &p.wishes.image else {
         return skipped("no --image was given");
     };
-    let reference: Reference = match text.parse() {
+    let reference = match Reference::parse(text) {
         Ok(reference) => reference,
-        Err(error) => {
-            return fail(format!("{text} is no image reference ({error})"), "write REGISTRY/NAME:TAG");
-        }
+        Err(error) => return fail(error.to_string(), "write REGISTRY/NAME:TAG"),
     };
-    let protocol = if p.wishes.plain_http { ClientProtocol::Http } else { ClientProtocol::Https };
-    let client = Client::new(ClientConfig { protocol, ..ClientConfig::default() });
     let registry = reference.registry().to_owned();
-    let found = match client.fetch_manifest_digest(&reference, &RegistryAuth::Anonymous).await {
-        Ok(digest) => format!("{registry} has it, from here and without a login ({digest})"),
+    let found = match find_digest(text).await {
+        Ok(resolved) => format!("{registry} has it, as seen from here ({})", resolved.digest),
         Err(error) => {
             return fail(
-                format!("{registry} does not give {text} to this machine: {}", one_line(&error.to_string())),
-                "harness image push REGISTRY/NAME:TAG; for a registry without TLS add --plain-http. OpenFaaS CE takes \
-                 public images only",
+                error.to_string(),
+                "push it with `harness image push REGISTRY/NAME:TAG`; OpenFaaS CE takes public images only",
             );
         }
     };
@@ -53,8 +43,4 @@ pub(super) async fn image(p: &Patient<'_>) -> Said {
         );
     }
     ok(format!("{found}; Knative's controller resolves the tag and needs the registry for it; {told}"))
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

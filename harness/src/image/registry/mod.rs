@@ -44,6 +44,21 @@ pub struct Resolved {
     pub digest: String,
 }
 
+/// The same with stored credentials, over TLS or, if the registry speaks plain HTTP, over that: a
+/// digest is a hash, whichever way it came.
+///
+/// # Errors
+/// As [`resolve_digest`].
+pub async fn find_digest(reference: &str) -> Result<Resolved, ImageError> {
+    let asked = async |plain_http| {
+        resolve_digest(reference, &RegistryOptions { plain_http, credentials: Credentials::default() }).await
+    };
+    match asked(false).await {
+        Err(ImageError::PlainHttp { .. }) => asked(true).await,
+        answer => answer,
+    }
+}
+
 /// Asks a registry for the digest behind a name: of the manifest, or of the index where there is one.
 ///
 /// # Errors

@@ -114,14 +114,6 @@ pub fn explained(platform: PlatformKind, error: ApiError) -> PlatformError {
         ApiError::Refused { code: 404, message, .. } if message.contains("namespaces \"") => {
             limit(message, "make the namespace, or choose another one")
         }
-        ApiError::Refused { code: 404, what, .. }
-            if platform == PlatformKind::Knative && what.contains("Service") =>
-        {
-            limit(
-                "Knative Serving is not installed on this cluster".to_owned(),
-                "install it, or leave knative out of --platforms",
-            )
-        }
         ApiError::Forbidden { message } if message.contains("exceeded quota") => {
             limit(message, "raise the namespace's quota, or lower replicas, cpu-cores or memory-mib")
         }
@@ -136,6 +128,9 @@ fn without_preamble(message: &str) -> &str {
 }
 
 /// The pods of a selector as the API server has them, those that are being deleted left out.
+///
+/// # Errors
+/// If they cannot be listed.
 pub async fn live_pods(api: &Api, namespace: &str, selector: &str) -> Result<Vec<Value>, ApiError> {
     let selection = Selection::labelled(selector);
     let listed = api.list(&super::resources::PODS, Some(namespace), &selection).await?;

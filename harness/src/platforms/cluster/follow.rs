@@ -86,12 +86,18 @@ pub async fn follow(
 pub struct Kept {
     following: Following,
     objects: BTreeMap<String, Value>,
+    lost: Option<String>,
 }
 
 impl Kept {
     /// What is there, by uid.
     pub fn objects(&self) -> &BTreeMap<String, Value> {
         &self.objects
+    }
+
+    /// Why the watch ended, or is being opened again.
+    pub fn lost(&self) -> &str {
+        self.lost.as_deref().unwrap_or("it ended without a word")
     }
 
     /// Waits for the next change and takes it over; none after the watch has ended for good. May be
@@ -101,7 +107,7 @@ impl Kept {
         match &heard.change {
             Change::Applied(object) => drop(self.objects.insert(uid(object), object.clone())),
             Change::Deleted(object) => drop(self.objects.remove(&uid(object))),
-            Change::Lost(_) => {}
+            Change::Lost(cause) => self.lost = Some(cause.clone()),
         }
         Some(heard.change)
     }
@@ -125,7 +131,7 @@ pub async fn keep(
     let known = objects.clone();
     let mut watch = Watch { api: api.clone(), resource, namespace, selection, known, sender };
     let task = tokio::spawn(async move { watch.run(first.resource_version).await });
-    Ok(Kept { following: Following { changes, task }, objects })
+    Ok(Kept { following: Following { changes, task }, objects, lost: None })
 }
 
 struct Watch {

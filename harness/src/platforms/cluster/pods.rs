@@ -151,7 +151,7 @@ fn container(status: &Value) -> Container {
 /// `terminationMessagePolicy` is `FallbackToLogsOnError`.
 fn last_line(message: &Value) -> String {
     let lines = message.as_str().unwrap_or_default().lines();
-    lines.map(str::trim).filter(|line| !line.is_empty()).next_back().unwrap_or_default().to_owned()
+    lines.map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default().to_owned()
 }
 
 /// The pods that a selector matches, terminating ones included.

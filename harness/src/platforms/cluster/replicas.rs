@@ -68,6 +68,13 @@ impl Replicas {
         self.seen.lock().ok()?.labels.get(pod)?.get(label).cloned()
     }
 
+    /// This label of every pod seen so far, by the pod's name.
+    pub fn labels(&self, label: &str) -> BTreeMap<String, String> {
+        let Ok(seen) = self.seen.lock() else { return BTreeMap::new() };
+        let pods = seen.labels.iter();
+        pods.filter_map(|(pod, labels)| Some((pod.clone(), labels.get(label)?.clone()))).collect()
+    }
+
     /// Counts of now. Without a number from the platform itself, wanted are all pods that are not
     /// told to end.
     ///
@@ -151,5 +158,16 @@ mod tests {
         seen.take(Change::Deleted(pod("b", false, true, 2)));
         let sample = seen.sample(Some(5));
         assert_eq!((sample.ready, sample.desired, sample.restarts), (1, 5, 2));
+    }
+
+    #[test]
+    fn the_labels_of_a_pod_that_is_gone_are_remembered() {
+        let mut seen = Seen::default();
+        let mut labelled = pod("a", true, false, 0);
+        labelled["metadata"]["labels"] = json!({ "serving.knative.dev/revision": "r1" });
+        seen.take(Change::Applied(labelled.clone()));
+        seen.take(Change::Deleted(labelled));
+        assert!(seen.pods.is_empty());
+        assert_eq!(seen.labels["a"]["serving.knative.dev/revision"], "r1");
     }
 }

@@ -1,6 +1,6 @@
 //! The rights that the testbed uses on a cluster, and what for. `cluster-setup/rbac/testbed.yaml`
-//! grants just these, `harness doctor` asks for each of them, and tests hold both to this table and
-//! the table to the calls that are made.
+//! grants just these: a test compares the two, and every call that a test of this crate makes is
+//! checked against the table.
 
 use std::fmt;
 
@@ -64,6 +64,7 @@ impl fmt::Display for Right {
 }
 
 /// One line of the table below: several verbs on one kind of object.
+#[derive(Clone, Copy)]
 struct Line {
     scope: Scope,
     verbs: &'static [&'static str],
@@ -105,6 +106,7 @@ const EVENTS: (&str, &str) = ("", "events");
 const SECRETS: (&str, &str) = ("", "secrets");
 const CONFIG_MAPS: (&str, &str) = ("", "configmaps");
 const DEPLOYMENTS: (&str, &str) = ("apps", "deployments");
+const DAEMON_SETS: (&str, &str) = ("apps", "daemonsets");
 const POD_METRICS: (&str, &str) = ("metrics.k8s.io", "pods");
 const KNATIVE_SERVICES: (&str, &str) = ("serving.knative.dev", "services");
 const REVISIONS: (&str, &str) = ("serving.knative.dev", "revisions");
@@ -122,6 +124,7 @@ const LINES: &[Line] = &[
     line(Cluster, FOLLOW, PODS, "replicas and why they do not start; what a namespace still holds"),
     line(Cluster, FOLLOW, EVENTS, "why pods do not start; time lines of cold starts"),
     line(Cluster, READ, DEPLOYMENTS, "replicas wanted and ready; versions; `status` and `clean`"),
+    line(Cluster, LIST, DAEMON_SETS, "versions of what runs on every node"),
     line(Cluster, LIST, POD_METRICS, "CPU and memory where there is a metrics server"),
     line(Cluster, READ, KNATIVE_SERVICES, "conditions and address; `status` and `clean`"),
     line(Cluster, GET, REVISIONS, "the settings in force"),
@@ -154,9 +157,8 @@ pub fn rights() -> impl Iterator<Item = Right> {
 
 /// Whether some right covers a call, wherever it is made.
 pub fn covers(call: &super::api::Call) -> bool {
-    rights().any(|right| {
-        right.verb == call.verb && right.group == call.group && right.resource == call.resource
-    })
+    rights()
+        .any(|right| right.verb == call.verb && right.group == call.group && right.resource == call.resource)
 }
 
 #[cfg(test)]
@@ -225,7 +227,12 @@ mod tests {
         let place = |o: &Value| (o["metadata"]["namespace"].clone(), o["metadata"]["name"].clone());
         let mut bound: BTreeMap<String, &Value> = BTreeMap::new();
         for binding in objects.iter().filter(|o| o["kind"].as_str().unwrap().ends_with("Binding")) {
-            let role = format!("{} {:?} {}", binding["roleRef"]["kind"], place(binding).0, binding["roleRef"]["name"]);
+            let role = format!(
+                "{} {:?} {}",
+                binding["roleRef"]["kind"],
+                place(binding).0,
+                binding["roleRef"]["name"]
+            );
             bound.insert(role, &binding["subjects"]);
         }
         let roles: Vec<&Value> = objects.iter().filter(|o| !o["rules"].is_null()).collect();

@@ -13,7 +13,8 @@ use super::{
 };
 
 /// How long a failure must last: a registry may stumble once.
-const SETTLE: Duration = Duration::from_secs(3);
+/// Tests play a cluster without its pauses.
+const SETTLE: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 3000 });
 /// How long a pod may find no node although none is being vacated.
 const NO_NODE: Duration = Duration::from_secs(10);
 /// How long a running container may fail its probe before the probe's answers are read.
@@ -194,7 +195,7 @@ impl Starting {
             self.namespace, pod.name
         );
         let text = self.api.get_text(&path).await.ok()?;
-        let line = text.lines().map(str::trim).filter(|line| !line.is_empty()).next_back()?;
+        let line = text.lines().map(str::trim).rfind(|line| !line.is_empty())?;
         let message = serde_json::from_str::<Value>(line)
             .ok()
             .and_then(|json| json["message"].as_str().or(json["msg"].as_str()).map(str::to_owned));
@@ -217,7 +218,7 @@ mod tests {
     use super::*;
     use crate::replay::{Exchange, Replay};
 
-    fn pod(name: &str, status: Value) -> Pod {
+    fn pod(name: &str, status: &Value) -> Pod {
         Pod::read(&json!({ "metadata": { "name": name, "uid": name }, "status": status }))
     }
 
@@ -225,13 +226,13 @@ mod tests {
         let message = "0/1 nodes are available: 1 Insufficient cpu.";
         pod(
             name,
-            json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "message": message }] }),
+            &json!({ "conditions": [{ "type": "PodScheduled", "status": "False", "message": message }] }),
         )
     }
 
     fn running(name: &str, container: &str) -> Pod {
         let status = json!({ "name": container, "state": { "running": {} }, "ready": false });
-        pod(name, json!({ "phase": "Running", "containerStatuses": [status] }))
+        pod(name, &json!({ "phase": "Running", "containerStatuses": [status] }))
     }
 
     fn starting(server: &Replay) -> Starting {
@@ -246,14 +247,14 @@ mod tests {
         starting.asked = None;
     }
 
-    fn pods(items: Value) -> Exchange {
+    fn pods(items: &Value) -> Exchange {
         Exchange::new("GET", "/api/v1/pods", 200, json!({ "metadata": {}, "items": items }))
     }
 
     #[tokio::test]
     async fn for_want_of_cpu_it_waits_while_other_pods_are_leaving_and_gives_up_when_none_is() {
         let leaving = json!([{ "metadata": { "name": "old", "deletionTimestamp": "2026-11-21T00:00:00Z" } }]);
-        let server = Replay::start([pods(leaving), pods(json!([]))]).await;
+        let server = Replay::start([pods(&leaving), pods(&json!([]))]).await;
         let mut starting = starting(&server);
         let pod = [no_node("new")];
         assert_eq!(starting.cause(&pod).await, None, "just seen");
@@ -274,7 +275,7 @@ mod tests {
         let mut starting = starting(&server);
         let crashed = pod(
             "p",
-            json!({ "containerStatuses": [{
+            &json!({ "containerStatuses": [{
             "name": "user-container", "restartCount": 2,
             "state": { "waiting": { "reason": "CrashLoopBackOff", "message": "back-off" } },
             "lastState": { "terminated": { "exitCode": 3, "reason": "Error" } } }] }),

@@ -49,7 +49,7 @@ pub fn cluster(server: &Replay, namespace: &str) -> Cluster {
 }
 
 /// A list, as an API server answers it.
-pub fn list(path: &str, items: Value) -> Exchange {
+pub fn list(path: &str, items: &Value) -> Exchange {
     let body = serde_json::json!({ "metadata": { "resourceVersion": "1" }, "items": items });
     Exchange::new("GET", path, 200, body)
 }

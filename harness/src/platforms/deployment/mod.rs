@@ -98,8 +98,13 @@ impl PlainDeployment {
         let mut pods = keep(api, PODS, own(), of_function).await.map_err(failed)?;
         let mut starting = Starting::new(api, namespace, CONTAINER);
         let deadline = started + self.ready_limit;
+        let mut was_there = false;
         loop {
             let now: Vec<Pod> = pods.objects().values().map(Pod::read).collect();
+            if was_there && deployment.objects().is_empty() {
+                return Err(not_ready(spec, started, "somebody deleted the Deployment meanwhile".to_owned()));
+            }
+            was_there |= !deployment.objects().is_empty();
             if let Some(object) = deployment.objects().values().next() {
                 if is_available(object, generation, spec.replicas.max) {
                     return Ok(());
@@ -121,7 +126,8 @@ impl PlainDeployment {
                 }
             };
             if !goes_on {
-                return Err(control("the watch ended: the API server refuses it".to_owned()));
+                let lost = [deployment.lost(), pods.lost()].join("; ");
+                return Err(control(format!("{} cannot be watched any longer: {lost}", spec.name)));
             }
         }
     }
@@ -137,9 +143,9 @@ impl PlainDeployment {
                     tokio::time::sleep(REACH_AGAIN).await;
                 }
                 Err(ReachError::Unreachable { .. }) if self.cluster.choice.load_through_port_forward => {
-                    return reach::forward(&self.cluster, to).await.map_err(unreachable);
+                    return reach::forward(&self.cluster, to).await.map_err(|e| unreachable(&e));
                 }
-                Err(error) => return Err(unreachable(error)),
+                Err(error) => return Err(unreachable(&error)),
             }
         }
     }
@@ -243,11 +249,12 @@ fn is_available(deployment: &Value, generation: i64, replicas: u32) -> bool {
 /// Why its pods are not even made: a quota, a policy.
 fn refused_pods(deployment: &Value) -> Option<String> {
     let conditions = deployment["status"]["conditions"].as_array().into_iter().flatten();
-    let failure = conditions.filter(|c| c["type"] == "ReplicaFailure" && c["status"] == "True");
-    failure.filter_map(|c| c["message"].as_str()).next().map(|said| format!("its pods are refused ({said})"))
+    let mut failures = conditions.filter(|c| c["type"] == "ReplicaFailure" && c["status"] == "True");
+    let said = failures.find_map(|c| c["message"].as_str())?;
+    Some(format!("its pods are refused ({said})"))
 }
 
-fn unreachable(error: ReachError) -> PlatformError {
+fn unreachable(error: &ReachError) -> PlatformError {
     PlatformError::Limit {
         platform: KIND.name(),
         limit: error.to_string(),

@@ -16,7 +16,9 @@ pub(super) async fn find(knative: &mut Knative, name: &str) -> Result<Option<Dep
         return Ok(None);
     };
     let Some(url) = service["status"]["url"].as_str() else {
-        return Err(control(format!("{name} has no address yet; see `harness status` for what it waits for")));
+        return Err(control(format!(
+            "{name} has no address yet; see `harness status` for what it waits for"
+        )));
     };
     let host = host(url)?;
     let ingress = Ingress::find(&cluster).await?;

@@ -55,7 +55,13 @@ pub fn manifests(
     check_revisions(spec)?;
     let latest = json!([{ "latestRevision": true, "percent": 100 }]);
     if spec.revisions.is_empty() {
-        return Ok(vec![service(spec, namespace, labels, template(spec, labels, &settings, None)?, &latest)]);
+        return Ok(vec![service(
+            spec,
+            namespace,
+            labels,
+            &template(spec, labels, &settings, None)?,
+            &latest,
+        )]);
     }
     let count = spec.revisions.len();
     let mut services = Vec::with_capacity(count);
@@ -69,7 +75,7 @@ pub fn manifests(
             json!([{ "revisionName": revision_name(spec, &spec.revisions[0]), "percent": 100 }])
         };
         let template = template(spec, labels, &settings, Some(share))?;
-        services.push(service(spec, namespace, labels, template, &traffic));
+        services.push(service(spec, namespace, labels, &template, &traffic));
     }
     Ok(services)
 }
@@ -83,7 +89,7 @@ fn service(
     spec: &FunctionSpec,
     namespace: &str,
     labels: &BTreeMap<String, String>,
-    template: Value,
+    template: &Value,
     traffic: &Value,
 ) -> Value {
     json!({

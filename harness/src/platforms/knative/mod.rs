@@ -97,6 +97,7 @@ impl Knative {
                 api,
                 namespace,
                 name: &spec.name,
+                revisions: &with_traffic(spec, manifest),
                 generation: applied["metadata"]["generation"].as_i64().unwrap_or(1),
                 pods: spec.replicas.min.max(1),
                 deadline: started + self.ready_limit,
@@ -160,6 +161,7 @@ impl Platform for Knative {
         let cluster = self.cluster.clone();
         let (api, namespace) = (&cluster.api, cluster.namespace());
         let manifests = manifest::manifests(spec, namespace, &cluster.run.labels())?;
+        check_installed(api).await?;
         self.remove().await?;
         let ingress = Ingress::find(&cluster).await?;
         namespace::ensure(api, namespace, &cluster.run).await.map_err(|e| applying::explained(KIND, e))?;
@@ -187,6 +189,10 @@ impl Platform for Knative {
         let min_replicas = spec.replicas.min;
         self.running = Some(Running { replicas, wish, min_replicas, _ingress: ingress });
         Ok(Deployed { endpoints: vec![endpoint], ready_after, settings, pods: Some(pods) })
+    }
+
+    fn revisions(&self) -> BTreeMap<String, String> {
+        self.running.as_ref().map(|running| running.replicas.labels(REVISION_LABEL)).unwrap_or_default()
     }
 
     async fn observe(&self) -> Result<ReplicaSample, PlatformError> {
@@ -254,8 +260,33 @@ async fn zero(api: &Api, namespace: &str, name: &str, limit: Duration) -> Result
             }
         };
         if !goes_on {
-            return Err(control("the watch on pods ended: the API server refuses it".to_owned()));
+            let lost = [pods.lost(), autoscalers.lost()].join("; ");
+            return Err(control(format!("{name} cannot be watched any longer: {lost}")));
         }
+    }
+}
+
+/// The revisions that a manifest sends requests to, if it names them; the others may go to zero.
+fn with_traffic(spec: &FunctionSpec, manifest: &Value) -> Vec<String> {
+    let shares = spec.revisions.iter();
+    let named = shares.map(|share| manifest::revision_name(spec, share));
+    let traffic = || manifest["spec"]["traffic"].as_array().into_iter().flatten();
+    let receives = |name: &str| {
+        traffic().any(|target| target["revisionName"] == name && target["percent"].as_u64() > Some(0))
+    };
+    named.filter(|name| receives(name)).collect()
+}
+
+/// Whether the cluster has Knative Serving at all: said before anything else is looked for.
+async fn check_installed(api: &Api) -> Result<(), PlatformError> {
+    match api.get_path("/apis/serving.knative.dev/v1").await {
+        Ok(_) => Ok(()),
+        Err(error) if error.code() == Some(404) => Err(PlatformError::Limit {
+            platform: KIND.name(),
+            limit: "Knative Serving is not installed on this cluster".to_owned(),
+            remedy: "install it, or leave knative out of --platforms".to_owned(),
+        }),
+        Err(error) => Err(applying::explained(KIND, error)),
     }
 }
 

@@ -17,7 +17,8 @@ use crate::platforms::cluster::{
 };
 
 /// How long a condition may be false while its pods say nothing of the kind.
-const SETTLE: Duration = Duration::from_secs(3);
+/// Tests play a cluster without its pauses.
+const SETTLE: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 10_000 });
 /// How often is looked without a change.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -107,7 +108,9 @@ pub struct Wait<'a> {
     pub name: &'a str,
     /// Generation that was applied.
     pub generation: i64,
-    /// Pods of the newest revision that must be ready.
+    /// Revisions whose pods must be ready.
+    pub revisions: &'a [String],
+    /// How many of each; where no revision is named, of the newest one.
     pub pods: u32,
     /// When it is given up.
     pub deadline: Instant,
@@ -127,20 +130,26 @@ impl Wait<'_> {
         let mut pods = keep(self.api, PODS, namespace(), of_service).await.map_err(NotServing::Api)?;
         let mut starting = Starting::new(self.api, self.namespace, CONTAINER);
         let mut failed_since = None;
+        let mut was_there = false;
         loop {
             let now = read(&pods);
+            was_there |= !service.objects().is_empty();
             let said = match service.objects().values().next() {
                 Some(object) => state(object, self.generation),
-                None => State::Starting("the Service is gone".to_owned()),
+                None if was_there => {
+                    return Err(NotServing::Cause("somebody deleted the Service meanwhile".to_owned()));
+                }
+                None => State::Starting("the Service is not there yet".to_owned()),
             };
             match &said {
                 State::Ready(serving) if self.enough(&now, serving) => return Ok(serving.clone()),
+                // A pod without a node makes the condition false, also for a while after it has
+                // got one; whether it gets one is judged by the pods.
+                State::Failed(cause) if cause.contains("nodes are available") && !now.is_empty() => {}
                 State::Failed(cause) => {
                     let since = *failed_since.get_or_insert_with(Instant::now);
-                    // A pod without a node makes the condition false for as long as it waits.
-                    let waits = now.iter().any(|pod| pod.unschedulable.is_some());
                     let failing = now.iter().any(|pod| pod.failure().is_some());
-                    if now.is_empty() || (!waits && !failing && since.elapsed() >= SETTLE) {
+                    if now.is_empty() || (!failing && since.elapsed() >= SETTLE) {
                         return Err(NotServing::Cause(cause.clone()));
                     }
                 }
@@ -158,23 +167,28 @@ impl Wait<'_> {
                 }
             };
             if !goes_on {
-                return Err(NotServing::Cause("the watch ended: the API server refuses it".to_owned()));
+                let lost = [service.lost(), pods.lost()].join("; ");
+                return Err(NotServing::Cause(format!("the Service cannot be watched any longer: {lost}")));
             }
         }
     }
 
     fn enough(&self, pods: &[Pod], serving: &Serving) -> bool {
-        let ready = pods.iter().filter(|pod| {
-            pod.ready && !pod.terminating && pod.labels.get(REVISION_LABEL) == Some(&serving.revision)
-        });
-        ready.count() >= self.pods as usize
+        let newest = std::slice::from_ref(&serving.revision);
+        let wanted = if self.revisions.is_empty() { newest } else { self.revisions };
+        wanted.iter().all(|revision| {
+            let ready = pods.iter().filter(|pod| {
+                pod.ready && !pod.terminating && pod.labels.get(REVISION_LABEL) == Some(revision)
+            });
+            ready.count() >= self.pods as usize
+        })
     }
 
     async fn late(&self, starting: &Starting, pods: &[Pod], said: State) -> String {
         match (starting.last_known(pods).await, said) {
             (Some(cause), _) => cause,
             (None, State::Starting(said) | State::Failed(said)) => said,
-            (None, State::Ready(_)) => format!("fewer than {} pods are ready", self.pods),
+            (None, State::Ready(_)) => format!("fewer than {} pods of a revision are ready", self.pods),
         }
     }
 }
