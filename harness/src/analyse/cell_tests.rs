@@ -347,7 +347,8 @@ fn cpu_and_memory_are_from_the_series_where_the_platform_told_none() {
     assert!(!told.remarks.iter().any(|remark| remark.contains("Prometheus")));
 
     for sample in &mut data.samples {
-        (sample.sample.cpu_seconds, sample.sample.plane_cpu_seconds, sample.sample.memory_bytes) = (None, None, None);
+        (sample.sample.cpu_seconds, sample.sample.plane_cpu_seconds, sample.sample.memory_bytes) =
+            (None, None, None);
     }
     let filled = cell(&data);
     assert!((filled.cpu_seconds.unwrap() - 5.0).abs() < 1e-9, "{:?}", filled.cpu_seconds);

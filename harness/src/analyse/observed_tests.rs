@@ -5,8 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::analyse::window::Pacing;
 
-const WINDOW: Window =
-    Window { start_ns: 10_000_000_000, end_ns: 40_000_000_000, pacing: Pacing::Open };
+const WINDOW: Window = Window { start_ns: 10_000_000_000, end_ns: 40_000_000_000, pacing: Pacing::Open };
 
 fn counter(component: &str, pod: &str, points: &[(f64, f64)]) -> Series {
     Series {

@@ -113,11 +113,7 @@ fn lock(seen: &Mutex<Seen>) -> std::sync::MutexGuard<'_, Seen> {
 }
 
 /// Figures from whoever gave them last; the first time from the kubelets, else from the metrics API.
-async fn hear(
-    api: &Api,
-    source: Option<Source>,
-    parts: &[Part],
-) -> Result<(Source, Vec<Figure>), ApiError> {
+async fn hear(api: &Api, source: Option<Source>, parts: &[Part]) -> Result<(Source, Vec<Figure>), ApiError> {
     match source {
         Some(Source::Kubelet) => kubelets(api).await.map(|f| (Source::Kubelet, f)),
         Some(Source::MetricsApi) => metrics_api(api, parts).await.map(|f| (Source::MetricsApi, f)),
@@ -133,8 +129,9 @@ async fn kubelets(api: &Api) -> Result<Vec<Figure>, ApiError> {
     let mut figures = Vec::new();
     for node in nodes.items.iter().filter_map(|n| n["metadata"]["name"].as_str()) {
         api.note("get", "", "nodes/proxy");
-        let summary =
-            api.get_path(&format!("/api/v1/nodes/{node}/proxy/stats/summary?only_cpu_and_memory=true")).await?;
+        let summary = api
+            .get_path(&format!("/api/v1/nodes/{node}/proxy/stats/summary?only_cpu_and_memory=true"))
+            .await?;
         figures.extend(of_summary(&summary));
     }
     Ok(figures)
@@ -231,12 +228,7 @@ fn unix_ns(value: &Value) -> Option<u64> {
 }
 
 impl Seen {
-    fn take(
-        &mut self,
-        heard: Result<(Source, Vec<Figure>), ApiError>,
-        parts: &[Part],
-        function: &PodsOf,
-    ) {
+    fn take(&mut self, heard: Result<(Source, Vec<Figure>), ApiError>, parts: &[Part], function: &PodsOf) {
         let (source, figures) = match heard {
             Ok(heard) => heard,
             Err(error) => {
@@ -270,7 +262,7 @@ impl Seen {
         let margin_ns = 60_000_000_000_i64;
         let end_ns = i64::try_from(elapsed_ns).unwrap_or(i64::MAX).saturating_add(margin_ns);
         let series = self.series.iter().filter_map(|(key, points)| {
-            let at = |unix_ns: u64| unix_ns as i64 - started_unix_ns as i64;
+            let at = |unix_ns: u64| unix_ns.cast_signed() - started_unix_ns.cast_signed();
             let points = points.iter().map(|(unix_ns, value)| (at(*unix_ns), *value));
             let points: Vec<_> = points.filter(|p| (-margin_ns..=end_ns).contains(&p.0)).collect();
             let (what, unit) = match key.name {
@@ -278,8 +270,11 @@ impl Seen {
                 name::CPU_CORES => ("CPU use", "cores"),
                 _ => ("working set", "bytes"),
             };
-            let labels =
-                [("component", key.component), ("pod", key.pod.as_str()), ("container", key.container.as_str())];
+            let labels = [
+                ("component", key.component),
+                ("pod", key.pod.as_str()),
+                ("container", key.container.as_str()),
+            ];
             (!points.is_empty()).then(|| Series {
                 name: key.name.to_owned(),
                 title: format!("{what} of {}", key.component),
@@ -291,7 +286,8 @@ impl Seen {
                 points,
             })
         });
-        let mut cell = CellSeries { source: source.to_owned(), series: series.collect(), ..CellSeries::default() };
+        let mut cell =
+            CellSeries { source: source.to_owned(), series: series.collect(), ..CellSeries::default() };
         if self.source == Some(Source::MetricsApi) {
             cell.remarks.push(
                 "CPU is from the metrics API, which averages over half a minute or so: only long cells bear it."

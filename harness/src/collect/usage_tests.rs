@@ -43,11 +43,19 @@ fn heard(source: Source, figures: Vec<Figure>) -> Seen {
 
 #[test]
 fn a_summary_becomes_series_by_component_on_the_cells_axis() {
-    let cell = heard(Source::Kubelet, of_summary(&summary(12, 3_500_000_000))).cell(START_NS + 10_000_000_000, 5);
+    let cell =
+        heard(Source::Kubelet, of_summary(&summary(12, 3_500_000_000))).cell(START_NS + 10_000_000_000, 5);
     let cpu: Vec<_> = cell.series.iter().filter(|s| s.name == name::CPU).collect();
     let components: Vec<&str> = cpu.iter().map(|s| s.labels["component"].as_str()).collect();
-    assert_eq!(components, ["activator", "function", "queue-proxy", "sidecar"], "and nothing of other functions");
-    assert_eq!((cpu[0].points.as_slice(), cpu[0].kind), ([(2_000_000_000, 3.5)].as_slice(), SeriesKind::Counter));
+    assert_eq!(
+        components,
+        ["activator", "function", "queue-proxy", "sidecar"],
+        "and nothing of other functions"
+    );
+    assert_eq!(
+        (cpu[0].points.as_slice(), cpu[0].kind),
+        ([(2_000_000_000, 3.5)].as_slice(), SeriesKind::Counter)
+    );
     assert!(cell.missing.is_empty());
 }
 

@@ -13,11 +13,11 @@ use crate::{
             Verdict,
         },
     },
+    collect::series::{CellSeries, MissingSeries, Series, SeriesKind, name},
     collect::{
         clock::ClockOffset,
         timeline::{Moment, Phase, Source, Timeline},
     },
-    collect::series::{CellSeries, MissingSeries, Series, SeriesKind, name},
     drive::GeneratorAudit,
     experiment::{Arrivals, Cell, Experiment, FunctionChoice, LoadPoint, Metric, Subject},
     platforms::{PlatformKind, ReplicaBounds, ReplicaSample, setting},
@@ -394,7 +394,10 @@ fn observed(cell: &CellData) -> CellSeries {
         window_s: None,
         query: name.to_owned(),
         labels: [("component".to_owned(), component.to_owned())].into(),
-        points: (-2..8).map(|i| f64::from(i) * every_s + 1.3).map(|at| ((at * 1e9) as i64, value(at))).collect(),
+        points: (-2..8)
+            .map(|i| f64::from(i) * every_s + 1.3)
+            .map(|at| ((at * 1e9) as i64, value(at)))
+            .collect(),
     };
     let answered = |at: f64| cell.records.iter().filter(|r| (r.done_ns as f64) < at * 1e9).count() as f64;
     let busy_s = |at: f64| at.clamp(0.0, end_s);

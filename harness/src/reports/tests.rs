@@ -211,11 +211,14 @@ fn what_others_measured_is_drawn_for_the_median_trial_and_summed_up_by_component
     let observed: Vec<_> = plots.iter().filter(|plot| plot.name.starts_with("observed-")).collect();
     assert_eq!(observed.len(), 4, "two load points, two subjects");
     let (median, valid) = document.median_observed("knative", "closed-8").unwrap();
-    assert!(valid && observed[0].svg_light.contains(&format!("trial {}", median.meta.cell.trial)));
+    assert!(valid && observed[0].svg_light.contains(&format!("Trial {}", median.meta.cell.trial)));
     assert!(observed[0].svg_light.contains("queue-proxy") && !observed[1].svg_light.contains("queue-proxy"));
     let page = markdown::render(&document, &plots);
     assert!(page.contains("## What the cluster measured") && page.contains("observed-closed-8-1.svg"));
     assert!(page.contains("install kube-state-metrics"));
     let without = Run::new(&["knative", "openfaas"]);
-    assert!(!markdown::render(&without.document(), &drawn(&without.document())).contains("What the cluster measured"));
+    assert!(
+        !markdown::render(&without.document(), &drawn(&without.document()))
+            .contains("What the cluster measured")
+    );
 }

@@ -94,10 +94,12 @@ const QUEUE_PROXY: &str = "set request-metrics-protocol: prometheus in the Confi
     with a PodMonitor that copies the labels serving.knative.dev/service and serving.knative.dev/revision";
 const CONTROL_PLANE: &str = "set metrics-protocol: prometheus in the ConfigMap config-observability of knative-serving, \
     and scrape autoscaler and activator on port 9090 with a ServiceMonitor on http-metrics";
-const GATEWAY: &str = "scrape the pods of the OpenFaaS gateway on port 8082 (it is in no Service) with a PodMonitor";
+const GATEWAY: &str =
+    "scrape the pods of the OpenFaaS gateway on port 8082 (it is in no Service) with a PodMonitor";
 const STATE: &str = "install kube-state-metrics with a ServiceMonitor";
 /// What provides CPU and memory of containers.
-pub const CADVISOR: &str = "scrape /metrics/cadvisor of every kubelet with a ServiceMonitor, as kube-prometheus-stack does";
+pub const CADVISOR: &str =
+    "scrape /metrics/cadvisor of every kubelet with a ServiceMonitor, as kube-prometheus-stack does";
 const NODE: &str = "install node_exporter, or scrape /metrics/cadvisor of every kubelet";
 
 /// Everything that is asked, CPU and memory of containers aside (see `parts`).
@@ -373,7 +375,8 @@ fn ways(of: Of, function: &PodsOf, instances: &[String]) -> Vec<Matchers> {
         Of::Activator => ["pod", "container", "app", "job"]
             .into_iter()
             .flat_map(|by| {
-                let activator = if by == "pod" { Value::StartsWith("activator-".into()) } else { is("activator") };
+                let activator =
+                    if by == "pod" { Value::StartsWith("activator-".into()) } else { is("activator") };
                 let of = ("k8s_namespace_name", namespace());
                 [
                     vec![("kn_service_name", name()), of, (by, activator.clone())],
@@ -432,10 +435,10 @@ pub fn told_apart(labels: &BTreeMap<String, String>, milliseconds: bool) -> BTre
     if kept.contains_key("pod") {
         kept.remove("instance");
     }
-    if let Some(le) = kept.get_mut("le").filter(|_| milliseconds) {
-        if let Ok(ms) = le.parse::<f64>() {
-            *le = if ms.is_finite() { (ms / 1000.0).to_string() } else { "+Inf".to_owned() };
-        }
+    // `+Inf` is the same in either unit.
+    let in_ms = kept.get("le").filter(|_| milliseconds).and_then(|le| le.parse::<f64>().ok());
+    if let Some(ms) = in_ms.filter(|ms| ms.is_finite()) {
+        kept.insert("le".to_owned(), (ms / 1000.0).to_string());
     }
     kept
 }

@@ -89,7 +89,9 @@ pub enum PrometheusError {
         cause: String,
     },
     /// More than 11,000 points a series.
-    #[error("`{0}` has more points than Prometheus gives (11,000 a series); use a larger step or a shorter cell")]
+    #[error(
+        "`{0}` has more points than Prometheus gives (11,000 a series); use a larger step or a shorter cell"
+    )]
     TooManyPoints(String),
 }
 
@@ -121,7 +123,7 @@ impl Prometheus {
             .map_err(|_| PrometheusError::NotPrometheus("no HOST:PORT in its address".to_owned()))?;
         let mut server = Self { client, patience, version: String::new() };
         let build = server.ask("its version", || server.client.build_information()).await?;
-        server.version = build.version().split('+').next().unwrap_or_default().to_owned();
+        build.version().split('+').next().unwrap_or_default().clone_into(&mut server.version);
         Ok(server)
     }
 
@@ -164,12 +166,7 @@ impl Prometheus {
     ///
     /// # Errors
     /// If it does not answer, or refuses the query.
-    pub async fn range(
-        &self,
-        query: &str,
-        span: Span,
-        step_s: f64,
-    ) -> Result<Vec<Sampled>, PrometheusError> {
+    pub async fn range(&self, query: &str, span: Span, step_s: f64) -> Result<Vec<Sampled>, PrometheusError> {
         let mut step_s = step_s;
         for _ in 0..4 {
             let ask = || self.client.query_range(query, span.from_s, span.to_s, step_s).get();

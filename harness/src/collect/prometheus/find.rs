@@ -8,8 +8,15 @@ use crate::platforms::cluster::{
 
 /// Namespaces, in the order in which they are looked through. OpenFaaS's own comes late: it knows
 /// nothing but OpenFaaS.
-const NAMESPACES: [&str; 7] =
-    ["monitoring", "prometheus", "observability", "knative-monitoring", "istio-system", "openfaas", "default"];
+const NAMESPACES: [&str; 7] = [
+    "monitoring",
+    "prometheus",
+    "observability",
+    "knative-monitoring",
+    "istio-system",
+    "openfaas",
+    "default",
+];
 
 /// Services: kube-prometheus-stack under either release name, kube-prometheus, the plain chart, and
 /// what the operator makes.
@@ -52,7 +59,8 @@ pub(super) async fn prometheus(cluster: &Cluster) -> Result<Option<Route>, Strin
 fn port(service: &serde_json::Value) -> Option<u16> {
     let ports = service["spec"]["ports"].as_array()?;
     let usual = ports.iter().find(|p| p["port"] == 9090);
-    let named = || ports.iter().find(|p| p["name"].as_str().is_some_and(|n| n == "web" || n.contains("http")));
+    let named =
+        || ports.iter().find(|p| p["name"].as_str().is_some_and(|n| n == "web" || n.contains("http")));
     let port = usual.or_else(named).or_else(|| ports.first())?;
     u16::try_from(port["port"].as_u64()?).ok()
 }
@@ -66,9 +74,13 @@ mod tests {
     #[test]
     fn the_port_is_9090_or_the_one_that_is_named_for_it() {
         let service = |ports| json!({ "spec": { "ports": ports } });
-        let of_stack = json!([{ "name": "reloader-web", "port": 8080 }, { "name": "http-web", "port": 9090 }]);
+        let of_stack =
+            json!([{ "name": "reloader-web", "port": 8080 }, { "name": "http-web", "port": 9090 }]);
         assert_eq!(port(&service(of_stack)), Some(9090));
-        assert_eq!(port(&service(json!([{ "name": "grpc", "port": 1 }, { "name": "http", "port": 80 }]))), Some(80));
+        assert_eq!(
+            port(&service(json!([{ "name": "grpc", "port": 1 }, { "name": "http", "port": 80 }]))),
+            Some(80)
+        );
         assert_eq!(port(&service(json!([]))), None);
     }
 }

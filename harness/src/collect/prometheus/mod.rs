@@ -51,7 +51,7 @@ pub struct Collector {
     pub ahead_s: f64,
     gateway_namespace: String,
     /// Keeps a port-forward alive.
-    #[expect(dead_code, reason = "a port-forward lives as long as its route")]
+    /// A port-forward lives as long as its route.
     route: Option<Route>,
 }
 
@@ -93,18 +93,14 @@ impl Collector {
     ///
     /// # Errors
     /// If it cannot be used.
-    pub async fn at(
-        url: &str,
-        gateway_namespace: &str,
-        patience: Patience,
-    ) -> Result<Self, PrometheusError> {
+    pub async fn at(url: &str, gateway_namespace: &str, patience: Patience) -> Result<Self, PrometheusError> {
         let prometheus = Prometheus::connect(url, patience).await?;
         let interval = prometheus.scrape_interval().await.ok().flatten().unwrap_or(USUAL_INTERVAL);
         let ahead_s = prometheus.clock_ahead_s().await.unwrap_or(0.0);
         Ok(Self {
             prometheus,
             how: "given by the user".to_owned(),
-            interval: interval.clamp(Duration::from_secs(1), Duration::from_secs(60)),
+            interval: interval.clamp(Duration::from_secs(1), Duration::from_mins(1)),
             ahead_s,
             gateway_namespace: gateway_namespace.to_owned(),
             route: None,
@@ -172,11 +168,11 @@ impl Collection<'_> {
                 Err(error) => self.miss(quantity.name, quantity.title, &error.to_string()),
             }
         }
-        for (metric, name, title, unit, kind) in [
+        for (of_cadvisor, name, title, unit, kind) in [
             ("container_cpu_usage_seconds_total", name::CPU, "CPU time", "s", SeriesKind::Counter),
             ("container_memory_working_set_bytes", name::MEMORY, "working set", "bytes", SeriesKind::Gauge),
         ] {
-            self.containers(&Metric { metric, name, title, unit, kind }).await;
+            self.containers(&Metric { of_cadvisor, name, title, unit, kind }).await;
         }
         Ok(())
     }
@@ -246,7 +242,7 @@ impl Collection<'_> {
         let parts = parts::parts(self.kind, self.function, &self.collector.gateway_namespace);
         let mut there = BTreeSet::new();
         for part in &parts {
-            let selector = format!("{}{{{}}}", metric.metric, part.matchers());
+            let selector = format!("{}{{{}}}", metric.of_cadvisor, part.matchers());
             match self.collector.prometheus.samples(&selector, self.span).await {
                 Ok(sampled) => {
                     for sampled in once_each(sampled) {
@@ -255,16 +251,18 @@ impl Collection<'_> {
                         self.found.series.push(series);
                     }
                 }
-                Err(error) => self.miss(metric.name, &format!("{} of {}", metric.title, part.title()), &error.to_string()),
+                Err(error) => self.miss(
+                    metric.name,
+                    &format!("{} of {}", metric.title, part.title()),
+                    &error.to_string(),
+                ),
             }
         }
         let wanted: BTreeSet<&str> = match self.kind {
             PlatformKind::Knative => {
                 [component::FUNCTION, component::QUEUE_PROXY, component::ACTIVATOR, component::INGRESS].into()
             }
-            PlatformKind::OpenFaas => {
-                [component::FUNCTION, component::GATEWAY, component::PROVIDER].into()
-            }
+            PlatformKind::OpenFaas => [component::FUNCTION, component::GATEWAY, component::PROVIDER].into(),
             PlatformKind::Deployment | PlatformKind::Endpoint => [component::FUNCTION].into(),
         };
         for missing in wanted.into_iter().filter(|w| !there.contains(*w)) {
@@ -339,7 +337,7 @@ fn asked(kind: PlatformKind) -> impl Iterator<Item = &'static Quantity> {
 
 /// A metric of cAdvisor.
 struct Metric {
-    metric: &'static str,
+    of_cadvisor: &'static str,
     name: &'static str,
     title: &'static str,
     unit: &'static str,
@@ -351,7 +349,9 @@ impl Interval {
     fn rebased(self, points: &[(f64, f64)]) -> Vec<(i64, f64)> {
         let (start_s, rest_ns) = (self.started_unix_ns / 1_000_000_000, self.started_unix_ns % 1_000_000_000);
         // Prometheus counts in milliseconds; whole seconds first, so that a float holds the rest.
-        let at = |unix_s: f64| ((unix_s - start_s as f64) * 1e3).round() as i64 * 1_000_000 - rest_ns as i64;
+        let at = |unix_s: f64| {
+            ((unix_s - start_s as f64) * 1e3).round() as i64 * 1_000_000 - rest_ns.cast_signed()
+        };
         points.iter().map(|(unix_s, value)| (at(*unix_s), *value)).collect()
     }
 

@@ -46,7 +46,8 @@ impl Drop for Server {
 impl Server {
     /// None, with a word on the screen, where Prometheus is not installed.
     async fn start() -> Option<Self> {
-        let on_path = std::env::var_os("PATH").into_iter().flat_map(|p| std::env::split_paths(&p).collect::<Vec<_>>());
+        let on_path =
+            std::env::var_os("PATH").into_iter().flat_map(|p| std::env::split_paths(&p).collect::<Vec<_>>());
         if !on_path.into_iter().any(|folder| folder.join("prometheus").is_file()) {
             eprintln!("skipped: `prometheus` is not installed (apt-get install prometheus)");
             return None;
@@ -122,9 +123,8 @@ async fn a_cell_on_knative_is_what_the_recorded_block_holds() {
     let collector = Collector::at(&server.url, "openfaas", Patience::default()).await.unwrap();
     assert_eq!(collector.source(), "Prometheus 2.42.0");
     // From 20 s before the load to 10 s after it.
-    let cell = collector
-        .cell(&on_knative(), PlatformKind::Knative, BEGIN_NS + 40_000_000_000, 90_000_000_000)
-        .await;
+    let cell =
+        collector.cell(&on_knative(), PlatformKind::Knative, BEGIN_NS + 40_000_000_000, 90_000_000_000).await;
 
     // The queue-proxy and the activator counted the same 113,204 requests, each by itself.
     let whole = seconds(2.0, 90.0);
@@ -150,7 +150,9 @@ async fn a_cell_on_knative_is_what_the_recorded_block_holds() {
         assert!(cell.series.iter().any(|s| s.name == name), "{name} is missing: {:?}", cell.missing);
     }
     let buckets: Vec<_> = cell.series.iter().filter(|s| s.name == "latency_bucket").collect();
-    assert!(buckets.iter().any(|s| s.labels["le"] == "+Inf") && buckets.iter().any(|s| s.labels["le"] == "0.005"));
+    assert!(
+        buckets.iter().any(|s| s.labels["le"] == "+Inf") && buckets.iter().any(|s| s.labels["le"] == "0.005")
+    );
 
     // By hand from the block: growth over the samples that lie in the load, by their distance.
     let cores = cores(&cell, &seconds(35.0, 70.0));
@@ -176,7 +178,12 @@ async fn cells_on_openfaas_are_what_wrk_counted_and_the_autoscaler_did() {
     // 1335 requests/s by wrk over 60 s (facts of OpenFaaS, "Seen on a real cluster").
     let window = seconds(0.0, 80.0);
     near(observed::growth(&pinned, name::REQUESTS, &window).unwrap(), 1335.0 * 60.0, 0.01, "answered");
-    near(observed::growth(&pinned, "requests_started_total", &window).unwrap(), 1335.0 * 60.0, 0.01, "started");
+    near(
+        observed::growth(&pinned, "requests_started_total", &window).unwrap(),
+        1335.0 * 60.0,
+        0.01,
+        "started",
+    );
     let cores = cores(&pinned, &seconds(15.0, 65.0));
     for (component, expected) in [("function", 0.183), ("gateway", 0.469), ("provider", 0.448)] {
         near(cores[component], expected, 0.1, component);
@@ -223,7 +230,11 @@ async fn a_real_server_refuses_what_cannot_be_and_widens_what_is_too_fine() {
     let collector = Collector::at(&server.url, "openfaas", QUICK).await.unwrap();
     let cell = collector.cell(&other, PlatformKind::Knative, BEGIN_NS + 60_000_000_000, 1).await;
     let missing = cell.missing.iter().find(|m| m.name == name::REQUESTS).unwrap();
-    assert!(missing.remedy.starts_with("kn_serving_invocation_duration_seconds_count is collected, but nothing of"));
+    assert!(
+        missing
+            .remedy
+            .starts_with("kn_serving_invocation_duration_seconds_count is collected, but nothing of")
+    );
     assert!(!cell.series.iter().any(|s| s.name == name::REQUESTS));
 }
 
@@ -245,7 +256,8 @@ async fn recorded_answers_are_read_and_recorded_errors_name_their_remedies() {
     assert!(prometheus.range("nothing", span, 5.0).await.unwrap().is_empty());
     let too_many = prometheus.range("up", span, 1.0).await.unwrap_err();
     assert_eq!(too_many, PrometheusError::TooManyPoints("up".into()));
-    let steps: Vec<String> = replay.asked().into_iter().filter(|a| a.path.contains("query=up")).map(|a| a.path).collect();
+    let steps: Vec<String> =
+        replay.asked().into_iter().filter(|a| a.path.contains("query=up")).map(|a| a.path).collect();
     assert!(steps.len() == 4 && steps[3].contains("step=512"), "{steps:?}");
     let bad = prometheus.samples("rate(", span).await.unwrap_err();
     assert!(bad.to_string().contains("unclosed left parenthesis"), "{bad}");
@@ -313,7 +325,11 @@ fn the_function_is_told_by_the_labels_that_are_there() {
     );
     assert_eq!(chosen(&bare, &[]), None, "nothing tells whose it is");
     let instances = instances(
-        &[labels(&[("kn_service_name", "bench-kn"), ("k8s_namespace_name", "default"), ("instance", "10.0.0.1:9091")])],
+        &[labels(&[
+            ("kn_service_name", "bench-kn"),
+            ("k8s_namespace_name", "default"),
+            ("instance", "10.0.0.1:9091"),
+        ])],
         &on_knative(),
     );
     assert_eq!(
@@ -337,7 +353,12 @@ async fn the_older_generation_of_knative_is_known_by_its_names_and_counts_in_mil
         serde_json::json!({ "status": "success", "data": { "resultType": "matrix", "result": [
             { "metric": metric, "values": [[start_s, value], [start_s + 2.0, value]] } ] } })
     };
-    let names = ["revision_app_request_count", "revision_app_request_latencies_bucket", "autoscaler_actual_pods", "autoscaler_desired_pods"];
+    let names = [
+        "revision_app_request_count",
+        "revision_app_request_latencies_bucket",
+        "autoscaler_actual_pods",
+        "autoscaler_desired_pods",
+    ];
     let json = |path: &str, body: serde_json::Value| {
         let mut exchange = Exchange::new("GET", path, 200, body);
         exchange.headers.push(("content-type".into(), "application/json".into()));
@@ -348,15 +369,20 @@ async fn the_older_generation_of_knative_is_known_by_its_names_and_counts_in_mil
         Exchange::recorded("prometheus/buildinfo"),
         json("/api/v1/label/__name__/values", success(names.into_iter().collect())),
         json("/api/v1/series", success(serde_json::json!([of(&[])]))),
-        json("/api/v1/query", matrix(of(&[("response_code", "200"), ("revision_name", "bench-kn-00001")]), "7"))
-            .asked_with("revision_app_request_count"),
+        json(
+            "/api/v1/query",
+            matrix(of(&[("response_code", "200"), ("revision_name", "bench-kn-00001")]), "7"),
+        )
+        .asked_with("revision_app_request_count"),
         json("/api/v1/query_range", matrix(serde_json::json!({ "le": "250" }), "3")),
         json("/api/v1/query", matrix(of(&[]), "2")).asked_with("_pods"),
     ])
     .await;
     let collector = Collector::at(&replay.url(), "openfaas", QUICK).await.unwrap();
     let cell = collector.cell(&on_knative(), PlatformKind::Knative, BEGIN_NS, 5_000_000_000).await;
-    let series = |name: &str| cell.series.iter().find(|s| s.name == name).unwrap_or_else(|| panic!("{name}: {cell:?}"));
+    let series = |name: &str| {
+        cell.series.iter().find(|s| s.name == name).unwrap_or_else(|| panic!("{name}: {cell:?}"))
+    };
     assert_eq!(series(name::REQUESTS).labels, labels(&[("code", "200"), ("revision", "bench-kn-00001")]));
     assert_eq!(series("latency_bucket").labels["le"], "0.25");
     assert_eq!(series(name::REPLICAS_READY).points, [(0, 2.0), (2_000_000_000, 2.0)]);
@@ -365,7 +391,8 @@ async fn the_older_generation_of_knative_is_known_by_its_names_and_counts_in_mil
 
 #[test]
 fn labels_have_the_same_names_on_every_platform() {
-    let knative = labels(&[("http_response_status_code", "200"), ("pod", "a"), ("instance", "1:2"), ("job", "x")]);
+    let knative =
+        labels(&[("http_response_status_code", "200"), ("pod", "a"), ("instance", "1:2"), ("job", "x")]);
     assert_eq!(told_apart(&knative, false), labels(&[("code", "200"), ("pod", "a")]));
     assert_eq!(told_apart(&labels(&[("le", "+Inf")]), true), labels(&[("le", "+Inf")]));
     assert_eq!(told_apart(&labels(&[("le", "5")]), true), labels(&[("le", "0.005")]));
@@ -379,4 +406,61 @@ fn a_container_that_two_jobs_scrape_counts_once() {
     };
     let kept = once_each(vec![of_job("a", 2), of_job("b", 3)]);
     assert_eq!((kept.len(), kept[0].points.len()), (1, 3));
+}
+
+/// Says which series a living cluster has for running functions:
+/// `KUBECONFIG=... PROMETHEUS=http://HOST:PORT FUNCTIONS=knative:NS/NAME:CONTAINER,openfaas:NS/NAME:CONTAINER
+/// cargo test -p harness --lib living_cluster -- --ignored --nocapture`.
+#[tokio::test]
+#[ignore = "needs a cluster with running functions"]
+async fn a_living_cluster_has_series_for_its_functions() {
+    use crate::{
+        collect::usage::UsageSampler,
+        platforms::cluster::{ClusterChoice, RunLabel},
+    };
+    let choice = ClusterChoice { prometheus: std::env::var("PROMETHEUS").ok(), ..ClusterChoice::default() };
+    let cluster = Cluster::connect(choice, None, RunLabel::new("prom-look")).await.unwrap();
+    let collector = Collector::connect(&cluster).await.unwrap().expect("there is a Prometheus");
+    eprintln!(
+        "{} ({}), scrapes every {:?}, clock {:.3} s ahead",
+        collector.source(),
+        collector.how,
+        collector.interval,
+        collector.ahead_s
+    );
+    for entry in std::env::var("FUNCTIONS").unwrap_or_default().split(',') {
+        let (kind, place) = entry.split_once(':').unwrap();
+        let (place, container) = place.split_once(':').unwrap();
+        let (namespace, function) = place.split_once('/').unwrap();
+        let (kind, function) = match kind {
+            "openfaas" => (PlatformKind::OpenFaas, format!("{function}.{namespace}")),
+            _ => (PlatformKind::Knative, function.to_owned()),
+        };
+        let pods = PodsOf {
+            namespace: namespace.into(),
+            selector: String::new(),
+            container: container.into(),
+            function,
+            revision: None,
+        };
+        let elapsed = Duration::from_secs(30);
+        let sampler = UsageSampler::start(&cluster, &pods, kind);
+        tokio::time::sleep(Duration::from_secs(16)).await;
+        let started_unix_ns =
+            (SystemTime::now() - elapsed).duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+        for cell in [
+            collector.cell(&pods, kind, started_unix_ns, elapsed.as_nanos() as u64).await,
+            sampler.stop(started_unix_ns, elapsed.as_nanos() as u64),
+        ] {
+            eprintln!("== {entry}: {}", cell.source);
+            let found: BTreeSet<_> =
+                cell.series.iter().map(|s| (&s.name, s.labels.get("component"), s.points.len())).collect();
+            eprintln!("found: {found:?}\nmissing: {:?}\nremarks: {:?}", cell.missing, cell.remarks);
+            assert!(
+                cell.series
+                    .iter()
+                    .any(|s| s.name == name::CPU && s.labels["component"] == component::FUNCTION)
+            );
+        }
+    }
 }

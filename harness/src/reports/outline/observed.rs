@@ -82,9 +82,15 @@ fn tax(document: &Document) -> Option<Table> {
     let rows = sides.iter().map(|(title, cells)| {
         let median = |of: &dyn Fn(&Taxed) -> Option<f64>| median(cells.iter().filter_map(of).collect());
         let mut entries: Vec<Entry> = vec![title.as_str().into()];
-        entries.extend(known.iter().map(|c| format::maybe(median(&|cell| cell.cores.get(*c).copied())).into()));
-        entries.push(format::maybe(median(&|cell| Some(cell.plane()?))).into());
-        entries.push(format::maybe(median(&|cell| Some(cell.plane()? * 1e3 / cell.goodput_rps).filter(|v| v.is_finite()))).into());
+        entries
+            .extend(known.iter().map(|c| format::maybe(median(&|cell| cell.cores.get(*c).copied())).into()));
+        entries.push(format::maybe(median(&Taxed::plane)).into());
+        entries.push(
+            format::maybe(median(&|cell| {
+                Some(cell.plane()? * 1e3 / cell.goodput_rps).filter(|v| v.is_finite())
+            }))
+            .into(),
+        );
         Row { entries, ..Row::default() }
     });
     let rows = rows.collect();

@@ -126,8 +126,9 @@ pub fn all(document: &Document) -> Result<Vec<Plot>, PlotError> {
     let loads = &document.experiment.load;
     let by_load = loads.iter().flat_map(|load| PlotKind::BY_LOAD.map(|kind| (kind, load)));
     let subjects = 0..document.summary.subjects.len();
-    let observed =
-        loads.iter().flat_map(|load| subjects.clone().map(move |subject| (PlotKind::Observed(subject), load)));
+    let observed = loads
+        .iter()
+        .flat_map(|load| subjects.clone().map(move |subject| (PlotKind::Observed(subject), load)));
     let once = loads.first().into_iter().flat_map(|load| PlotKind::ONCE.map(|kind| (kind, load)));
     let mut plots = Vec::new();
     for (kind, load) in by_load.chain(observed).chain(once) {

@@ -43,7 +43,12 @@ pub(super) fn draw(document: &Document, load: &LoadPoint, subject: usize) -> Pic
     let Some((data, valid)) = document.median_observed(label, &load.name) else { return Ok(None) };
     let Some(series) = &data.series else { return Ok(None) };
     let end_s = end_s(load);
-    let all = [requests(data, series, load), replicas(series, end_s), concurrency(series, end_s), cpu(series, end_s)];
+    let all = [
+        requests(data, series, load),
+        replicas(data, series, end_s),
+        concurrency(series, end_s),
+        cpu(series, end_s),
+    ];
     let panels: Vec<Panel> = all.into_iter().filter(|panel| !panel.lines.is_empty()).collect();
     if panels.is_empty() {
         return Ok(None);
@@ -53,7 +58,7 @@ pub(super) fn draw(document: &Document, load: &LoadPoint, subject: usize) -> Pic
     let trial = data.meta.cell.trial;
     let counted = if valid { "" } else { " It does not count: see Trials." };
     let reading = format!(
-        "trial {trial}, the median one by goodput.{counted} Between two samples a counter is taken to grow evenly. \
+        "Trial {trial}, the median one by goodput.{counted} Between two samples a counter is taken to grow evenly. \
          Shaded: warm-up."
     );
     let room = PANEL_RIGHT - PANEL_LEFT;
@@ -97,15 +102,27 @@ fn requests(data: &CellData, series: &CellSeries, load: &LoadPoint) -> Panel {
         lines.push(Line::new("sent (ours)", Ink::Text, Sample::Fine, ours(&|bin| bin.offered_rps)));
         let correct = ours(&|bin| bin.count as f64 / width_s);
         lines.push(Line::new("correct (ours)", Ink::Subject(0), Sample::Line, correct));
-        lines.push(Line::new("answered (the cluster)", Ink::Subject(1), Sample::Line, pieces(&rate, end_s(load))));
+        lines.push(Line::new(
+            "answered (the cluster)",
+            Ink::Subject(1),
+            Sample::Line,
+            pieces(&rate, end_s(load)),
+        ));
     }
     Panel { title: "Requests a second", lines, panic: Vec::new(), whole: false }
 }
 
-fn replicas(series: &CellSeries, end_s: f64) -> Panel {
+fn replicas(data: &CellData, series: &CellSeries, end_s: f64) -> Panel {
     let of = |name| pieces(&observed::level(series, name), end_s);
+    let (mut label, mut ready) = ("ready", of(name::REPLICAS_READY));
+    if ready.is_empty() {
+        // OpenFaaS exports none; our own watch on the pods knows.
+        let samples = super::series::replicas(data);
+        let held = samples.windows(2).map(|pair| (pair[0].0, pair[1].0, f64::from(pair[0].1)));
+        (label, ready) = ("ready (ours)", pieces(&held.collect::<Vec<_>>(), end_s));
+    }
     let lines = [
-        Line::new("ready", Ink::Subject(0), Sample::Line, of(name::REPLICAS_READY)),
+        Line::new(label, Ink::Subject(0), Sample::Line, ready),
         Line::new("wanted", Ink::Text, Sample::Fine, of(name::REPLICAS_DESIRED)),
     ];
     Panel { title: "Replicas", lines: drawn(lines), panic: Vec::new(), whole: true }
@@ -193,7 +210,13 @@ impl Panel {
         TITLE + rows * KEYS + PANEL + BELOW
     }
 
-    fn draw(&self, canvas: &Canvas, (top, end): (f64, f64), (end_s, warmup_s): (f64, f64), x_title: &str) -> Drawn {
+    fn draw(
+        &self,
+        canvas: &Canvas,
+        (top, end): (f64, f64),
+        (end_s, warmup_s): (f64, f64),
+        x_title: &str,
+    ) -> Drawn {
         canvas.text((PANEL_LEFT, top + 16.0), self.title, LABEL, Ink::Muted, Anchor::Start)?;
         let keys = self.keys();
         for (key, (x, row)) in keys.iter().zip(place_legend(&keys, PANEL_RIGHT - PANEL_LEFT)) {
@@ -201,14 +224,23 @@ impl Panel {
         }
         let values = self.lines.iter().flat_map(|line| line.pieces.iter().flatten()).map(|point| point.1);
         let (low, high) = extent(values).unwrap_or((0.0, 1.0));
-        let y = if self.whole { Axis::whole(high.ceil() as u32, 3) } else { Axis::linear(low.min(0.0), high.max(1e-3), 3) };
+        let y = if self.whole {
+            Axis::whole(high.ceil() as u32, 3)
+        } else {
+            Axis::linear(low.min(0.0), high.max(1e-3), 3)
+        };
         let y_range = (y.range_low(), y.range_high());
-        let area = Area { left: PANEL_LEFT, top: end - BELOW - PANEL, right: PANEL_RIGHT, bottom: end - BELOW };
+        let area =
+            Area { left: PANEL_LEFT, top: end - BELOW - PANEL, right: PANEL_RIGHT, bottom: end - BELOW };
         let panel = canvas.panel(area, (Axis::time(end_s), x_title), (y, ""))?;
         panel.band((0.0, warmup_s), y_range)?;
         for (from, to) in &self.panic {
             let (left, right) = (panel.at(*from, y_range.0).0, panel.at(*to, y_range.0).0);
-            canvas.bar(Area { left, top: area.top - 3.0, right, bottom: area.top + 3.0 }, Ink::Warning, 1.0)?;
+            canvas.bar(
+                Area { left, top: area.top - 3.0, right, bottom: area.top + 3.0 },
+                Ink::Warning,
+                1.0,
+            )?;
         }
         for line in &self.lines {
             for piece in &line.pieces {
@@ -226,7 +258,8 @@ mod tests {
     #[test]
     fn steps_are_cut_to_the_plan_and_broken_at_gaps() {
         let held = [(-2.0, 1.0, 5.0), (1.0, 2.0, 6.0), (4.0, 99.0, 7.0), (200.0, 300.0, 8.0)];
-        let expected = vec![vec![(0.0, 5.0), (1.0, 5.0), (1.0, 6.0), (2.0, 6.0)], vec![(4.0, 7.0), (10.0, 7.0)]];
+        let expected =
+            vec![vec![(0.0, 5.0), (1.0, 5.0), (1.0, 6.0), (2.0, 6.0)], vec![(4.0, 7.0), (10.0, 7.0)]];
         assert_eq!(pieces(&held, 10.0), expected);
     }
 }
