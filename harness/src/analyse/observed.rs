@@ -16,7 +16,7 @@ use crate::collect::series::{CellSeries, Series, SeriesKind, component, name};
 const MOST_CORES: f64 = 8.0;
 
 /// A value, and from when to when it held: seconds since the cell's start.
-type Held = (f64, f64, f64);
+pub type Held = (f64, f64, f64);
 
 /// CPU and memory of a cell, from series.
 #[derive(Debug, Clone, Default, PartialEq)]

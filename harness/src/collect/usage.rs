@@ -262,7 +262,7 @@ impl Seen {
         let margin_ns = 60_000_000_000_i64;
         let end_ns = i64::try_from(elapsed_ns).unwrap_or(i64::MAX).saturating_add(margin_ns);
         let series = self.series.iter().filter_map(|(key, points)| {
-            let at = |unix_ns: u64| unix_ns as i64 - started_unix_ns as i64;
+            let at = |unix_ns: u64| unix_ns.cast_signed() - started_unix_ns.cast_signed();
             let points = points.iter().map(|(unix_ns, value)| (at(*unix_ns), *value));
             let points: Vec<_> = points.filter(|p| (-margin_ns..=end_ns).contains(&p.0)).collect();
             let (what, unit) = match key.name {

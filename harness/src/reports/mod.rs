@@ -109,6 +109,22 @@ impl<'a> Document<'a> {
         found.collect()
     }
 
+    /// The trial that stands for a subject at a load point where only one can be shown: of those that
+    /// others measured as well, the median by goodput; VALID ones first.
+    pub fn median_observed(&self, subject: &str, load: &str) -> Option<(&'a CellData, bool)> {
+        let mut found: Vec<_> = self.data(subject, load);
+        found.retain(|(data, _)| data.series.as_ref().is_some_and(|series| !series.series.is_empty()));
+        if found.iter().any(|(_, valid)| *valid) {
+            found.retain(|(_, valid)| *valid);
+        }
+        let goodput = |data: &CellData| {
+            let of = |cell: &&CellSummary| cell.id == data.meta.cell.id;
+            self.summary.cells.iter().find(of).map_or(0.0, |cell| cell.goodput_rps)
+        };
+        found.sort_by(|a, b| goodput(a.0).total_cmp(&goodput(b.0)));
+        found.get(found.len().saturating_sub(1) / 2).copied()
+    }
+
     /// Cells of the plan that left no measurement, in the plan's order.
     pub fn missing(&self) -> Vec<MissingCell<'a>> {
         let data =

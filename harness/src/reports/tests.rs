@@ -25,6 +25,7 @@ fn runs() -> Vec<(&'static str, Run)> {
         ("analysed", Run::new(&two).analysed(20)),
         ("analysed-cut-off", Run::new(&two).analysed(9)),
         ("watched", Run::new(&two).watched()),
+        ("observed", Run::new(&two).observed()),
         ("aa", Run::new(&["knative", "knative-2"])),
         ("three", Run::new(&["knative", "openfaas", "knative-tuned"])),
         ("long", Run::new(&[LONG, "openfaas-ce-with-every-alert-rule-known-to-the-documentation"])),
@@ -200,4 +201,24 @@ fn look() {
                 .unwrap();
         }
     }
+}
+
+#[test]
+fn what_others_measured_is_drawn_for_the_median_trial_and_summed_up_by_component() {
+    let run = Run::new(&["knative", "openfaas"]).observed();
+    let document = run.document();
+    let plots = drawn(&document);
+    let observed: Vec<_> = plots.iter().filter(|plot| plot.name.starts_with("observed-")).collect();
+    assert_eq!(observed.len(), 4, "two load points, two subjects");
+    let (median, valid) = document.median_observed("knative", "closed-8").unwrap();
+    assert!(valid && observed[0].svg_light.contains(&format!("Trial {}", median.meta.cell.trial)));
+    assert!(observed[0].svg_light.contains("queue-proxy") && !observed[1].svg_light.contains("queue-proxy"));
+    let page = markdown::render(&document, &plots);
+    assert!(page.contains("## What the cluster measured") && page.contains("observed-closed-8-1.svg"));
+    assert!(page.contains("install kube-state-metrics"));
+    let without = Run::new(&["knative", "openfaas"]);
+    assert!(
+        !markdown::render(&without.document(), &drawn(&without.document()))
+            .contains("What the cluster measured")
+    );
 }

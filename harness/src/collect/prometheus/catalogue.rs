@@ -435,10 +435,10 @@ pub fn told_apart(labels: &BTreeMap<String, String>, milliseconds: bool) -> BTre
     if kept.contains_key("pod") {
         kept.remove("instance");
     }
-    if let Some(le) = kept.get_mut("le").filter(|_| milliseconds) {
-        if let Ok(ms) = le.parse::<f64>() {
-            *le = if ms.is_finite() { (ms / 1000.0).to_string() } else { "+Inf".to_owned() };
-        }
+    // `+Inf` is the same in either unit.
+    let in_ms = kept.get("le").filter(|_| milliseconds).and_then(|le| le.parse::<f64>().ok());
+    if let Some(ms) = in_ms.filter(|ms| ms.is_finite()) {
+        kept.insert("le".to_owned(), (ms / 1000.0).to_string());
     }
     kept
 }

@@ -123,7 +123,7 @@ impl Prometheus {
             .map_err(|_| PrometheusError::NotPrometheus("no HOST:PORT in its address".to_owned()))?;
         let mut server = Self { client, patience, version: String::new() };
         let build = server.ask("its version", || server.client.build_information()).await?;
-        server.version = build.version().split('+').next().unwrap_or_default().to_owned();
+        build.version().split('+').next().unwrap_or_default().clone_into(&mut server.version);
         Ok(server)
     }
 

@@ -51,7 +51,7 @@ pub struct Collector {
     pub ahead_s: f64,
     gateway_namespace: String,
     /// Keeps a port-forward alive.
-    #[allow(dead_code, reason = "a port-forward lives as long as its route")]
+    /// A port-forward lives as long as its route.
     route: Option<Route>,
 }
 
@@ -100,7 +100,7 @@ impl Collector {
         Ok(Self {
             prometheus,
             how: "given by the user".to_owned(),
-            interval: interval.clamp(Duration::from_secs(1), Duration::from_secs(60)),
+            interval: interval.clamp(Duration::from_secs(1), Duration::from_mins(1)),
             ahead_s,
             gateway_namespace: gateway_namespace.to_owned(),
             route: None,
@@ -168,11 +168,11 @@ impl Collection<'_> {
                 Err(error) => self.miss(quantity.name, quantity.title, &error.to_string()),
             }
         }
-        for (metric, name, title, unit, kind) in [
+        for (of_cadvisor, name, title, unit, kind) in [
             ("container_cpu_usage_seconds_total", name::CPU, "CPU time", "s", SeriesKind::Counter),
             ("container_memory_working_set_bytes", name::MEMORY, "working set", "bytes", SeriesKind::Gauge),
         ] {
-            self.containers(&Metric { metric, name, title, unit, kind }).await;
+            self.containers(&Metric { of_cadvisor, name, title, unit, kind }).await;
         }
         Ok(())
     }
@@ -242,7 +242,7 @@ impl Collection<'_> {
         let parts = parts::parts(self.kind, self.function, &self.collector.gateway_namespace);
         let mut there = BTreeSet::new();
         for part in &parts {
-            let selector = format!("{}{{{}}}", metric.metric, part.matchers());
+            let selector = format!("{}{{{}}}", metric.of_cadvisor, part.matchers());
             match self.collector.prometheus.samples(&selector, self.span).await {
                 Ok(sampled) => {
                     for sampled in once_each(sampled) {
@@ -337,7 +337,7 @@ fn asked(kind: PlatformKind) -> impl Iterator<Item = &'static Quantity> {
 
 /// A metric of cAdvisor.
 struct Metric {
-    metric: &'static str,
+    of_cadvisor: &'static str,
     name: &'static str,
     title: &'static str,
     unit: &'static str,
@@ -349,7 +349,9 @@ impl Interval {
     fn rebased(self, points: &[(f64, f64)]) -> Vec<(i64, f64)> {
         let (start_s, rest_ns) = (self.started_unix_ns / 1_000_000_000, self.started_unix_ns % 1_000_000_000);
         // Prometheus counts in milliseconds; whole seconds first, so that a float holds the rest.
-        let at = |unix_s: f64| ((unix_s - start_s as f64) * 1e3).round() as i64 * 1_000_000 - rest_ns as i64;
+        let at = |unix_s: f64| {
+            ((unix_s - start_s as f64) * 1e3).round() as i64 * 1_000_000 - rest_ns.cast_signed()
+        };
         points.iter().map(|(unix_s, value)| (at(*unix_s), *value)).collect()
     }
 

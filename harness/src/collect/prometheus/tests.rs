@@ -407,3 +407,60 @@ fn a_container_that_two_jobs_scrape_counts_once() {
     let kept = once_each(vec![of_job("a", 2), of_job("b", 3)]);
     assert_eq!((kept.len(), kept[0].points.len()), (1, 3));
 }
+
+/// Says which series a living cluster has for running functions:
+/// `KUBECONFIG=... PROMETHEUS=http://HOST:PORT FUNCTIONS=knative:NS/NAME:CONTAINER,openfaas:NS/NAME:CONTAINER
+/// cargo test -p harness --lib living_cluster -- --ignored --nocapture`.
+#[tokio::test]
+#[ignore = "needs a cluster with running functions"]
+async fn a_living_cluster_has_series_for_its_functions() {
+    use crate::{
+        collect::usage::UsageSampler,
+        platforms::cluster::{ClusterChoice, RunLabel},
+    };
+    let choice = ClusterChoice { prometheus: std::env::var("PROMETHEUS").ok(), ..ClusterChoice::default() };
+    let cluster = Cluster::connect(choice, None, RunLabel::new("prom-look")).await.unwrap();
+    let collector = Collector::connect(&cluster).await.unwrap().expect("there is a Prometheus");
+    eprintln!(
+        "{} ({}), scrapes every {:?}, clock {:.3} s ahead",
+        collector.source(),
+        collector.how,
+        collector.interval,
+        collector.ahead_s
+    );
+    for entry in std::env::var("FUNCTIONS").unwrap_or_default().split(',') {
+        let (kind, place) = entry.split_once(':').unwrap();
+        let (place, container) = place.split_once(':').unwrap();
+        let (namespace, function) = place.split_once('/').unwrap();
+        let (kind, function) = match kind {
+            "openfaas" => (PlatformKind::OpenFaas, format!("{function}.{namespace}")),
+            _ => (PlatformKind::Knative, function.to_owned()),
+        };
+        let pods = PodsOf {
+            namespace: namespace.into(),
+            selector: String::new(),
+            container: container.into(),
+            function,
+            revision: None,
+        };
+        let elapsed = Duration::from_secs(30);
+        let sampler = UsageSampler::start(&cluster, &pods, kind);
+        tokio::time::sleep(Duration::from_secs(16)).await;
+        let started_unix_ns =
+            (SystemTime::now() - elapsed).duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+        for cell in [
+            collector.cell(&pods, kind, started_unix_ns, elapsed.as_nanos() as u64).await,
+            sampler.stop(started_unix_ns, elapsed.as_nanos() as u64),
+        ] {
+            eprintln!("== {entry}: {}", cell.source);
+            let found: BTreeSet<_> =
+                cell.series.iter().map(|s| (&s.name, s.labels.get("component"), s.points.len())).collect();
+            eprintln!("found: {found:?}\nmissing: {:?}\nremarks: {:?}", cell.missing, cell.remarks);
+            assert!(
+                cell.series
+                    .iter()
+                    .any(|s| s.name == name::CPU && s.labels["component"] == component::FUNCTION)
+            );
+        }
+    }
+}

@@ -4,6 +4,7 @@ mod fairness;
 mod headline;
 mod life;
 mod method;
+mod observed;
 mod tables;
 
 pub(super) use headline::{failed, is_lower_bound};
@@ -149,6 +150,13 @@ pub fn sections(document: &Document, drawn: &[Plot]) -> Vec<Section> {
         blocks.splice(1..1, plot(plots::PlotKind::Phases, ""));
         blocks.extend(plot(plots::PlotKind::Lives, ""));
         out.push(section("lives", "Life of the replicas", blocks));
+    }
+    if let Some(mut blocks) = observed::blocks(document) {
+        for load in &document.experiment.load {
+            let subjects = 0..document.summary.subjects.len();
+            blocks.extend(subjects.filter_map(|i| plot(plots::PlotKind::Observed(i), &load.name)));
+        }
+        out.push(section("observed", "What the cluster measured", blocks));
     }
     out.push(section("trials", "Trials", trials(document)));
     out.push(section("fairness", "Fairness", vec![Block::Table(fairness::table(document))]));

@@ -218,7 +218,7 @@ impl Sheet {
 }
 
 /// Offset across and row of each entry.
-fn place_legend(keys: &[Key], room: f64) -> Vec<(f64, f64)> {
+pub(super) fn place_legend(keys: &[Key], room: f64) -> Vec<(f64, f64)> {
     let (mut x, mut row) = (0.0, 0.0);
     let place = |key: &Key| {
         let needed = 50.0 + width(&key.label, LABEL).min(room - 50.0) + 22.0;
@@ -286,7 +286,8 @@ impl<'b> Canvas<'b> {
         }
     }
 
-    fn key(&self, key: &Key, x: f64, y: f64) -> Drawn {
+    /// An entry of a legend, beginning at this point.
+    pub(super) fn key(&self, key: &Key, x: f64, y: f64) -> Drawn {
         let line = [(x, y), (x + 40.0, y)];
         match key.sample {
             Sample::Line => self.line(&line, Stroke::bold(key.ink))?,

@@ -6,6 +6,7 @@ mod failures;
 mod latency_cdf;
 mod latency_over_time;
 mod lives;
+mod observed;
 mod palette;
 mod phases;
 mod rates;
@@ -54,6 +55,8 @@ pub enum PlotKind {
     Phases,
     /// Each replica's life.
     Lives,
+    /// What others measured of a subject, beside the records; by position in the report.
+    Observed(usize),
 }
 
 /// Why a plot could not be drawn.
@@ -95,6 +98,7 @@ impl PlotKind {
             Self::Ratios => "ratios",
             Self::Phases => "phases",
             Self::Lives => "lives",
+            Self::Observed(subject) => return format!("observed-{load}-{}", subject + 1),
         };
         if Self::ONCE.contains(&self) { stem.to_owned() } else { format!("{stem}-{load}") }
     }
@@ -109,6 +113,7 @@ impl PlotKind {
             Self::Ratios => ratios::draw(document),
             Self::Phases => phases::draw(document),
             Self::Lives => lives::draw(document),
+            Self::Observed(subject) => observed::draw(document, load, subject),
         }
     }
 }
@@ -120,9 +125,13 @@ impl PlotKind {
 pub fn all(document: &Document) -> Result<Vec<Plot>, PlotError> {
     let loads = &document.experiment.load;
     let by_load = loads.iter().flat_map(|load| PlotKind::BY_LOAD.map(|kind| (kind, load)));
+    let subjects = 0..document.summary.subjects.len();
+    let observed = loads
+        .iter()
+        .flat_map(|load| subjects.clone().map(move |subject| (PlotKind::Observed(subject), load)));
     let once = loads.first().into_iter().flat_map(|load| PlotKind::ONCE.map(|kind| (kind, load)));
     let mut plots = Vec::new();
-    for (kind, load) in by_load.chain(once) {
+    for (kind, load) in by_load.chain(observed).chain(once) {
         let name = kind.file_stem(&load.name);
         match kind.draw(document, load) {
             Ok(None) => (),
