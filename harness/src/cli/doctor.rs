@@ -34,9 +34,6 @@ pub struct Args {
     /// Image that is to be deployed
     #[arg(long, value_name = "REF")]
     image: Option<String>,
-    /// The image's registry speaks plain HTTP
-    #[arg(long)]
-    plain_http: bool,
     /// CPU of a replica, cores
     #[arg(long, value_name = "CORES", default_value_t = 1.0)]
     cpu: f64,
@@ -91,7 +88,6 @@ async fn examine(args: &Args) -> Result<Vec<Finding>, CliError> {
         cpu_cores: args.cpu,
         replicas: args.replicas,
         image: args.image.clone(),
-        plain_http: args.plain_http,
     };
     Ok(doctor::examine(&cluster, &wishes, tell).await)
 }

@@ -67,8 +67,6 @@ pub struct Wishes {
     pub replicas: u32,
     /// The image that is to be deployed.
     pub image: Option<String>,
-    /// Whether its registry speaks plain HTTP.
-    pub plain_http: bool,
 }
 
 /// What a check says, before it knows its name.

@@ -89,7 +89,6 @@ fn wishes() -> Wishes {
         cpu_cores: 0.5,
         replicas: 2,
         image: None,
-        plain_http: true,
     }
 }
 

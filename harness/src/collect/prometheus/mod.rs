@@ -50,7 +50,6 @@ pub struct Collector {
     /// Its clock less ours, seconds.
     pub ahead_s: f64,
     gateway_namespace: String,
-    /// Keeps a port-forward alive.
     /// A port-forward lives as long as its route.
     route: Option<Route>,
 }
