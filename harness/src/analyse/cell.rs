@@ -3,6 +3,7 @@
 use super::{
     observed,
     resources::{Resources, resources},
+    revisions::by_revision,
     steady,
     summary::{CellSummary, Problem, Validity},
     tally::{Tally, tally},
@@ -46,6 +47,7 @@ pub fn cell(data: &CellData) -> CellSummary {
         plane_cpu_seconds: used.plane_cpu_seconds,
         memory_bytes: used.memory_bytes,
         ready_after_ms: data.meta.ready_after_ms,
+        by_revision: by_revision(&data.records, &window, &data.meta.revisions),
         ..summary(&data.meta.cell, counts)
     }
 }
@@ -103,6 +105,7 @@ fn summary(cell: &Cell, counts: Tally) -> CellSummary {
         plane_cpu_seconds: None,
         memory_bytes: None,
         ready_after_ms: 0.0,
+        by_revision: Vec::new(),
     }
 }
 

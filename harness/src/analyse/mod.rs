@@ -12,6 +12,7 @@ pub mod lives;
 pub mod observed;
 pub mod quantiles;
 mod resources;
+mod revisions;
 mod sentence;
 pub mod series;
 mod side;

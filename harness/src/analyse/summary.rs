@@ -104,6 +104,24 @@ pub struct CellSummary {
     pub memory_bytes: Option<Spread>,
     /// From the deploy call to the first correct answer, ms.
     pub ready_after_ms: f64,
+    /// The same requests by revision, where several share the traffic.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_revision: Vec<RevisionSummary>,
+}
+
+/// The requests of an interval that one revision answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RevisionSummary {
+    /// Its name.
+    pub revision: String,
+    /// Requests in the interval.
+    pub requests: u64,
+    /// Of all requests in the interval, 0..1.
+    pub share: f64,
+    /// Of them correct.
+    pub correct: u64,
+    /// From the intended send to the end, of correct answers and (censored) time-outs.
+    pub response_ms: Quantiles,
 }
 
 /// VALID, or INVALID with reasons; a word about the instrument, never about the platform.

@@ -132,6 +132,7 @@ impl CellBuilder {
                 ready_after_ms: 700.0,
                 settings: BTreeMap::new(),
                 payloads: vec!["cat.jpg".into()],
+                revisions: BTreeMap::new(),
                 audit: Some(GeneratorAudit {
                     planned: count,
                     sent: count,

@@ -317,6 +317,10 @@ pub trait Platform: Send + Sync {
             })
         }
     }
+    /// The revision of each pod seen so far, where a platform has such a thing.
+    fn revisions(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
     /// Waits, without sending anything, until the deployed function has no replica left.
     fn wait_for_zero(
         &self,
@@ -419,6 +423,10 @@ impl Platform for AnyPlatform {
 
     async fn find(&mut self, name: &str) -> Result<Option<Deployed>, PlatformError> {
         on_each!(self, platform => platform.find(name).await)
+    }
+
+    fn revisions(&self) -> BTreeMap<String, String> {
+        on_each!(self, platform => platform.revisions())
     }
 
     async fn wait_for_zero(&self, limit: Duration) -> Result<ZeroProof, PlatformError> {

@@ -367,6 +367,7 @@ fn cell(
             ready_after_ms: 320.0 + 40.0 * f64::from(trial),
             settings: settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             payloads: vec!["cat.jpg".to_owned(), "dog.jpg".to_owned()],
+            revisions: BTreeMap::new(),
             audit: Some(GeneratorAudit {
                 elapsed_ns: (end_s * 1e9) as u64,
                 sent: records.len() as u64,
@@ -501,6 +502,7 @@ fn summary(data: &CellData) -> CellSummary {
         plane_cpu_seconds: Some(0.482),
         memory_bytes: Some(Spread { min: 9e7, mean: 1.05e8, max: 1.2e8 }),
         ready_after_ms: data.meta.ready_after_ms,
+        by_revision: Vec::new(),
         outcomes,
     }
 }

@@ -1,13 +1,15 @@
 //! Deploys, plays and removes, cell by cell. Records reach the disk while a cell runs; whatever
 //! goes wrong is written into the cell and the run goes on.
 
-use std::{fmt::Write as _, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
 use super::{pilot, prepare::Prepared, progress::Progress};
 use crate::{
     collect::{
+        prometheus::Collector,
         sampler,
         timeline::{FirstAnswers, Recorder, Target},
+        usage::UsageSampler,
     },
     drive::{self, Load, PlayOptions},
     experiment::{Cell, Experiment, deployments},
@@ -15,20 +17,24 @@ use crate::{
     platforms::{AnyPlatform, Deployed, FunctionSpec, Ground, Platform},
     record::Record,
     reports::deployment_id,
-    store::{CellMeta, CellState, RunFolder, SCHEMA_VERSION},
+    store::{CellMeta, CellState, CellWriter, RunFolder, SCHEMA_VERSION},
 };
+
+/// How long after a cell's end the kubelets' figures of it are in.
+const USAGE_SETTLES: Duration = Duration::from_secs(15);
 
 /// Measures every cell of the plan, until the end or an interrupt.
 pub async fn all(
     experiment: &Experiment,
     prepared: &Prepared,
     ground: &Ground,
+    collector: Option<&Collector>,
     cells: &[Cell],
     folder: &RunFolder,
     progress: &mut Progress,
     interrupt: &Interrupt,
 ) {
-    let run = Run { experiment, prepared, ground, folder, interrupt, total: cells.len() };
+    let run = Run { experiment, prepared, ground, collector, folder, interrupt, total: cells.len() };
     for group in deployments(cells) {
         if interrupt.is_raised() {
             break;
@@ -41,9 +47,17 @@ struct Run<'a> {
     experiment: &'a Experiment,
     prepared: &'a Prepared,
     ground: &'a Ground,
+    collector: Option<&'a Collector>,
     folder: &'a RunFolder,
     interrupt: &'a Interrupt,
     total: usize,
+}
+
+/// A cell that was played, for what is collected of it afterwards.
+struct Played {
+    writer: CellWriter,
+    started_unix_ns: u64,
+    elapsed_ns: u64,
 }
 
 impl Run<'_> {
@@ -67,12 +81,20 @@ impl Run<'_> {
             None => {}
             Some(Ok(deployed)) => {
                 answers.deployed_at(unix_now_ns());
+                let usage = self.usage(first, &deployed);
+                let mut played = Vec::new();
                 for cell in cells {
                     if self.interrupt.is_raised() {
                         break;
                     }
                     progress.now(&format!("cell {} of {}: {}", cell.order + 1, self.total, cell.id));
-                    let line = self.cell(cell, &platform, &deployed).await;
+                    let line = match self.play(cell, &platform, &deployed).await {
+                        Ok((line, cell)) => {
+                            played.push(cell);
+                            line
+                        }
+                        Err(error) => format!("{}: failed: {error:#}", cell.id),
+                    };
                     progress.advance(cell.load.warmup + cell.load.duration);
                     progress.say(&format!(
                         "[{:>2}/{}] {line}; {} left",
@@ -80,6 +102,11 @@ impl Run<'_> {
                         self.total,
                         progress.left()
                     ));
+                }
+                progress
+                    .now(&format!("trial {}: collecting what was seen of {}", first.trial, first.subject));
+                for error in self.collect(first, &deployed, &played, usage).await {
+                    progress.say(&format!("error: {error}"));
                 }
             }
             Some(Err(error)) => {
@@ -111,15 +138,52 @@ impl Run<'_> {
         Some(Recorder::start(&cluster.api, &target).await)
     }
 
-    /// Plays one cell and says in a line how it went.
-    async fn cell(&self, cell: &Cell, platform: &AnyPlatform, deployed: &Deployed) -> String {
-        match self.play(cell, platform, deployed).await {
-            Ok(line) => line,
-            Err(error) => format!("{}: failed: {error:#}", cell.id),
+    /// Without Prometheus: CPU and memory from the kubelets or the metrics API.
+    fn usage(&self, cell: &Cell, deployed: &Deployed) -> Option<UsageSampler> {
+        match (self.ground, self.collector, &deployed.pods) {
+            (Ground::Cluster(cluster), None, Some(pods)) => {
+                Some(UsageSampler::start(cluster, pods, cell.platform))
+            }
+            _ => None,
         }
     }
 
-    async fn play(&self, cell: &Cell, platform: &AnyPlatform, deployed: &Deployed) -> anyhow::Result<String> {
+    /// What others saw of the cells, while the pods are still there. Returns what could not be kept.
+    async fn collect(
+        &self,
+        first: &Cell,
+        deployed: &Deployed,
+        played: &[Played],
+        usage: Option<UsageSampler>,
+    ) -> Vec<String> {
+        let Some(pods) = &deployed.pods else { return Vec::new() };
+        if usage.is_some() && !self.interrupt.is_raised() {
+            // The last cell's figures are renewed some seconds after its end.
+            tokio::time::sleep(USAGE_SETTLES).await;
+        }
+        let mut lost = Vec::new();
+        for cell in played {
+            let series = match (self.collector, &usage) {
+                (Some(collector), _) if !self.interrupt.is_raised() => {
+                    collector.cell(pods, first.platform, cell.started_unix_ns, cell.elapsed_ns).await
+                }
+                (_, Some(usage)) => usage.cell(cell.started_unix_ns, cell.elapsed_ns),
+                _ => continue,
+            };
+            if let Err(error) = cell.writer.series(&series) {
+                lost.push(format!("the series of a cell are lost: {error}"));
+            }
+        }
+        lost
+    }
+
+    /// Plays one cell and says in a line how it went.
+    async fn play(
+        &self,
+        cell: &Cell,
+        platform: &AnyPlatform,
+        deployed: &Deployed,
+    ) -> anyhow::Result<(String, Played)> {
         let writer = self.folder.cell_writer(self.meta(cell, CellState::Running, Some(deployed)))?;
         let playing = Arc::new(drive::Progress::default());
         let options = PlayOptions { core: super::generator_core(self.experiment), progress: playing.clone() };
@@ -154,8 +218,12 @@ impl Run<'_> {
         if let Some(error) = &audit.write_error {
             _ = write!(line, ", RECORDS LOST: {error}");
         }
+        if !self.experiment.revisions.is_empty() {
+            writer.revisions(platform.revisions());
+        }
+        let (started_unix_ns, elapsed_ns) = (audit.started_unix_ns, audit.elapsed_ns);
         writer.finish(Some(audit), state)?;
-        Ok(line)
+        Ok((line, Played { writer, started_unix_ns, elapsed_ns }))
     }
 
     fn load(&self, cell: &Cell, deployed: &Deployed) -> Load {
@@ -190,6 +258,7 @@ impl Run<'_> {
             settings: deployed.map(|d| d.settings.clone()).unwrap_or_default(),
             payloads: self.prepared.payloads.iter().map(|p| p.name.clone()).collect(),
             audit: None,
+            revisions: BTreeMap::new(),
         }
     }
 }

@@ -19,7 +19,7 @@ use anyhow::Context;
 pub use publish::{Finished, rebuild};
 
 use crate::{
-    collect::{environment::Machine, versions},
+    collect::{environment::Machine, prometheus::Collector, versions},
     experiment::{self, Arrivals, Experiment, Site, Subject},
     interrupt::Interrupt,
     platforms::{
@@ -118,6 +118,7 @@ pub async fn run(
     }
     let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
     prepared.notices.extend(pinned);
+    let mut collector = None;
     let found = match &ground {
         Ground::Twin => {
             prepared.notices.extend(twin::placement().notice);
@@ -126,6 +127,7 @@ pub async fn run(
         Ground::Cluster(cluster) => {
             let found = versions::versions(cluster).await;
             prepared.notices.extend(versions::notices(&found));
+            collector = prometheus(cluster, &mut prepared.notices).await;
             found
         }
     };
@@ -156,7 +158,17 @@ pub async fn run(
     folder.write_plan(&cells).context("cannot write into the run's folder")?;
 
     progress.begin(cells_estimate(&experiment));
-    measure::all(&experiment, &prepared, &ground, &cells, &folder, &mut progress, &interrupt).await;
+    measure::all(
+        &experiment,
+        &prepared,
+        &ground,
+        collector.as_ref(),
+        &cells,
+        &folder,
+        &mut progress,
+        &interrupt,
+    )
+    .await;
     if let Err(error) = leave().await {
         progress.say(&format!("error: the namespace stays behind, remove it with `harness clean`: {error}"));
     }
@@ -294,6 +306,20 @@ async fn ground(experiment: &Experiment, options: &Options, run: &str) -> Result
     let cluster =
         Cluster::connect(experiment.cluster.clone(), options.login.clone(), RunLabel::new(run)).await?;
     Ok(Ground::Cluster(cluster.into()))
+}
+
+/// The cluster's Prometheus; without it the comparison goes on, and says so.
+async fn prometheus(cluster: &Cluster, notices: &mut Vec<String>) -> Option<Collector> {
+    let why = match Collector::connect(cluster).await {
+        Ok(Some(collector)) => return Some(collector),
+        Ok(None) => "no Prometheus was found (give its address as --prometheus URL)".to_owned(),
+        Err(error) => error,
+    };
+    notices.push(format!(
+        "Nothing comes from Prometheus: {why}. CPU and memory are the kubelets' own figures, and what the platforms \
+         say of themselves is missing."
+    ));
+    None
 }
 
 /// While a cell runs, no other function of the testbed may be alive: it would take the CPU.

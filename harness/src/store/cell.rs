@@ -75,6 +75,11 @@ impl CellWriter {
         lock(&self.inner.samples).write_all(&line).map_err(files::io(&path))
     }
 
+    /// Notes the revision of each pod; written when the cell ends.
+    pub fn revisions(&self, of_pods: std::collections::BTreeMap<String, String>) {
+        lock(&self.inner.meta).revisions = of_pods;
+    }
+
     /// Writes what others measured of the cell. It may come after [`CellWriter::finish`].
     ///
     /// # Errors

@@ -253,6 +253,7 @@ fn read_cell(cell: Cell, folder: &Path) -> Result<CellData, StoreError> {
             settings: BTreeMap::default(),
             payloads: Vec::new(),
             audit: None,
+            revisions: BTreeMap::new(),
         }
     });
 

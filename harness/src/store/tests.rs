@@ -1,6 +1,6 @@
 //! The run folder survives what a crash, a full disk and time do to it.
 
-use std::{fs, io, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, fs, io, path::Path, sync::Arc, time::Duration};
 
 use proptest::prelude::*;
 
@@ -43,6 +43,7 @@ fn meta(id: &str) -> CellMeta {
         settings: [("containerConcurrency".to_owned(), "1".to_owned())].into(),
         payloads: vec!["cat.jpg".into()],
         audit: None,
+        revisions: BTreeMap::new(),
     }
 }
 

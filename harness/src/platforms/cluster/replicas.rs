@@ -68,6 +68,13 @@ impl Replicas {
         self.seen.lock().ok()?.labels.get(pod)?.get(label).cloned()
     }
 
+    /// This label of every pod seen so far, by the pod's name.
+    pub fn labels(&self, label: &str) -> BTreeMap<String, String> {
+        let Ok(seen) = self.seen.lock() else { return BTreeMap::new() };
+        let pods = seen.labels.iter();
+        pods.filter_map(|(pod, labels)| Some((pod.clone(), labels.get(label)?.clone()))).collect()
+    }
+
     /// Counts of now. Without a number from the platform itself, wanted are all pods that are not
     /// told to end.
     ///

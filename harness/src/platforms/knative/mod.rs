@@ -191,6 +191,10 @@ impl Platform for Knative {
         Ok(Deployed { endpoints: vec![endpoint], ready_after, settings, pods: Some(pods) })
     }
 
+    fn revisions(&self) -> BTreeMap<String, String> {
+        self.running.as_ref().map(|running| running.replicas.labels(REVISION_LABEL)).unwrap_or_default()
+    }
+
     async fn observe(&self) -> Result<ReplicaSample, PlatformError> {
         let running = self.running.as_ref().ok_or_else(|| control("nothing is deployed".to_owned()))?;
         let desired = running.wish.as_ref().and_then(Wish::now);

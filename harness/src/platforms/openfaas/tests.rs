@@ -253,11 +253,11 @@ fn healthy() -> Exchange {
 }
 
 /// What every deployment asks first, and what the watches tell of it.
-fn before(pods: Value, events: Value) -> Vec<Exchange> {
+fn before(pods: &Value, events: Value) -> Vec<Exchange> {
     vec![
         recorded("system-namespaces"),
         recorded("functions-list"),
-        list(PODS, &pods),
+        list(PODS, pods),
         watch(PODS, events),
         list(DEPLOYMENTS, &json!([])),
         watch(DEPLOYMENTS, json!([{ "type": "ADDED", "object": deployment(1) }])),
@@ -275,7 +275,7 @@ async fn play(script: Vec<Exchange>) -> (OpenFaas, Replay) {
 
 #[tokio::test]
 async fn a_deployment_is_ready_when_its_function_has_answered_itself() {
-    let mut script = before(json!([]), ready_pod());
+    let mut script = before(&json!([]), ready_pod());
     script.extend([
         recorded("function-deploy"),
         // The provider's cache, then a replica without its first probe, then a ready one.
@@ -307,7 +307,7 @@ async fn a_deployment_is_ready_when_its_function_has_answered_itself() {
 #[tokio::test]
 async fn an_old_replica_that_still_answers_does_not_pass_for_the_new_one() {
     let updated = |events: Value| {
-        let mut script = before(json!([pod("old", true)]), events);
+        let mut script = before(&json!([pod("old", true)]), events);
         let updated = [recorded("err-deploy-exists"), recorded("function-update"), healthy()];
         script.extend(updated);
         script.push(recorded("function-status-updated"));
@@ -337,7 +337,7 @@ async fn what_keeps_a_function_from_starting_is_said_within_seconds_and_nothing_
         for event in events.as_array_mut().unwrap() {
             *event = json!({ "type": "ADDED", "object": event.take() });
         }
-        let mut script = before(json!([]), events);
+        let mut script = before(&json!([]), events);
         script.extend([
             recorded("deploy-badimage"),
             recorded(status),
@@ -362,7 +362,7 @@ async fn what_keeps_a_function_from_starting_is_said_within_seconds_and_nothing_
 
 #[tokio::test]
 async fn a_removal_waits_for_the_gateway_and_for_the_pods_and_may_be_repeated() {
-    let mut script = before(json!([]), ready_pod());
+    let mut script = before(&json!([]), ready_pod());
     script.extend([
         recorded("function-deploy"),
         recorded("function-status-ready"),
@@ -394,7 +394,7 @@ async fn a_removal_waits_for_the_gateway_and_for_the_pods_and_may_be_repeated() 
 
 #[tokio::test]
 async fn a_function_that_another_process_deployed_is_taken_over() {
-    let mut script = before(json!([pod("a", true)]), json!([]));
+    let mut script = before(&json!([pod("a", true)]), json!([]));
     script.extend([recorded("status-after-delete"), recorded("function-status-ready")]);
     let (mut platform, server) = play(script).await;
     assert!(platform.find("rec-fn").await.unwrap().is_none());
@@ -451,7 +451,7 @@ async fn without_rights_on_pods_the_gateway_alone_is_enough() {
 
 #[tokio::test]
 async fn a_stranger_under_the_functions_name_is_not_our_function() {
-    let mut script = before(json!([]), ready_pod());
+    let mut script = before(&json!([]), ready_pod());
     script.extend([
         recorded("function-deploy"),
         recorded("function-status-ready"),

@@ -134,6 +134,7 @@ pub fn sections(document: &Document, drawn: &[Plot]) -> Vec<Section> {
             )),
             Block::Table(headline::table(document, &load.name)),
         ];
+        blocks.extend(tables::revisions(document, &load.name).map(Block::Table));
         blocks.extend(plots::PlotKind::BY_LOAD.into_iter().filter_map(|kind| plot(kind, &load.name)));
         out.push(section(&format!("load-{}", load.name), &format!("Load point {}", load.name), blocks));
     }

@@ -1,5 +1,7 @@
 //! The tables beside the headline: failures, comparisons, trials, settings, environment.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::{
@@ -7,7 +9,10 @@ use super::{
     headline::{failed, is_lower_bound},
 };
 use crate::{
-    analyse::summary::{CellSummary, Comparison, Verdict},
+    analyse::{
+        quantiles,
+        summary::{CellSummary, Comparison, Quantiles, RevisionSummary, Verdict},
+    },
     record::Outcome,
     reports::{Document, MissingCell, format},
     store::{CellData, CellState},
@@ -109,6 +114,39 @@ fn comparison(comparison: &Comparison) -> Row {
         comparison.smallest_effect.map_or_else(|| format::NONE.to_owned(), format::percent).into(),
         verdict,
     ])
+}
+
+/// What each revision answered, pooled over the VALID trials; none where no traffic was split.
+pub(super) fn revisions(document: &Document, load: &str) -> Option<Table> {
+    let mut rows = Vec::new();
+    for subject in &document.summary.subjects {
+        let mut pooled: BTreeMap<&str, Vec<&RevisionSummary>> = BTreeMap::new();
+        let cells = document.valid(subject, load);
+        for found in cells.iter().flat_map(|cell| &cell.by_revision) {
+            pooled.entry(&found.revision).or_default().push(found);
+        }
+        let all: u64 = pooled.values().flatten().map(|r| r.requests).sum();
+        for (revision, found) in pooled {
+            let requests: u64 = found.iter().map(|r| r.requests).sum();
+            let correct: u64 = found.iter().map(|r| r.correct).sum();
+            let median = |of: fn(&Quantiles) -> Option<f64>| {
+                format::maybe(quantiles::complete(found.iter().filter_map(|r| of(&r.response_ms))).p50)
+            };
+            rows.push(Row::new([
+                format!("{subject}: {revision}").into(),
+                format::count(requests).into(),
+                format::percent(requests as f64 / all.max(1) as f64).into(),
+                format::count(requests - correct).into(),
+                median(|q| q.p50).into(),
+                median(|q| q.p95).into(),
+            ]));
+        }
+    }
+    let columns = ["Revision", "Requests", "Share", "Failed", "Response p50 (ms)", "Response p95 (ms)"];
+    let caption = "The same requests by the revision that answered, told by the pod that each answer names. Counts \
+                   are pooled over the VALID trials, percentiles are medians over them.";
+    let columns = columns.map(str::to_owned).into();
+    (!rows.is_empty()).then(|| Table { caption: caption.to_owned(), columns, rows, numeric: true })
 }
 
 /// Every cell: whether it counts, why not, what to change; and how the generator fared.
