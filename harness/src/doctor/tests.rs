@@ -274,6 +274,25 @@ async fn missing_rights_are_named_by_kind_with_what_they_are_for_and_the_file_th
 }
 
 #[tokio::test]
+async fn an_image_is_found_in_its_registry_or_said_to_be_missing_there() {
+    let digest = format!("sha256:{}", "ab".repeat(32));
+    let mut head = Exchange::new("HEAD", "/v2/function/manifests/v1", 200, Value::Null);
+    head.headers.push(("docker-content-digest".to_owned(), digest.clone()));
+    let registry = Replay::start([get("/v2/", json!({})), head]).await;
+    let image = async |tag: &str| {
+        let reference = format!("{}/function:{tag}", registry.url().trim_start_matches("http://"));
+        let wishes = Wishes { image: Some(reference), ..wishes() };
+        let findings = examined(Vec::new(), &wishes).await;
+        findings.into_iter().find(|finding| finding.check == "image").unwrap()
+    };
+    let found = image("v1").await;
+    assert_eq!(found.verdict, Verdict::Ok, "{found:?}");
+    assert!(found.says.contains(&digest) && found.says.contains("only a deployment tells"), "{found:?}");
+    let missing = image("v2").await;
+    assert_eq!(missing.verdict, Verdict::Fail, "{missing:?}");
+}
+
+#[tokio::test]
 async fn a_clock_that_is_off_by_minutes_is_said() {
     let mut version = recorded("version");
     version.headers.push(("date".to_owned(), "Fri, 20 Nov 2026 23:56:57 GMT".to_owned()));
