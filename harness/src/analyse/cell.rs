@@ -25,6 +25,7 @@ pub fn cell(data: &CellData) -> CellSummary {
     let observed = fill_in(&mut used, data, &window);
     let course = steady::course(data, &window, &counts, &used);
     let mut remarks = Vec::new();
+    remarks.extend(data.meta.remarks.iter().map(|remark| format!("collecting: {remark}.")));
     remarks.extend(cut_short(data, &window));
     remarks.extend(course.remarks);
     remarks.extend(failures(&counts));

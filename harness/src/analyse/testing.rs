@@ -133,6 +133,7 @@ impl CellBuilder {
                 settings: BTreeMap::new(),
                 payloads: vec!["cat.jpg".into()],
                 revisions: BTreeMap::new(),
+                remarks: Vec::new(),
                 audit: Some(GeneratorAudit {
                     planned: count,
                     sent: count,

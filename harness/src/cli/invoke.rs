@@ -7,7 +7,11 @@ use clap::ValueEnum;
 use serde_json::{Value, json};
 
 use super::{
-    CliError, Exit, cluster_args::ClusterArgs, deploy::FUNCTION_NAME, experiment_args::Output,
+    CliError, Exit,
+    cluster_args::ClusterArgs,
+    deploy::FUNCTION_NAME,
+    experiment_args::Output,
+    invoke_async::{self, AsyncArgs},
     load::payload as body,
 };
 use crate::{
@@ -32,6 +36,7 @@ const LINES: usize = 10;
 #[command(after_help = "Examples:
   harness invoke knative                              one drawn picture to the function 'classify'
   harness invoke openfaas --body cat.jpg --count 5
+  harness invoke openfaas --async --callback-host 10.0.0.7   through the queue, until the call-back
   harness invoke knative --cold                       wait for zero replicas, then prove a cold start
   harness invoke http://127.0.0.1:8080/predict?top=2 --body cat.jpg
 
@@ -67,6 +72,8 @@ pub struct Args {
     /// What is printed
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
+    #[command(flatten)]
+    calls: AsyncArgs,
     #[command(flatten)]
     cluster: ClusterArgs,
 }
@@ -109,6 +116,19 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
         None if matches!(method, hyper::Method::GET | hyper::Method::HEAD) => body(None)?,
         None => drawn_picture()?,
     };
+    if args.calls.asynchronous {
+        if args.target != Target::Platform(PlatformKind::OpenFaas) || args.cold {
+            return Err(CliError::Usage("--async is for `harness invoke openfaas`, without --cold".into()));
+        }
+        let wanted = invoke_async::Wanted {
+            name: &args.name,
+            body: payload.body.clone(),
+            count: args.count,
+            timeout: args.timeout,
+            output: args.output,
+        };
+        return super::block_on(invoke_async::run(wanted, &args.calls, &args.cluster));
+    }
     super::block_on(async {
         let interrupt = Interrupt::on_signals().map_err(anyhow::Error::from)?;
         let (platform, endpoint) = match &args.target {

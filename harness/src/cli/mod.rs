@@ -10,6 +10,7 @@ mod export;
 mod function_args;
 mod image;
 mod invoke;
+mod invoke_async;
 mod load;
 mod models;
 mod null_target;

@@ -212,6 +212,10 @@ pub mod setting {
     pub const TIMEOUT: &str = "request_timeout";
     /// Nodes that hold replicas.
     pub const NODES: &str = "nodes";
+    /// Request bodies and their sizes; set by the runner, not by platforms.
+    pub const BODIES: &str = "bodies";
+    /// Where the load generator runs; set by the runner, not by platforms.
+    pub const GENERATOR: &str = "generator";
     /// What happens to a replica that has to go.
     pub const SHUTDOWN: &str = "shutdown";
 
@@ -356,6 +360,8 @@ pub enum Ground {
     Twin,
     /// A Kubernetes cluster.
     Cluster(Arc<cluster::Cluster>),
+    /// Nowhere of its own: URLs that are there already need no cluster.
+    Urls(Vec<String>),
 }
 
 impl Ground {
@@ -363,6 +369,7 @@ impl Ground {
     pub fn platform(&self, kind: PlatformKind) -> AnyPlatform {
         match self {
             Self::Twin => AnyPlatform::Twin(twin::Twin::new(kind, twin::TwinOptions::default())),
+            Self::Urls(urls) => AnyPlatform::Endpoint(endpoint::AnyEndpoint::new(urls.clone())),
             Self::Cluster(cluster) => {
                 let cluster = cluster.clone();
                 match kind {

@@ -368,6 +368,7 @@ fn cell(
             settings: settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into(),
             payloads: vec!["cat.jpg".to_owned(), "dog.jpg".to_owned()],
             revisions: BTreeMap::new(),
+            remarks: Vec::new(),
             audit: Some(GeneratorAudit {
                 elapsed_ns: (end_s * 1e9) as u64,
                 sent: records.len() as u64,

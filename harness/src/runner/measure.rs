@@ -14,7 +14,7 @@ use crate::{
     drive::{self, Load, PlayOptions},
     experiment::{Cell, Experiment, deployments},
     interrupt::Interrupt,
-    platforms::{AnyPlatform, Deployed, FunctionSpec, Ground, Platform},
+    platforms::{AnyPlatform, Deployed, FunctionSpec, Ground, Platform, setting},
     record::Record,
     reports::deployment_id,
     store::{CellMeta, CellState, CellWriter, RunFolder, SCHEMA_VERSION},
@@ -213,7 +213,10 @@ impl Run<'_> {
         let failed = playing.failed.load(std::sync::atomic::Ordering::Relaxed);
         let mut line = format!("{}: {} requests, {failed} failed", cell.id, audit.sent);
         if missed.count + unwritten > 0 {
-            _ = write!(line, ", {} replica samples lost", missed.count + unwritten);
+            let why = missed.last.map(|error| format!(" ({error})")).unwrap_or_default();
+            let lost = format!("{} replica samples are missing{why}", missed.count + unwritten);
+            _ = write!(line, ", {lost}");
+            writer.remark(lost);
         }
         if let Some(error) = &audit.write_error {
             _ = write!(line, ", RECORDS LOST: {error}");
@@ -248,6 +251,21 @@ impl Run<'_> {
         }
     }
 
+    /// The platform's settings in force, and what is the same for every side by design.
+    fn settings(&self, deployed: &Deployed) -> BTreeMap<String, String> {
+        let sizes = || self.prepared.payloads.iter().map(|payload| payload.body.len());
+        let bodies = format!(
+            "{} different, {} to {} bytes",
+            sizes().count(),
+            sizes().min().unwrap_or(0),
+            sizes().max().unwrap_or(0)
+        );
+        let mut settings = deployed.settings.clone();
+        settings.insert(setting::BODIES.to_owned(), bodies);
+        settings.insert(setting::GENERATOR.to_owned(), self.prepared.generator.clone());
+        settings
+    }
+
     fn meta(&self, cell: &Cell, state: CellState, deployed: Option<&Deployed>) -> CellMeta {
         CellMeta {
             schema_version: SCHEMA_VERSION,
@@ -255,10 +273,11 @@ impl Run<'_> {
             state,
             started_unix_ns: unix_now_ns(),
             ready_after_ms: deployed.map_or(0.0, |d| d.ready_after.as_secs_f64() * 1e3),
-            settings: deployed.map(|d| d.settings.clone()).unwrap_or_default(),
+            settings: deployed.map(|d| self.settings(d)).unwrap_or_default(),
             payloads: self.prepared.payloads.iter().map(|p| p.name.clone()).collect(),
             audit: None,
             revisions: BTreeMap::new(),
+            remarks: Vec::new(),
         }
     }
 }

@@ -124,9 +124,13 @@ pub async fn run(
             prepared.notices.extend(twin::placement().notice);
             serde_json::Value::Null
         }
+        Ground::Urls(_) => serde_json::Value::Null,
         Ground::Cluster(cluster) => {
             let found = versions::versions(cluster).await;
             prepared.notices.extend(versions::notices(&found));
+            if let Some(place) = found["generator"].as_str() {
+                place.clone_into(&mut prepared.generator);
+            }
             collector = prometheus(cluster, &mut prepared.notices).await;
             found
         }
@@ -190,6 +194,7 @@ pub fn describe(experiment: &Experiment) -> String {
     let labels: Vec<_> = experiment.subjects.iter().map(|s| s.label.as_str()).collect();
     let site = match experiment.on {
         Site::Twin => "the twin (an embedded stand-in on this machine, not a cluster)",
+        Site::Cluster if needs_no_cluster(experiment) => "URLs that are there already",
         Site::Cluster => "the cluster of the current context",
     };
     let mut lines = vec![
@@ -298,10 +303,18 @@ fn check_names(experiment: &Experiment) -> Result<(), RunError> {
     Ok(())
 }
 
+/// Whether all that is compared is there already.
+fn needs_no_cluster(experiment: &Experiment) -> bool {
+    experiment.subjects.iter().all(|subject| subject.platform == PlatformKind::Endpoint)
+}
+
 /// The twin, or the cluster of the chosen context once it has answered.
 async fn ground(experiment: &Experiment, options: &Options, run: &str) -> Result<Ground, RunError> {
     if experiment.on == Site::Twin {
         return Ok(Ground::Twin);
+    }
+    if needs_no_cluster(experiment) {
+        return Ok(Ground::Urls(experiment.cluster.endpoints.clone()));
     }
     let cluster =
         Cluster::connect(experiment.cluster.clone(), options.login.clone(), RunLabel::new(run)).await?;

@@ -71,6 +71,7 @@ pub fn prepare(experiment: &Experiment, own: &OwnFunction) -> anyhow::Result<Pre
         method,
         expected: Expected::Text(own.expect_contains.clone()),
         notices,
+        generator: "this machine".to_owned(),
         facts,
     })
 }

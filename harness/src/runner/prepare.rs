@@ -32,6 +32,8 @@ pub struct Prepared {
     pub expected: Expected,
     /// What was degraded, one sentence each.
     pub notices: Vec<String>,
+    /// Where the load generator runs.
+    pub generator: String,
     /// Digests and names for `environment.json`.
     pub facts: serde_json::Value,
 }
@@ -120,6 +122,7 @@ pub async fn prepare(
         method: hyper::Method::POST,
         expected: Expected::Classes(expected),
         notices,
+        generator: "this machine".to_owned(),
         facts,
     })
 }

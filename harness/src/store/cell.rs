@@ -75,6 +75,11 @@ impl CellWriter {
         lock(&self.inner.samples).write_all(&line).map_err(files::io(&path))
     }
 
+    /// Notes what went wrong beside the load; written when the cell ends.
+    pub fn remark(&self, sentence: String) {
+        lock(&self.inner.meta).remarks.push(sentence);
+    }
+
     /// Notes the revision of each pod; written when the cell ends.
     pub fn revisions(&self, of_pods: std::collections::BTreeMap<String, String>) {
         lock(&self.inner.meta).revisions = of_pods;

@@ -74,6 +74,9 @@ pub struct CellMeta {
     pub payloads: Vec<String>,
     /// What the generator says of itself, once the cell ended.
     pub audit: Option<GeneratorAudit>,
+    /// What went wrong beside the load, one sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<String>,
     /// The revision of each pod that was seen, where several share the traffic.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub revisions: std::collections::BTreeMap<String, String>,

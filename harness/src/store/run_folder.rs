@@ -254,6 +254,7 @@ fn read_cell(cell: Cell, folder: &Path) -> Result<CellData, StoreError> {
             payloads: Vec::new(),
             audit: None,
             revisions: BTreeMap::new(),
+            remarks: Vec::new(),
         }
     });
 

@@ -44,6 +44,7 @@ fn meta(id: &str) -> CellMeta {
         payloads: vec!["cat.jpg".into()],
         audit: None,
         revisions: BTreeMap::new(),
+        remarks: Vec::new(),
     }
 }
 

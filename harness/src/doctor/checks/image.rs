@@ -2,7 +2,7 @@
 
 use crate::{
     doctor::{Patient, Said, fail, ok, skipped, warn},
-    image::{Credentials, RegistryOptions, find_digest, reference::Reference, resolve_digest},
+    image::{find_digest, reference::Reference},
     platforms::{PlatformKind, cluster::resources::CONFIG_MAPS},
 };
 
@@ -15,19 +15,12 @@ pub(super) async fn image(p: &Patient<'_>) -> Said {
         Err(error) => return fail(error.to_string(), "write REGISTRY/NAME:TAG"),
     };
     let registry = reference.registry().to_owned();
-    let asked = if p.wishes.plain_http {
-        let options = RegistryOptions { plain_http: true, credentials: Credentials::default() };
-        resolve_digest(text, &options).await
-    } else {
-        find_digest(text).await
-    };
-    let found = match asked {
+    let found = match find_digest(text).await {
         Ok(resolved) => format!("{registry} has it, as seen from here ({})", resolved.digest),
         Err(error) => {
             return fail(
                 error.to_string(),
-                "push it with `harness image push REGISTRY/NAME:TAG`; give --plain-http for a registry without TLS; \
-                 OpenFaaS CE takes public images only",
+                "push it with `harness image push REGISTRY/NAME:TAG`; OpenFaaS CE takes public images only",
             );
         }
     };

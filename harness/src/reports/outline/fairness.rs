@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Settings in the order in which they are read, and their titles.
-const TITLES: [(&str, &str); 24] = [
+const TITLES: [(&str, &str); 26] = [
     (setting::ON, "Where"),
     (setting::PLATFORM, "Platform"),
     (setting::IMAGE, "Image"),
@@ -22,6 +22,8 @@ const TITLES: [(&str, &str); 24] = [
     (setting::REPLICAS_MAX, "Replicas, at most"),
     (setting::AUTOSCALER, "Autoscaler"),
     (setting::PATH, "Path"),
+    (setting::BODIES, "Bodies sent"),
+    (setting::GENERATOR, "Generator"),
     (setting::ENTRY, "Entry"),
     (setting::HOPS, "On the way"),
     (setting::SIDECARS, "Sidecars"),
