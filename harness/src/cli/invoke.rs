@@ -344,7 +344,7 @@ mod tests {
         assert_eq!(shown(body), "  1. tabby (71.3 %)\n  2. lynx (2.0 %)\n");
         assert_eq!(shown(b"404 page not found\n"), "  404 page not found\n");
         assert_eq!(shown(&[0xff, 0xfe]), "  (2 bytes, no text)\n");
-        let long: String = (0..12).map(|i| format!("{i}\n")).collect();
+        let long = (0..12).map(|i| i.to_string()).collect::<Vec<_>>().join("\n");
         assert!(shown(long.as_bytes()).ends_with("  9\n  (2 more lines)\n"));
     }
 

@@ -23,34 +23,22 @@ use crate::{
 /// How long after a cell's end the kubelets' figures of it are in.
 const USAGE_SETTLES: Duration = Duration::from_secs(15);
 
-/// Measures every cell of the plan, until the end or an interrupt.
-pub async fn all(
-    experiment: &Experiment,
-    prepared: &Prepared,
-    ground: &Ground,
-    collector: Option<&Collector>,
-    cells: &[Cell],
-    folder: &RunFolder,
-    progress: &mut Progress,
-    interrupt: &Interrupt,
-) {
-    let run = Run { experiment, prepared, ground, collector, folder, interrupt, total: cells.len() };
-    for group in deployments(cells) {
-        if interrupt.is_raised() {
-            break;
-        }
-        run.deployment(group, progress).await;
-    }
-}
-
-struct Run<'a> {
-    experiment: &'a Experiment,
-    prepared: &'a Prepared,
-    ground: &'a Ground,
-    collector: Option<&'a Collector>,
-    folder: &'a RunFolder,
-    interrupt: &'a Interrupt,
-    total: usize,
+/// Everything that the cells of a run have in common.
+pub struct Run<'a> {
+    /// The effective experiment.
+    pub experiment: &'a Experiment,
+    /// What is deployed and sent.
+    pub prepared: &'a Prepared,
+    /// Where the platforms are.
+    pub ground: &'a Ground,
+    /// The cluster's Prometheus, if there is one.
+    pub collector: Option<&'a Collector>,
+    /// Where everything is kept.
+    pub folder: &'a RunFolder,
+    /// The user's wish to stop.
+    pub interrupt: &'a Interrupt,
+    /// Cells in the plan.
+    pub total: usize,
 }
 
 /// A cell that was played, for what is collected of it afterwards.
@@ -61,6 +49,16 @@ struct Played {
 }
 
 impl Run<'_> {
+    /// Measures every cell of the plan, until the end or an interrupt.
+    pub async fn all(&self, cells: &[Cell], progress: &mut Progress) {
+        for group in deployments(cells) {
+            if self.interrupt.is_raised() {
+                break;
+            }
+            self.deployment(group, progress).await;
+        }
+    }
+
     /// The cells of one subject in one trial, on fresh replicas.
     async fn deployment(&self, cells: &[Cell], progress: &mut Progress) {
         let [first, ..] = cells else { return };

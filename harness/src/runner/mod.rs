@@ -162,17 +162,16 @@ pub async fn run(
     folder.write_plan(&cells).context("cannot write into the run's folder")?;
 
     progress.begin(cells_estimate(&experiment));
-    measure::all(
-        &experiment,
-        &prepared,
-        &ground,
-        collector.as_ref(),
-        &cells,
-        &folder,
-        &mut progress,
-        &interrupt,
-    )
-    .await;
+    let run = measure::Run {
+        experiment: &experiment,
+        prepared: &prepared,
+        ground: &ground,
+        collector: collector.as_ref(),
+        folder: &folder,
+        interrupt: &interrupt,
+        total: cells.len(),
+    };
+    run.all(&cells, &mut progress).await;
     if let Err(error) = leave().await {
         progress.say(&format!("error: the namespace stays behind, remove it with `harness clean`: {error}"));
     }

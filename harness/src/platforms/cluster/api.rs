@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    fmt::Write as _,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -203,6 +204,9 @@ impl Api {
     }
 
     /// Notes the use of a right; [`Api`]'s own methods do it themselves.
+    ///
+    /// # Panics
+    /// In tests, if the table of rights does not cover it.
     pub fn note(&self, verb: &'static str, group: &str, resource: &str) {
         let call = Call { verb, group: group.to_owned(), resource: resource.to_owned() };
         // Every test that makes a call checks that the manifest of rights covers it.
@@ -314,11 +318,9 @@ impl Api {
         patch: &Value,
     ) -> Result<Value, ApiError> {
         self.note("patch", resource.group, resource.plural);
-        let path = with_query(
-            format!("{}/{name}", resource.path(namespace)),
-            &[("fieldManager", FIELD_MANAGER.into())],
-        );
-        let mut question = Question::new(Method::PATCH, path, format!("patch {} {name}", resource.kind));
+        let target = format!("{}/{name}", resource.path(namespace));
+        let target = with_query(target, &[("fieldManager", FIELD_MANAGER.into())]);
+        let mut question = Question::new(Method::PATCH, target, format!("patch {} {name}", resource.kind));
         question.body = Some(("application/merge-patch+json", patch.to_string()));
         self.ask(&question).await
     }
@@ -485,7 +487,7 @@ fn escape(text: &str) -> String {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             out.push(char::from(byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            _ = write!(out, "%{byte:02X}");
         }
     }
     out
