@@ -19,15 +19,20 @@ pub fn check_choice(choice: &ClusterChoice) -> Result<(), ExperimentError> {
     list.first().map_or(Ok(()), |problem| Err(ExperimentError::Value { place: String::new(), problem }))
 }
 
+/// What a file may leave to the flags, and the whole experiment may not.
+pub(super) fn missing(list: &mut Checks, e: &Experiment) {
+    let compared = e.subjects.iter().any(|s| s.platform == PlatformKind::Endpoint);
+    list.check(
+        !compared || !e.cluster.endpoints.is_empty(),
+        &["cluster", "endpoints"],
+        "the platform endpoint needs at least one URL (--endpoint)",
+    );
+}
+
 /// Everything of this page, for an experiment.
 pub(super) fn problems(list: &mut Checks, e: &Experiment) {
     let compared = |kind: PlatformKind| e.subjects.iter().any(|s| s.platform == kind);
     choice_problems(list, &e.cluster);
-    list.check(
-        !compared(PlatformKind::Endpoint) || !e.cluster.endpoints.is_empty(),
-        &["cluster", "endpoints"],
-        "the platform endpoint needs at least one URL (--endpoint)",
-    );
     for platform in e.settings.keys() {
         let name = platform.name();
         list.check(
@@ -150,6 +155,13 @@ mod tests {
     }
 
     #[test]
+    fn urls_of_the_endpoint_may_come_from_flags_after_the_file() {
+        let experiment = parse("platforms = ['endpoint']", "x.toml").unwrap();
+        let message = super::super::validate(&experiment).unwrap_err().to_string();
+        assert!(message.contains("--endpoint"), "{message}");
+    }
+
+    #[test]
     fn what_makes_no_sense_on_a_cluster_is_named_with_its_place_and_the_remedy() {
         let files = [
             "[cluster]\ngateway = '10.0.0.1:8080'",
@@ -157,7 +169,6 @@ mod tests {
             "[cluster]\ngateway = 'http://admin:secret@h:8080'",
             "[cluster]\nnamespace = 'My_Space'",
             "[cluster]\nendpoints = ['http://a/', 'nonsense']",
-            "platforms = ['endpoint']",
             "platforms = ['knative']\n[settings.openfaas]\nx = '1'",
             "[function]\nimage = 'HTTP://no image'",
             "[function.own]\npath = 'predict'",
@@ -175,7 +186,6 @@ mod tests {
         x.toml:2:11: cluster.gateway: the URL carries a user name or password, which would be written to the run's folder; use --gateway-user and --gateway-password-file
         x.toml:2:13: cluster.namespace: 'My_Space' is no name of a namespace; use at most 63 of a-z, 0-9 and '-'
         x.toml:2:27: cluster.endpoints.1: 'nonsense' must begin with http:// or https:// and a host; write for example http://10.0.0.1:31080
-        x.toml: cluster.endpoints: the platform endpoint needs at least one URL (--endpoint)
         x.toml:2:1: settings.openfaas: openfaas is not among the platforms; name it there or remove its settings
         x.toml:2:9: function.image: 'HTTP://no image' is no image (invalid reference format); write REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:DIGEST
         x.toml:2:8: function.own.path: 'predict' is no path; begin it with '/'

@@ -101,7 +101,9 @@ pub fn parse(text: &str, file: &str) -> Result<Experiment, ExperimentError> {
 /// # Errors
 /// The first such value, with what to write instead.
 pub fn validate(experiment: &Experiment) -> Result<(), ExperimentError> {
-    match problems(experiment).into_iter().next() {
+    let mut missing = Checks::default();
+    cluster_checks::missing(&mut missing, experiment);
+    match problems(experiment).into_iter().chain(missing.0).next() {
         None => Ok(()),
         Some(problem) => Err(ExperimentError::Value { place: String::new(), problem }),
     }
