@@ -23,6 +23,8 @@ pub mod runner;
 pub mod scaling;
 #[cfg(test)]
 mod schema_check;
+pub mod secret;
 pub mod store;
+mod words;
 pub mod workloads;
 pub mod yaml;

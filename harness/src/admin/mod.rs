@@ -8,9 +8,8 @@ pub mod clean;
 pub mod export;
 pub mod inventory;
 pub mod invoke;
-mod spec;
 
-pub use spec::function_spec;
+pub use crate::runner::spec::function_spec;
 
 /// Name of the run that functions deployed by hand belong to.
 pub const BY_HAND: &str = "manual";

@@ -15,6 +15,11 @@ pub const PAUSE: Duration = Duration::from_millis(170);
 /// Deadline of one question.
 const LIMIT: Duration = Duration::from_secs(5);
 
+/// This machine's wall clock, nanoseconds since the Unix epoch.
+pub fn unix_now_ns() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64
+}
+
 /// Bounds of the cluster's clock minus this machine's.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ClockOffset {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::platforms::cluster::Login;
+use crate::words::innermost;
 
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -60,12 +61,4 @@ impl Http {
         let text = answer.text().await.map_err(|error| innermost(&error))?;
         Ok(Answer { status, server, text })
     }
-}
-
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut at = error;
-    while let Some(cause) = at.source() {
-        at = cause;
-    }
-    at.to_string()
 }

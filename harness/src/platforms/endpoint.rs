@@ -7,10 +7,9 @@ use std::{
 
 use super::{
     Deployed, FunctionSpec, Platform, PlatformError, PlatformKind, ReplicaSample, ZeroProof, limits,
-    openfaas::gateway::{http_client, innermost},
-    setting,
+    openfaas::gateway::http_client, setting,
 };
-use crate::drive::Endpoint;
+use crate::{drive::Endpoint, words::innermost};
 
 /// How long one URL may take to answer.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);

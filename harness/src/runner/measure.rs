@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 use super::{pilot, prepare::Prepared, progress::Progress};
 use crate::{
     collect::{
+        clock::unix_now_ns,
         prometheus::Collector,
         sampler,
         timeline::{FirstAnswers, Recorder, Target},
@@ -278,9 +279,4 @@ impl Run<'_> {
             remarks: Vec::new(),
         }
     }
-}
-
-fn unix_now_ns() -> u64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    now.unwrap_or(Duration::ZERO).as_nanos() as u64
 }

@@ -8,6 +8,7 @@ pub mod pilot;
 pub mod prepare;
 pub mod progress;
 mod publish;
+pub mod spec;
 
 use std::{
     path::PathBuf,

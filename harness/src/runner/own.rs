@@ -7,11 +7,13 @@ use std::{
 
 use anyhow::{Context, bail};
 
-use super::prepare::{Expected, Prepared};
+use super::{
+    prepare::{Expected, Prepared},
+    spec,
+};
 use crate::{
     drive::Payload,
     experiment::{Experiment, OwnFunction, Site},
-    platforms::{FunctionSpec, Image},
 };
 
 /// Name of a user's function on every platform.
@@ -31,12 +33,6 @@ pub fn prepare(experiment: &Experiment, own: &OwnFunction) -> anyhow::Result<Pre
     }
     let method = own.method.parse().with_context(|| format!("'{}' is no HTTP method", own.method))?;
     let payloads = payloads(own)?;
-    let image = experiment.function.image.as_ref().map(|reference| Image {
-        reference: reference.clone(),
-        port: own.port,
-        health_path: own.health_path.clone(),
-        is_ours: false,
-    });
     let mut notices = vec![
         "The function is the user's own: its answers name no instance, so cold starts and the spread over replicas \
          are not told from answers."
@@ -54,19 +50,7 @@ pub fn prepare(experiment: &Experiment, own: &OwnFunction) -> anyhow::Result<Pre
             "name": p.name, "bytes": p.body.len(), "sha256": models::sha256_hex(&p.body) })).collect::<Vec<_>>(),
     });
     Ok(Prepared {
-        spec: FunctionSpec {
-            name: FUNCTION_NAME.into(),
-            binary: PathBuf::new(),
-            env: own.env.clone(),
-            path: own.path.clone(),
-            cpu_cores: experiment.function.cpu_cores,
-            memory_mib: experiment.function.memory_mib,
-            container_concurrency: experiment.function.container_concurrency,
-            replicas: experiment.replicas,
-            platform_settings: std::collections::BTreeMap::new(),
-            image,
-            revisions: experiment.revisions.clone(),
-        },
+        spec: spec::common(experiment, FUNCTION_NAME),
         payloads: payloads.into(),
         method,
         expected: Expected::Text(own.expect_contains.clone()),

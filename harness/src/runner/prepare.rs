@@ -1,16 +1,15 @@
 //! Everything a run needs before the first deployment: binary, model, pictures, expected answers.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use anyhow::{Context, bail};
 use models::{FoundModel, FoundPictures, Manifest, Places, find_model, find_pictures};
 
-use super::{function_binary, own};
+use super::{function_binary, own, spec};
 use crate::{
     drive::Payload,
     experiment::{Experiment, Site},
-    platforms::{FunctionSpec, Image, PlatformKind},
-    workloads::classify,
+    platforms::{FunctionSpec, PlatformKind},
 };
 
 /// Name of the function on every platform.
@@ -50,10 +49,7 @@ pub enum Expected {
 impl Prepared {
     /// What is deployed on one platform: the common spec with the platform's own settings.
     pub fn spec_for(&self, platform: PlatformKind, experiment: &Experiment) -> FunctionSpec {
-        FunctionSpec {
-            platform_settings: experiment.settings.get(&platform).cloned().unwrap_or_default(),
-            ..self.spec.clone()
-        }
+        spec::for_platform(&self.spec, experiment, platform)
     }
 }
 
@@ -201,40 +197,12 @@ fn spec(
     binary: Option<PathBuf>,
     model: &FoundModel,
 ) -> anyhow::Result<FunctionSpec> {
-    let function = &experiment.function;
-    let mut env = BTreeMap::from([
-        ("WORKLOAD".into(), function.workload.clone()),
-        ("MODEL".into(), model.model.name.clone()),
-    ]);
-    match experiment.on {
-        Site::Twin => {
-            let folder = model.path.parent().context("the model's path has no folder")?.canonicalize()?;
-            env.insert("MODELS_DIR".into(), folder.display().to_string());
-        }
-        // The image knows where its model is. A container sees all cores of its node, whatever its
-        // limit: the limit decides.
-        Site::Cluster => {
-            let threads = (function.cpu_cores.ceil() as u32).max(1);
-            env.insert("INFERENCE_THREADS".into(), threads.to_string());
-        }
+    let mut spec = spec::common(experiment, FUNCTION_NAME);
+    if let Some(binary) = binary {
+        // The twin runs the binary itself, on the model where it was found.
+        let folder = model.path.parent().context("the model's path has no folder")?.canonicalize()?;
+        spec.env.insert("MODELS_DIR".into(), folder.display().to_string());
+        spec.binary = binary;
     }
-    let image = function.image.as_ref().map(|reference| Image {
-        reference: reference.clone(),
-        port: 8080,
-        health_path: "/health".into(),
-        is_ours: true,
-    });
-    Ok(FunctionSpec {
-        name: FUNCTION_NAME.into(),
-        binary: binary.unwrap_or_default(),
-        env,
-        path: classify::path(function.top),
-        cpu_cores: function.cpu_cores,
-        memory_mib: function.memory_mib,
-        container_concurrency: function.container_concurrency,
-        replicas: experiment.replicas,
-        platform_settings: BTreeMap::new(),
-        image,
-        revisions: experiment.revisions.clone(),
-    })
+    Ok(spec)
 }

@@ -3,14 +3,14 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use tokio::{sync::Notify, task::JoinHandle, time::Instant};
 
 use super::{FirstAnswers, Moments, Source, Timeline, Watched};
 use crate::{
-    collect::clock::{self, ClockOffset},
+    collect::clock::{self, ClockOffset, unix_now_ns},
     platforms::{
         PlatformKind,
         cluster::{
@@ -261,8 +261,4 @@ fn since(zero: Instant, at: Instant) -> i64 {
         Some(later) => later.as_nanos() as i64,
         None => -(zero.duration_since(at).as_nanos() as i64),
     }
-}
-
-fn unix_now_ns() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64
 }

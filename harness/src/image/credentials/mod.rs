@@ -10,32 +10,12 @@ mod helper;
 #[cfg(test)]
 mod tests;
 
-use std::{ffi::OsString, fmt, fs, path::PathBuf};
+use std::{ffi::OsString, fs, path::PathBuf};
+
+pub use crate::secret::Secret;
 
 use super::{ImageError, reference::Reference};
 use file::AuthFile;
-
-/// Something that is never printed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// A secret.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The secret itself, for the one call that needs it.
-    pub(super) fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("<secret>")
-    }
-}
 
 /// Where credentials come from.
 #[derive(Debug, Clone, Default)]

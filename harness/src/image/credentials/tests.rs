@@ -25,9 +25,9 @@ fn look_up(content: &str, registry: &str, repository: &str, helpers: &[(&str, &s
     match stores.look_up(registry, repository) {
         Ok(None) => "none".into(),
         Ok(Some(login)) => match login.kind {
-            LoginKind::Password { username, password } => format!("{username} {}", password.expose()),
-            LoginKind::IdentityToken(token) => format!("identity {}", token.expose()),
-            LoginKind::RegistryToken(token) => format!("bearer {}", token.expose()),
+            LoginKind::Password { username, password } => format!("{username} {}", password.reveal()),
+            LoginKind::IdentityToken(token) => format!("identity {}", token.reveal()),
+            LoginKind::RegistryToken(token) => format!("bearer {}", token.reveal()),
         },
         Err(error) => error.to_string().replace(&dir.path().display().to_string(), "DIR"),
     }

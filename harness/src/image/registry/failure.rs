@@ -1,5 +1,6 @@
 //! What a registry's failure means to the user: one line with the remedy.
 
+use crate::words::{innermost, one_line};
 use std::error::Error;
 
 use oci_client::errors::{OciDistributionError as Oci, OciErrorCode};
@@ -67,7 +68,7 @@ impl Context {
             }
             _ => {}
         }
-        let cause = innermost(error);
+        let cause = quoted(&innermost(error));
         if error.is_builder() {
             return self.other(&format!(
                 "no connection can be made from here ({cause}); without the system's certificates, install \
@@ -100,23 +101,13 @@ impl Context {
     }
 
     fn other(&self, words: &str) -> ImageError {
-        ImageError::Registry { registry: self.registry.clone(), cause: one_line(words) }
+        ImageError::Registry { registry: self.registry.clone(), cause: quoted(words) }
     }
 }
 
 /// Somebody else's words, on one line of bounded length.
-fn one_line(words: &str) -> String {
-    let line = words.split_whitespace().collect::<Vec<_>>().join(" ");
-    line.chars().take(MAX_QUOTE_CHARS).collect()
-}
-
-/// The last cause's words: those that say what happened.
-fn innermost(error: &dyn Error) -> String {
-    let mut error = error;
-    while let Some(cause) = error.source() {
-        error = cause;
-    }
-    one_line(&error.to_string())
+fn quoted(words: &str) -> String {
+    one_line(words).chars().take(MAX_QUOTE_CHARS).collect()
 }
 
 /// The TLS library's error among the causes. It hides inside of an I/O error, whose `source` skips it.

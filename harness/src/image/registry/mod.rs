@@ -130,9 +130,9 @@ impl Registry {
         let auth = match login.map(|login| login.kind) {
             None => RegistryAuth::Anonymous,
             Some(LoginKind::Password { username, password }) => {
-                RegistryAuth::Basic(username, password.expose().into())
+                RegistryAuth::Basic(username, password.reveal().into())
             }
-            Some(LoginKind::RegistryToken(token)) => RegistryAuth::Bearer(token.expose().into()),
+            Some(LoginKind::RegistryToken(token)) => RegistryAuth::Bearer(token.reveal().into()),
             Some(LoginKind::IdentityToken(token)) => {
                 RegistryAuth::Bearer(token::exchange(&token, reference, options, purpose, &context).await?)
             }

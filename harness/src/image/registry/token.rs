@@ -9,7 +9,7 @@ use super::{
     CONNECT_LIMIT, ImageError, Purpose, Reference, RegistryOptions, SILENCE_LIMIT, USER_AGENT,
     failure::Context,
 };
-use crate::image::credentials::Secret;
+use crate::secret::Secret;
 
 #[derive(Deserialize)]
 struct Answer {
@@ -58,7 +58,7 @@ pub(super) async fn exchange(
         ("service", &service),
         ("client_id", "serverless-testbed"),
         ("scope", &scope),
-        ("refresh_token", token.expose()),
+        ("refresh_token", token.reveal()),
     ]
     .map(|(name, value)| format!("{name}={}", encoded(value)))
     .join("&");

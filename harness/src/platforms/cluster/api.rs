@@ -14,6 +14,7 @@ use kube::core::WatchEvent;
 use serde_json::Value;
 
 use super::resources::Resource;
+use crate::words::{innermost, one_line};
 
 /// Owner of the fields that the testbed sets.
 pub const FIELD_MANAGER: &str = "serverless-testbed";
@@ -511,19 +512,6 @@ fn translate(error: kube::Error, what: &str) -> ApiError {
         kube::Error::Auth(cause) => ApiError::Unreachable { cause: format!("the login failed: {cause}") },
         other => ApiError::Unreachable { cause: innermost(&other) },
     }
-}
-
-/// The last cause of an error: transports wrap "connection refused" many times over.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut at = error;
-    while let Some(cause) = at.source() {
-        at = cause;
-    }
-    one_line(&at.to_string())
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -27,6 +27,8 @@ pub use api::{Api, ApiError};
 pub use connect::ClusterError;
 pub use labels::RunLabel;
 
+pub use crate::secret::Secret;
+
 /// Where the parts of a cluster are, as the `[cluster]` table of an experiment file and the flags
 /// say. What is left out is looked for. Holds no secrets.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -60,28 +62,6 @@ pub struct ClusterChoice {
     /// URLs of the platform `endpoint`, as they are to be called.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<String>,
-}
-
-/// A secret that a user gave: never printed, never written.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps a text.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself, for the one place that sends it.
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("<secret>")
-    }
 }
 
 /// Login of the OpenFaaS gateway.

@@ -19,7 +19,7 @@ use hyper::{Request, Response, StatusCode, body::Incoming, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
-use super::gateway::{Gateway, GatewayError, one_line};
+use super::gateway::{Gateway, GatewayError, told};
 
 /// Calls that the Community Edition's queue holds, in memory.
 pub const QUEUE_ITEMS: usize = 10;
@@ -285,7 +285,7 @@ impl Caller<'_> {
         let theirs = answer.headers().get("x-call-id").and_then(|v| v.to_str().ok()).map(str::to_owned);
         let text = answer.bytes().await.map_err(|error| self.gateway.unreachable(&error))?;
         let accepted = Instant::now();
-        if status == StatusCode::NOT_FOUND && one_line(&text) == "404 page not found" {
+        if status == StatusCode::NOT_FOUND && told(&text) == "404 page not found" {
             return Err(AsyncError::NotInThisEdition);
         }
         // Gateways keep an id that they are given; one that does not says which one it took.

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::login::GatewayLogin;
 use crate::platforms::cluster::api::Patience;
+use crate::words::{innermost, one_line};
 
 /// How long a name that is being deleted is tried again. Its pods have 30 s to end.
 const DELETION_WINDOW: Duration = Duration::from_mins(1);
@@ -318,7 +319,7 @@ impl Gateway {
         if status == StatusCode::ACCEPTED {
             return Ok(());
         }
-        let said = one_line(&body);
+        let said = told(&body);
         if status == StatusCode::INTERNAL_SERVER_ERROR && said.contains("object is being deleted") {
             return Err(GatewayError::BeingDeleted { name: name.clone() });
         }
@@ -339,7 +340,7 @@ impl Gateway {
         match self.ask(&question).await? {
             (StatusCode::ACCEPTED, _) => Ok(()),
             (StatusCode::NOT_FOUND, body) => {
-                Err(GatewayError::Absent { name: name.clone(), message: one_line(&body) })
+                Err(GatewayError::Absent { name: name.clone(), message: told(&body) })
             }
             (status, _) if status.is_success() => {
                 Err(GatewayError::NotUpdated { name: name.clone(), status: status.as_u16() })
@@ -388,7 +389,7 @@ impl Gateway {
         match self.ask(&question).await? {
             (StatusCode::ACCEPTED, _) => Ok(()),
             (StatusCode::INTERNAL_SERVER_ERROR, body) if body.starts_with(b"Unable to lookup function") => {
-                Err(GatewayError::Absent { name: name.to_owned(), message: one_line(&body) })
+                Err(GatewayError::Absent { name: name.to_owned(), message: told(&body) })
             }
             (status, body) => Err(self.refusal(&question, status, &body)),
         }
@@ -433,7 +434,7 @@ impl Gateway {
         let is_marked = header("x-openfaas-internal").is_some();
         let status = answer.status().as_u16();
         let body = answer.bytes().await.map_err(|error| self.unreachable(&error))?;
-        let said = one_line(&body);
+        let said = told(&body);
         // A look-up that fails is answered before the call gets its id.
         let is_platforms = is_marked || (status == 404 && said.starts_with("error finding function"));
         Ok(Invocation { status, is_platforms, boot_id, call_id, said })
@@ -498,7 +499,7 @@ impl Gateway {
 
     fn refusal(&self, question: &Question, status: StatusCode, body: &[u8]) -> GatewayError {
         let what = question.what.clone();
-        let message = match one_line(body) {
+        let message = match told(body) {
             said if said.is_empty() => "it says nothing more".to_owned(),
             said => said,
         };
@@ -561,19 +562,9 @@ pub fn http_client() -> Result<reqwest::Client, String> {
         .map_err(|error| error.to_string())
 }
 
-/// The innermost cause, which tells most.
-pub fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
-}
-
 /// A plain-text body in one line of bounded length.
-pub(super) fn one_line(body: &[u8]) -> String {
-    let text = String::from_utf8_lossy(body);
-    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+pub(super) fn told(body: &[u8]) -> String {
+    let line = one_line(&String::from_utf8_lossy(body));
     match line.char_indices().nth(300) {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line,

@@ -1,5 +1,5 @@
-//! What `deploy` and `export` put on a cluster, from an experiment alone. No weights and no
-//! pictures are needed here: the image has its model.
+//! The function that an experiment puts on a platform. On a cluster no weights and no pictures are
+//! needed for it: the image has its model.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -9,11 +9,19 @@ use crate::{
     workloads::classify,
 };
 
-/// In place of a model's name: the one that the image has.
-const AUTO: &str = "auto";
-
 /// The function of an experiment as one platform gets it, under a name.
 pub fn function_spec(e: &Experiment, platform: PlatformKind, name: &str) -> FunctionSpec {
+    for_platform(&common(e, name), e, platform)
+}
+
+/// What all platforms get, with the settings of one of them.
+pub fn for_platform(common: &FunctionSpec, e: &Experiment, platform: PlatformKind) -> FunctionSpec {
+    let platform_settings = e.settings.get(&platform).cloned().unwrap_or_default();
+    FunctionSpec { platform_settings, ..common.clone() }
+}
+
+/// What all platforms get.
+pub fn common(e: &Experiment, name: &str) -> FunctionSpec {
     let function = &e.function;
     let image = |port: u16, health_path: &str, is_ours: bool| {
         let reference = function.image.clone()?;
@@ -32,7 +40,7 @@ pub fn function_spec(e: &Experiment, platform: PlatformKind, name: &str) -> Func
         memory_mib: function.memory_mib,
         container_concurrency: function.container_concurrency,
         replicas: e.replicas,
-        platform_settings: e.settings.get(&platform).cloned().unwrap_or_default(),
+        platform_settings: BTreeMap::new(),
         image,
         revisions: e.revisions.clone(),
     }
@@ -45,7 +53,8 @@ fn our_environment(e: &Experiment) -> BTreeMap<String, String> {
         ("WORKLOAD".to_owned(), e.function.workload.clone()),
         ("INFERENCE_THREADS".to_owned(), threads.to_string()),
     ]);
-    if e.function.model != AUTO {
+    // Else the one that the image has.
+    if e.function.model != super::AUTO {
         env.insert("MODEL".to_owned(), e.function.model.clone());
     }
     env
