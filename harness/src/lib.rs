@@ -9,6 +9,7 @@ pub mod admin;
 pub mod analyse;
 pub mod cli;
 pub mod collect;
+mod crypto;
 pub mod doctor;
 pub mod drive;
 pub mod experiment;

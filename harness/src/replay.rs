@@ -171,6 +171,7 @@ impl Replay {
             attempt: Duration::from_secs(5),
             pause: Duration::from_millis(5),
         };
+        crate::crypto::choose_provider();
         Api::new(kube::Client::try_from(config).unwrap(), patience)
     }
 

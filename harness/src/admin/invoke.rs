@@ -53,15 +53,13 @@ impl Answer {
 /// If the address cannot be used. Requests that fail are answers.
 pub async fn ask(question: &Question, count: u64, interrupt: Interrupt) -> anyhow::Result<Vec<Answer>> {
     let listener = Arc::new(Listener::default());
+    let plan = Plan::Closed { connections: 1, think_time_ns: 0, duration_ns: None, requests: Some(count) };
+    let payloads = Arc::new([question.payload.clone()]);
     let load = Load {
-        plan: Plan::Closed { connections: 1, think_time_ns: 0, duration_ns: None, requests: Some(count) },
-        endpoints: vec![question.endpoint.clone()],
         method: question.method.clone(),
-        payloads: Arc::new([question.payload.clone()]),
         timeout: question.timeout,
         drain: question.timeout,
-        seed: 0,
-        judge: listener.clone(),
+        ..Load::new(plan, vec![question.endpoint.clone()], payloads, listener.clone())
     };
     let kept = Arc::new(Mutex::new(Vec::new()));
     let sink = kept.clone();

@@ -20,9 +20,9 @@ fn load_point(name: &str, primary_metric: Metric) -> LoadPoint {
         question: format!("Who is better at {name}?"),
         primary_metric,
         arrivals: Arrivals::Constant { rate: 20.0 },
-        rate_share: None,
         warmup: Duration::from_secs(1),
         duration: Duration::from_secs(10),
+        ..LoadPoint::default()
     }
 }
 

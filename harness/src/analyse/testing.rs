@@ -70,9 +70,9 @@ impl CellBuilder {
             question: format!("Who is better under {name}?"),
             primary_metric,
             arrivals,
-            rate_share: None,
             warmup: Duration::from_secs(2),
             duration: Duration::from_secs(10),
+            ..LoadPoint::default()
         };
         Self { load, subject: "knative".into(), trial: 1, per_s, took_ns: Box::new(|_| ms(20)) }
     }
@@ -154,7 +154,7 @@ impl CellBuilder {
 
 /// An experiment of two subjects over these load points.
 pub fn experiment(trials: u32, load: Vec<LoadPoint>) -> Experiment {
-    let subject = |label: &str, platform| Subject { label: label.into(), platform };
+    let subject = |label: &str, platform| Subject { label: label.into(), platform, variant: None };
     Experiment {
         title: "A test".into(),
         seed: 7,
@@ -182,5 +182,6 @@ pub fn experiment(trials: u32, load: Vec<LoadPoint>) -> Experiment {
         timeout: Duration::from_secs(10),
         drain: Duration::from_secs(5),
         load,
+        ..Experiment::default()
     }
 }

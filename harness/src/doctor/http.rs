@@ -32,8 +32,7 @@ impl Answer {
 
 impl Http {
     pub(super) fn new() -> Self {
-        // Fails if another part of the process has chosen a provider before, which is as good.
-        _ = rustls::crypto::ring::default_provider().install_default();
+        crate::crypto::choose_provider();
         let client =
             reqwest::Client::builder().timeout(LIMIT).redirect(reqwest::redirect::Policy::none()).no_proxy();
         Self(client.build().ok())

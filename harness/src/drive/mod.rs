@@ -8,6 +8,7 @@
 pub mod answer;
 mod audit;
 mod client;
+mod connections;
 mod draws;
 pub mod null_target;
 mod play;
@@ -20,6 +21,7 @@ mod timer;
 
 use std::{sync::Arc, time::Duration};
 
+pub use connections::{ConnectionPolicy, Protocol, Reuse};
 pub use play::{PlayOptions, Progress, SinkError, play};
 
 use bytes::Bytes;
@@ -55,6 +57,8 @@ pub enum Plan {
     Open {
         /// Intended send times.
         send_times_ns: Vec<u64>,
+        /// Endpoint and payload of each send, where the schedule decides on them; empty: the seed does.
+        assigned: Vec<Assigned>,
     },
     /// Each connection sends its next request when the last one was answered.
     Closed {
@@ -67,6 +71,22 @@ pub enum Plan {
         /// Stop after this many requests.
         requests: Option<u64>,
     },
+}
+
+impl Plan {
+    /// An open plan whose endpoints and payloads the seed draws.
+    pub fn open(send_times_ns: Vec<u64>) -> Self {
+        Self::Open { send_times_ns, assigned: Vec::new() }
+    }
+}
+
+/// Endpoint and payload of one send.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Assigned {
+    /// Index into the load's endpoints; none: the seed draws it.
+    pub endpoint: Option<u16>,
+    /// Index into the load's payloads; none: the seed draws it.
+    pub payload: Option<u16>,
 }
 
 /// What a [`Judge`] reads out of one answer.
@@ -107,6 +127,33 @@ pub struct Load {
     pub seed: u64,
     /// Judges each answer.
     pub judge: Arc<dyn Judge>,
+    /// How connections are used.
+    pub connections: ConnectionPolicy,
+    /// Weight of each payload in the draw; empty: equal.
+    pub weights: Arc<[f64]>,
+}
+
+impl Load {
+    /// A load of `POST`s with kept connections, 10 s to answer, and equal weights.
+    pub fn new(
+        plan: Plan,
+        endpoints: Vec<Endpoint>,
+        payloads: Arc<[Payload]>,
+        judge: Arc<dyn Judge>,
+    ) -> Self {
+        Self {
+            plan,
+            endpoints,
+            method: hyper::Method::POST,
+            payloads,
+            timeout: Duration::from_secs(10),
+            drain: Duration::from_secs(10),
+            seed: 0,
+            judge,
+            connections: ConnectionPolicy::default(),
+            weights: Arc::default(),
+        }
+    }
 }
 
 /// What the load generator says of itself after a cell.

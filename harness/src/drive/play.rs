@@ -122,10 +122,10 @@ fn check(load: &Load) -> Result<(), DriveError> {
         return refuse("its time-out is zero; give requests time to be answered");
     }
     match &load.plan {
-        Plan::Open { send_times_ns } if send_times_ns.is_empty() => {
+        Plan::Open { send_times_ns, .. } if send_times_ns.is_empty() => {
             refuse("its schedule is empty; choose a rate above zero and a longer time")
         }
-        Plan::Open { send_times_ns } if !send_times_ns.is_sorted() => {
+        Plan::Open { send_times_ns, .. } if !send_times_ns.is_sorted() => {
             refuse("its send times do not ascend; sort them")
         }
         Plan::Closed { connections: 0, .. } => refuse("it has no connections; choose at least one"),

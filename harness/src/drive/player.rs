@@ -285,7 +285,7 @@ pub(super) async fn run(
     let flusher = tokio::task::spawn_local(flush_now_and_then(Rc::clone(job)));
     timer.sleep(job.clock.zero.saturating_duration_since(Instant::now())).await?;
     let schedule = match &plan {
-        Plan::Open { send_times_ns } => send_times_ns.as_slice().into(),
+        Plan::Open { send_times_ns, .. } => send_times_ns.as_slice().into(),
         Plan::Closed { .. } => Rc::from([].as_slice()),
     };
     let dispatcher = Rc::new(Dispatcher::new(Rc::clone(job), Rc::clone(&schedule), most_workers));

@@ -32,6 +32,11 @@ impl Experiment {
             cluster: crate::platforms::cluster::ClusterChoice::default(),
             settings: std::collections::BTreeMap::new(),
             revisions: Vec::new(),
+            connection: crate::drive::ConnectionPolicy::default(),
+            variants: Vec::new(),
+            reuse_deployments: false,
+            stop_early: None,
+            thresholds: Vec::new(),
             load: vec![closed_loop(warmup, closed), poisson(warmup, open)],
         }
     }
@@ -59,9 +64,9 @@ fn closed_loop(warmup: Duration, duration: Duration) -> LoadPoint {
         question: "How many correct answers a second does it give to eight clients that never pause?".into(),
         primary_metric: Metric::GoodputRps,
         arrivals: Arrivals::Closed { connections: 8, think_time: Duration::ZERO },
-        rate_share: None,
         warmup,
         duration,
+        ..LoadPoint::default()
     }
 }
 
@@ -77,5 +82,6 @@ fn poisson(warmup: Duration, duration: Duration) -> LoadPoint {
         rate_share: Some(0.5),
         warmup,
         duration,
+        ..LoadPoint::default()
     }
 }

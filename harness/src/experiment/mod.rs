@@ -4,15 +4,26 @@ mod cells;
 mod cluster_checks;
 mod defaults;
 mod file;
+mod payloads;
+mod procedure;
+mod stopping;
+mod thresholds;
+mod variants;
 
 use std::{collections::BTreeMap, time::Duration};
 
 pub use cells::{deployments, expand};
 pub use cluster_checks::check_choice;
 pub use file::{ExperimentError, load_file, parse, validate};
+pub use payloads::PayloadChoice;
+pub use procedure::Procedure;
+pub use stopping::StopRule;
+pub use thresholds::Threshold;
+pub use variants::Variant;
 
 use serde::{Deserialize, Serialize};
 
+use crate::drive::ConnectionPolicy;
 use crate::platforms::{PlatformKind, ReplicaBounds, RevisionShare, cluster::ClusterChoice};
 
 /// A validated plan: platforms x load points x trials.
@@ -52,6 +63,21 @@ pub struct Experiment {
     /// Revisions that share the traffic, on platforms that can (Knative).
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub revisions: Vec<RevisionShare>,
+    /// How the load generator uses connections, the same for every platform.
+    #[serde(skip_serializing_if = "is_default")]
+    pub connection: ConnectionPolicy,
+    /// Variants of the function: every platform is measured with each of them. Empty: as it is.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub variants: Vec<Variant>,
+    /// One deployment of each subject for all trials, instead of a fresh one for each.
+    #[serde(skip_serializing_if = "is_default")]
+    pub reuse_deployments: bool,
+    /// When the run may end before its last trial.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stop_early: Option<StopRule>,
+    /// Conditions that the figures must meet.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<Threshold>,
     /// Load points; each trial measures every one of them on the same fresh replicas.
     pub load: Vec<LoadPoint>,
 }
@@ -77,6 +103,8 @@ pub struct Subject {
     pub label: String,
     /// The platform.
     pub platform: PlatformKind,
+    /// Name of the variant; none: the experiment's own function.
+    pub variant: Option<String>,
 }
 
 /// The function to deploy and what to send it.
@@ -167,6 +195,28 @@ pub struct LoadPoint {
     /// The measured interval.
     #[serde(with = "duration_text")]
     pub duration: Duration,
+    /// What is sent, where it is not the workload's own payloads.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<PayloadChoice>,
+    /// What is done in each trial.
+    #[serde(default, skip_serializing_if = "Procedure::is_play")]
+    pub procedure: Procedure,
+}
+
+impl Default for LoadPoint {
+    fn default() -> Self {
+        Self {
+            name: "closed-8".into(),
+            question: String::new(),
+            primary_metric: Metric::GoodputRps,
+            arrivals: Arrivals::Closed { connections: 8, think_time: Duration::ZERO },
+            rate_share: None,
+            warmup: Duration::from_secs(1),
+            duration: Duration::from_secs(5),
+            payload: None,
+            procedure: Procedure::Play,
+        }
+    }
 }
 
 /// How requests arrive.
@@ -279,7 +329,7 @@ pub fn label_subjects(platforms: &[PlatformKind]) -> Vec<Subject> {
             0 => platform.name().to_string(),
             n => format!("{}-{}", platform.name(), n + 1),
         };
-        subjects.push(Subject { label, platform });
+        subjects.push(Subject { label, platform, variant: None });
     }
     subjects
 }

@@ -249,15 +249,16 @@ fn experiment(labels: &[&str]) -> Experiment {
         } else {
             PlatformKind::Knative
         },
+        variant: None,
     };
     let load = |name: &str, question: &str, primary_metric, arrivals| LoadPoint {
         name: name.to_owned(),
         question: question.to_owned(),
         primary_metric,
         arrivals,
-        rate_share: None,
         warmup: Duration::from_secs(2),
         duration: Duration::from_secs(12),
+        ..LoadPoint::default()
     };
     Experiment {
         title: "Knative or OpenFaaS for MobileNetV2 on pictures?".to_owned(),
@@ -296,6 +297,7 @@ fn experiment(labels: &[&str]) -> Experiment {
                 Arrivals::Poisson { rate: 40.0 },
             ),
         ],
+        ..Experiment::default()
     }
 }
 

@@ -229,15 +229,15 @@ impl Run<'_> {
     }
 
     fn load(&self, cell: &Cell, deployed: &Deployed) -> Load {
+        let plan = drive::shapes::plan(&cell.load.arrivals, cell.load.warmup + cell.load.duration, cell.seed);
+        let (payloads, judge) = (self.prepared.payloads.clone(), pilot::judge(self.prepared));
         Load {
-            plan: drive::shapes::plan(&cell.load.arrivals, cell.load.warmup + cell.load.duration, cell.seed),
-            endpoints: deployed.endpoints.clone(),
             method: self.prepared.method.clone(),
-            payloads: self.prepared.payloads.clone(),
             timeout: self.experiment.timeout,
             drain: self.experiment.drain,
             seed: cell.seed,
-            judge: pilot::judge(self.prepared),
+            connections: self.experiment.connection,
+            ..Load::new(plan, deployed.endpoints.clone(), payloads, judge)
         }
     }
 

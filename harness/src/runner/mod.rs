@@ -250,7 +250,7 @@ async fn pilot_all(
     interrupt: &Interrupt,
 ) -> Result<(), RunError> {
     let mut slowest: Option<f64> = None;
-    for Subject { label, platform } in experiment.subjects.clone() {
+    for Subject { label, platform, .. } in experiment.subjects.clone() {
         if interrupt.is_raised() {
             return Err(interrupted());
         }

@@ -39,15 +39,12 @@ pub async fn ask_each(
     let mut classes = Vec::with_capacity(prepared.payloads.len());
     for payload in prepared.payloads.iter() {
         let listener = Arc::new(Listener::new(prepared));
+        let plan = Plan::Closed { connections: 1, think_time_ns: 0, duration_ns: None, requests: Some(1) };
         let load = Load {
-            plan: Plan::Closed { connections: 1, think_time_ns: 0, duration_ns: None, requests: Some(1) },
-            endpoints: vec![endpoint.clone()],
             method: prepared.method.clone(),
-            payloads: [payload.clone()].into(),
             timeout,
             drain: timeout,
-            seed: 0,
-            judge: listener.clone(),
+            ..Load::new(plan, vec![endpoint.clone()], [payload.clone()].into(), listener.clone())
         };
         let records = play_to_memory(load, None, Interrupt::never()).await?;
         let heard = listener.heard.lock().map_err(|_| anyhow!("the judge panicked"))?.take();
@@ -156,20 +153,19 @@ pub async fn capacity_rps(
     experiment: &Experiment,
     interrupt: &Interrupt,
 ) -> anyhow::Result<f64> {
+    let plan = Plan::Closed {
+        connections: CONNECTIONS,
+        think_time_ns: 0,
+        duration_ns: Some((WARMUP + DURATION).as_nanos() as u64),
+        requests: None,
+    };
     let load = Load {
-        plan: Plan::Closed {
-            connections: CONNECTIONS,
-            think_time_ns: 0,
-            duration_ns: Some((WARMUP + DURATION).as_nanos() as u64),
-            requests: None,
-        },
-        endpoints: endpoints.to_vec(),
         method: prepared.method.clone(),
-        payloads: prepared.payloads.clone(),
         timeout: experiment.timeout,
         drain: experiment.drain,
         seed: experiment.seed,
-        judge: judge(prepared),
+        connections: experiment.connection,
+        ..Load::new(plan, endpoints.to_vec(), prepared.payloads.clone(), judge(prepared))
     };
     let records = play_to_memory(load, super::generator_core(experiment), interrupt.clone()).await?;
     let (from, to) = (WARMUP.as_nanos() as u64, (WARMUP + DURATION).as_nanos() as u64);

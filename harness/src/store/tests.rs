@@ -27,7 +27,7 @@ fn cell(id: &str) -> Cell {
             arrivals: Arrivals::Closed { connections: 8, think_time: Duration::ZERO },
             warmup: Duration::from_secs(1),
             duration: Duration::from_secs(2),
-            rate_share: None,
+            ..LoadPoint::default()
         },
         seed: 7,
     }

@@ -122,18 +122,16 @@ impl Request {
                     let end = send_times_ns.partition_point(|&at| u128::from(at) < window.as_nanos());
                     send_times_ns.truncate(end);
                 }
-                Plan::Open { send_times_ns }
+                Plan::open(send_times_ns)
             }
         };
+        let endpoints = vec![self.endpoint.clone()];
         Load {
-            plan,
-            endpoints: vec![self.endpoint.clone()],
             method: self.method.clone(),
-            payloads: Arc::new([self.payload.clone()]),
             timeout: self.timeout,
             drain: self.timeout,
             seed: self.seed,
-            judge: Arc::new(StatusJudge),
+            ..Load::new(plan, endpoints, Arc::new([self.payload.clone()]), Arc::new(StatusJudge))
         }
     }
 
@@ -295,7 +293,7 @@ mod tests {
     #[test]
     fn flags_become_the_plan_they_describe() {
         let sends = |flags: &str| match request(flags).unwrap().load().plan {
-            Plan::Open { send_times_ns } => send_times_ns.len(),
+            Plan::Open { send_times_ns, .. } => send_times_ns.len(),
             Plan::Closed { .. } => panic!("not an open plan"),
         };
         assert_eq!(sends("--rate 5"), 50, "10 s unless something else is said");

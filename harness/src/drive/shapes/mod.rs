@@ -51,9 +51,9 @@ fn playable(rate: f64) -> bool {
 pub fn plan(arrivals: &Arrivals, window: Duration, seed: u64) -> Plan {
     let extent = Extent::Duration(window);
     match arrivals {
-        Arrivals::Constant { rate } => Plan::Open { send_times_ns: constant(*rate, extent) },
-        Arrivals::Poisson { rate } => Plan::Open { send_times_ns: poisson(*rate, extent, seed) },
-        Arrivals::Steps { rates } => Plan::Open { send_times_ns: steps(rates, window) },
+        Arrivals::Constant { rate } => Plan::open(constant(*rate, extent)),
+        Arrivals::Poisson { rate } => Plan::open(poisson(*rate, extent, seed)),
+        Arrivals::Steps { rates } => Plan::open(steps(rates, window)),
         Arrivals::Closed { connections, think_time } => Plan::Closed {
             connections: *connections,
             think_time_ns: think_time.as_nanos() as u64,
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn arrivals_become_the_plan_of_their_kind() {
         let window = Duration::from_secs(2);
-        let Plan::Open { send_times_ns } = plan(&Arrivals::Constant { rate: 10.0 }, window, 1) else {
+        let Plan::Open { send_times_ns, .. } = plan(&Arrivals::Constant { rate: 10.0 }, window, 1) else {
             panic!("a constant rate is an open plan");
         };
         assert_eq!(send_times_ns.len(), 20);

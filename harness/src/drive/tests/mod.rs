@@ -17,21 +17,19 @@ use crate::{interrupt::Interrupt, record::Record};
 /// A load of empty `GET`s; tests change what they are about.
 fn load(url: &str, plan: Plan) -> Load {
     let payload = Payload { name: "empty".into(), content_type: String::new(), body: Bytes::new() };
+    let endpoints = vec![Endpoint { url: url.into(), headers: vec![] }];
     Load {
-        plan,
-        endpoints: vec![Endpoint { url: url.into(), headers: vec![] }],
         method: hyper::Method::GET,
-        payloads: Arc::new([payload]),
         timeout: Duration::from_secs(5),
         drain: Duration::from_secs(5),
         seed: 1,
-        judge: Arc::new(answer::StatusJudge),
+        ..Load::new(plan, endpoints, Arc::new([payload]), Arc::new(answer::StatusJudge))
     }
 }
 
 /// An open plan at a constant rate.
 fn constant(rate: f64, count: u64) -> Plan {
-    Plan::Open { send_times_ns: shapes::constant(rate, Extent::Count(count)) }
+    Plan::open(shapes::constant(rate, Extent::Count(count)))
 }
 
 /// A closed plan for so many requests.

@@ -11,7 +11,7 @@ use super::{
 async fn an_open_loop_sends_every_call_at_its_time_and_records_it() {
     let target = null_target::spawn(&NullOptions::default()).unwrap();
     let plan = constant(1000.0, 300);
-    let Plan::Open { send_times_ns } = plan.clone() else { unreachable!() };
+    let Plan::Open { send_times_ns, .. } = plan.clone() else { unreachable!() };
     let (audit, records) = play_to_the_end(load(&target.url(), plan)).await;
     assert_eq!((audit.planned, audit.sent, audit.unfinished), (300, 300, 0));
     assert_eq!((audit.threads, audit.interrupted, &audit.write_error), (1, false, &None));
@@ -223,7 +223,7 @@ async fn loads_that_make_no_sense_are_refused() {
         refused(|load| load.timeout = Duration::ZERO).await,
         refused(|load| load.plan = constant(0.0, 5)).await,
         refused(|load| load.plan = closed(0, 5)).await,
-        refused(|load| load.plan = Plan::Open { send_times_ns: vec![2, 1] }).await,
+        refused(|load| load.plan = Plan::open(vec![2, 1])).await,
         refused(|load| {
             load.plan = Plan::Closed { connections: 1, think_time_ns: 0, duration_ns: None, requests: None };
         })

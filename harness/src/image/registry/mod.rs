@@ -97,7 +97,7 @@ impl Registry {
         purpose: Purpose,
         architecture: Option<&str>,
     ) -> Result<Self, ImageError> {
-        install_tls_provider();
+        crate::crypto::choose_provider();
         let login = options.credentials.login(reference)?;
         let context = failure::Context {
             registry: reference.registry().into(),
@@ -209,12 +209,6 @@ impl Registry {
     fn explain(&self, error: OciDistributionError) -> ImageError {
         self.context.explain(error)
     }
-}
-
-/// Gives reqwest, which is built without one, a provider of cryptography for this process.
-fn install_tls_provider() {
-    // That one is installed already is no fault.
-    let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
 /// The image for Linux on this architecture.

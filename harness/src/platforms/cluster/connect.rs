@@ -45,6 +45,7 @@ impl Cluster {
     ) -> Result<Self, ClusterError> {
         let (config, context) = config(choice.context.as_deref()).await?;
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        crate::crypto::choose_provider();
         let client =
             kube::Client::try_from(config).map_err(|error| ClusterError::Config(error.to_string()))?;
         let api = Api::new(client, Patience::ONCE.within(FIRST_ANSWER));
