@@ -148,7 +148,7 @@ mod tests {
         let challenge = "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm=\"REALM\",service=\"s\"\r\n\
                          Content-Length: 0\r\nConnection: close\r\n\r\n";
         let (host, asked) = server(vec![challenge.into(), token_answer.into()]).await;
-        super::super::install_tls_provider();
+        crate::crypto::choose_provider();
         let options = RegistryOptions { plain_http: true, ..RegistryOptions::default() };
         let context = Context {
             registry: "r.example".into(),
