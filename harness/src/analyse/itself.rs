@@ -130,7 +130,7 @@ impl HarnessItself {
 mod tests {
     use super::*;
     use crate::analyse::{
-        RunFacts, run,
+        RunFacts, cell, run,
         testing::{CellBuilder, experiment, ms},
     };
 
@@ -162,9 +162,10 @@ mod tests {
     #[test]
     fn more_than_a_tenth_of_the_fastest_median_is_worth_a_notice() {
         // Answers take 20.6 ms in the median.
-        let cell = CellBuilder::open(50.0).taking(|_| ms(20)).build();
-        let plan = [cell.meta.cell.clone()];
-        let summary = run(&experiment(1, vec![plan[0].load.clone()]), &plan, &[cell], RunFacts::default());
+        let data = CellBuilder::open(50.0).taking(|_| ms(20)).build();
+        let plan = [data.meta.cell.clone()];
+        let cells = vec![cell(data).summary];
+        let summary = run(&experiment(1, vec![plan[0].load.clone()]), &plan, cells, RunFacts::default());
         assert_eq!(itself(2.0).notice(&summary), None);
         let notice = itself(4.2).notice(&summary).unwrap();
         assert!(notice.contains("4.20 ms (p99") && notice.contains("20 % of the median"), "{notice}");
