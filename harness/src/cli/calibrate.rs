@@ -126,7 +126,8 @@ impl Request {
 
 /// A behaviour by its text; stalls come in whole periods, else their share would not be the true one.
 fn behaviour(text: &str, duration: Duration) -> Result<Behaviour, CliError> {
-    let behaviour: Behaviour = text.parse().map_err(|error| CliError::Usage(format!("--behaviour: {error}")))?;
+    let behaviour: Behaviour =
+        text.parse().map_err(|error| CliError::Usage(format!("--behaviour: {error}")))?;
     let Behaviour::Stalls { time, every, .. } = behaviour else { return Ok(behaviour) };
     if text == behaviour.name() {
         let periods = (duration.as_secs_f64() / STALL_PERIOD.as_secs_f64()).ceil() as u32;

@@ -90,7 +90,12 @@ impl Steps {
         if !self.quiet {
             let left_s = (self.each * (self.all - self.done)).as_secs();
             let (number, all) = (self.done + 1, self.all);
-            eprintln!("[{number}/{all}] {}: {driver}; about {} min {} s left", behaviour.name(), left_s / 60, left_s % 60);
+            eprintln!(
+                "[{number}/{all}] {}: {driver}; about {} min {} s left",
+                behaviour.name(),
+                left_s / 60,
+                left_s % 60
+            );
         }
         self.done += 1;
     }

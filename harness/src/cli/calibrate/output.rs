@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Request, measure::Measured};
 use crate::{
-    analyse::calibration::{ALLOWED, CONFIDENCE, COMPARED, Calibration, Figures, Told},
+    analyse::calibration::{ALLOWED, COMPARED, CONFIDENCE, Calibration, Figures, Told},
     drive::drivers::Driver,
     reports::format,
 };
@@ -48,7 +48,9 @@ pub(super) fn text(request: &Request, measured: &Measured) -> String {
         measured.calibrations.iter().filter(|c| !c.passed).map(|c| c.behaviour.name()).collect();
     let native = request.drivers.contains(&Driver::Native);
     match (native, failed.as_slice()) {
-        _ if measured.interrupted => line("Interrupted: the behaviours above are complete, the rest is missing."),
+        _ if measured.interrupted => {
+            line("Interrupted: the behaviours above are complete, the rest is missing.")
+        }
         (false, _) => line("Our own open loop was not asked."),
         (true, []) => line(
             "PASS   Our open loop is within 1 % of the truth, or within its sampling error (99.9 %), everywhere.",
@@ -80,7 +82,12 @@ fn table(calibration: &Calibration, request: &Request, line: &mut impl FnMut(&st
             line(&row("true, in a closed loop", &calibration.true_closed_ms, None, None));
         }
         for driver in calibration.drivers.iter().filter(|driver| driver.told.open == open) {
-            line(&row(&format!("  {}", driver.told.driver), &driver.told.ms, Some(&driver.error), Some(&driver.told)));
+            line(&row(
+                &format!("  {}", driver.told.driver),
+                &driver.told.ms,
+                Some(&driver.error),
+                Some(&driver.told),
+            ));
         }
     }
     if let [Some(median), Some(p99)] = calibration.target_late_ms {
@@ -170,7 +177,9 @@ mod tests {
     fn a_failure_says_what_to_do() {
         let (request, mut measured) = measured();
         measured.calibrations[0].passed = false;
-        assert!(text(&request, &measured).contains("FAIL   Our open loop is off for stalls. Measure on an idle"));
+        assert!(
+            text(&request, &measured).contains("FAIL   Our open loop is off for stalls. Measure on an idle")
+        );
         assert!(!measured.passed());
     }
 

@@ -179,7 +179,10 @@ fn text(driver: Driver, load: &ClosedLoad, word: &Word) -> String {
     let per_request_us = word.cpu_seconds * 1e6 / (word.requests.max(1) as f64);
     line(format!("CPU       {:.2} s, {per_request_us:.1} us a request", word.cpu_seconds));
     line(driver.does_not_give().into());
-    line("A closed loop waits for answers, so a stall shows in few requests; our own --rate shows it in all.".into());
+    line(
+        "A closed loop waits for answers, so a stall shows in few requests; our own --rate shows it in all."
+            .into(),
+    );
     text
 }
 
