@@ -56,10 +56,10 @@ impl Peer {
 pub fn spawn(serve: impl Fn(Peer) + Send + Sync + 'static) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
-    let serve = std::sync::Arc::new(serve);
+    let serve = Arc::new(serve);
     std::thread::spawn(move || {
         for stream in listener.incoming().flatten() {
-            let serve = std::sync::Arc::clone(&serve);
+            let serve = Arc::clone(&serve);
             std::thread::spawn(move || serve(Peer { reader: BufReader::new(stream) }));
         }
     });
