@@ -16,7 +16,7 @@ use crate::drive::{
   harness null-target --port 8080
   harness null-target --delay-us 5000 --body-bytes 400
   harness null-target --behaviour exponential:20ms --seed 7 --record served.csv
-  harness null-target --behaviour stalls:20ms:1s:10s
+  harness null-target --behaviour stalls:10ms:1s:10s
 
 Behaviours, whose true percentiles `harness calibrate` knows: constant:TIME, exponential:MEAN,
 bimodal:FAST:SLOW:SHARE, pareto:SHORTEST:LONGEST:SHAPE, queue:MEAN (one server, exponential service),
@@ -69,8 +69,8 @@ pub fn run(args: Args) -> Result<Exit, CliError> {
             known_target::spawn(options).map(Target::Known).map_err(anyhow::Error::from)
         }
     };
-    let target = started
-        .with_context(|| format!("cannot listen on port {port}; choose another one, or --port 0"))?;
+    let target =
+        started.with_context(|| format!("cannot listen on port {port}; choose another one, or --port 0"))?;
     let url = match &target {
         Target::Null(target) => target.url(),
         Target::Known(target) => target.url(),
