@@ -18,6 +18,7 @@ rounds=${ROUNDS:-3}
 [ "$(nproc)" -ge 2 ] || { echo "two cores are needed: one for the target, one for the driver" >&2; exit 2; }
 
 folder=$(mktemp -d)
+: > "$folder/target"
 taskset -c 1 "$harness" null-target > "$folder/target" &
 target=$!
 trap 'kill $target; rm -r "$folder"' EXIT

@@ -16,7 +16,7 @@ use crate::drive::{
   harness null-target --port 8080
   harness null-target --delay-us 5000 --body-bytes 400
   harness null-target --behaviour exponential:20ms --seed 7 --record served.csv
-  harness null-target --behaviour stalls:10ms:1s:10s
+  harness null-target --behaviour stalls:20ms:1s:10s
 
 Behaviours, whose true percentiles `harness calibrate` knows: constant:TIME, exponential:MEAN,
 bimodal:FAST:SLOW:SHARE, pareto:SHORTEST:LONGEST:SHAPE, queue:MEAN (one server, exponential service),

@@ -55,7 +55,7 @@ pub enum Behaviour {
 /// A text that is no behaviour.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the behaviour '{text}' {cause}; write constant:20ms, exponential:20ms, bimodal:15ms:115ms:0.05 (fast, slow, share of the slow), pareto:5ms:1s:1.2 (shortest, longest, shape), queue:2ms or stalls:10ms:1s:10s (time, stall, period)"
+    "the behaviour '{text}' {cause}; write constant:20ms, exponential:20ms, bimodal:15ms:115ms:0.05 (fast, slow, share of the slow), pareto:5ms:1s:1.2 (shortest, longest, shape), queue:2ms or stalls:20ms:1s:10s (time, stall, period)"
 )]
 pub struct BehaviourError {
     text: String,
@@ -209,7 +209,7 @@ impl FromStr for Behaviour {
             ("queue", []) => Self::Queue { mean: Duration::from_millis(2) },
             ("queue", [t]) => Self::Queue { mean: time(t)? },
             ("stalls", []) => Self::Stalls {
-                time: Duration::from_millis(10),
+                time: Duration::from_millis(20),
                 stall: Duration::from_secs(1),
                 every: Duration::from_secs(10),
             },
