@@ -4,7 +4,9 @@ use std::{path::PathBuf, time::Duration};
 
 use models::Places;
 
-use super::{CliError, cluster_args::ClusterArgs, function_args::FunctionArgs};
+use super::{
+    CliError, cluster_args::ClusterArgs, connection_args::ConnectionArgs, function_args::FunctionArgs,
+};
 use crate::{
     experiment::{self, Arrivals, Experiment, Site, label_subjects},
     platforms::PlatformKind,
@@ -74,6 +76,8 @@ pub struct ExperimentArgs {
     #[arg(long, value_enum, default_value = "text")]
     pub output: Output,
     #[command(flatten)]
+    pub connection: ConnectionArgs,
+    #[command(flatten)]
     pub cluster: ClusterArgs,
 }
 
@@ -108,6 +112,7 @@ impl ExperimentArgs {
         set(&mut e.timeout, self.timeout);
         self.function.apply(&mut e)?;
         e.cluster = self.cluster.over(e.cluster);
+        e.connection = self.connection.over(e.connection);
         set(&mut e.function.model, self.model.clone());
         set(&mut e.function.pictures, self.pictures.clone());
         for load in &mut e.load {
@@ -127,7 +132,7 @@ impl ExperimentArgs {
                         load.rate_share = None;
                     }
                 }
-                Arrivals::Steps { .. } => {}
+                _ => {}
             }
         }
         experiment::validate(&e).map_err(usage)?;

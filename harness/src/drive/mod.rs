@@ -25,6 +25,7 @@ mod timer;
 
 use std::{sync::Arc, time::Duration};
 
+pub use audit::{LoopLag, MachineAudit, SchedulingAudit, blind_spots};
 pub use connections::{ConnectionPolicy, Protocol, Reuse};
 pub use cores::apart;
 pub use play::{PlayOptions, Progress, SinkError, play};
@@ -189,6 +190,12 @@ pub struct GeneratorAudit {
     pub local_error: Option<String>,
     /// Whether the user stopped it.
     pub interrupted: bool,
+    /// How late the generator's own loop was called; none in runs of older versions.
+    #[serde(default)]
+    pub loop_lag: Option<LoopLag>,
+    /// What its machine did meanwhile; none in runs of older versions.
+    #[serde(default)]
+    pub machine: Option<MachineAudit>,
 }
 
 /// Why a load could not be played. Failed requests are not errors: they are records.
