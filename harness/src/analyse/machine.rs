@@ -95,7 +95,8 @@ pub(super) fn remarks(audit: &GeneratorAudit) -> Vec<String> {
             scheduling.mean_wait_ms()
         ));
     }
-    if let Some((drop, first, last)) = drop(machine).filter(|(drop, ..)| between(*drop, FREQUENCY_DROP_LIMIT))
+    if let Some((drop, first, last)) =
+        slow_down(machine).filter(|(drop, ..)| between(*drop, FREQUENCY_DROP_LIMIT))
     {
         remarks.push(format!(
             "machine: the CPU became {} slower, from {first:.0} to {last:.0} MHz.",
@@ -178,7 +179,7 @@ fn slept(machine: &MachineAudit) -> Option<Problem> {
 }
 
 /// By which share the CPU became slower, and from where to where.
-fn drop(machine: &MachineAudit) -> Option<(f64, f64, f64)> {
+fn slow_down(machine: &MachineAudit) -> Option<(f64, f64, f64)> {
     let (first, last) = (machine.frequency_first_mhz?, machine.frequency_last_mhz?);
     (first > 0.0).then(|| (1.0 - last / first, first, last))
 }
@@ -192,7 +193,7 @@ fn slowed(machine: &MachineAudit) -> Option<Problem> {
             remedy,
         ));
     }
-    let (drop, first, last) = drop(machine).filter(|(drop, ..)| *drop > FREQUENCY_DROP_LIMIT)?;
+    let (drop, first, last) = slow_down(machine).filter(|(drop, ..)| *drop > FREQUENCY_DROP_LIMIT)?;
     Some(problem(
         format!(
             "The CPU became {} slower during the cell, from {first:.0} to {last:.0} MHz; the limit is {}.",

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use models::Places;
 
-use super::{CliError, cluster_args::ClusterArgs, function_args::FunctionArgs};
+use super::{CliError, cluster_args::ClusterArgs, function_args::FunctionArgs, screen_args::ScreenArgs};
 use crate::{
     experiment::{self, Arrivals, Experiment, Site, label_subjects},
     platforms::PlatformKind,
@@ -73,6 +73,8 @@ pub struct ExperimentArgs {
     /// What is printed at the end
     #[arg(long, value_enum, default_value = "text")]
     pub output: Output,
+    #[command(flatten)]
+    pub screen: ScreenArgs,
     #[command(flatten)]
     pub cluster: ClusterArgs,
 }
@@ -157,6 +159,7 @@ impl ExperimentArgs {
             runs_dir: self.runs_dir.clone(),
             name: self.name.clone(),
             quiet: self.quiet,
+            live: !self.screen.no_live,
             login: self.cluster.login()?,
         })
     }

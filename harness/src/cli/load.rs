@@ -10,7 +10,7 @@ use clap::ValueEnum;
 
 pub(super) use request::payload;
 
-use super::{CliError, Exit, experiment_args::Output};
+use super::{CliError, Exit, experiment_args::Output, screen_args::ScreenArgs};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -23,7 +23,8 @@ use super::{CliError, Exit, experiment_args::Output};
 time counts from the intended time. --connections is a closed loop, as wrk's: each connection sends
 its next request after its last answer, so a stall delays few requests and hides from percentiles.
 
-Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID.")]
+Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID
+(--allow-invalid: 0).")]
 pub struct Args {
     /// Where to: http:// or https://, with path and query
     url: String,
@@ -75,6 +76,8 @@ pub struct Args {
     /// Print no progress
     #[arg(long, short)]
     quiet: bool,
+    #[command(flatten)]
+    screen: ScreenArgs,
 }
 
 /// How requests of an open loop arrive.
@@ -88,6 +91,7 @@ enum ArrivalsArg {
 
 /// Runs it.
 pub fn run(args: Args) -> Result<Exit, CliError> {
+    let screen = args.screen;
     let request = request::Request::new(args)?;
     let result = play::play(&request)?;
     match request.output {
@@ -103,6 +107,6 @@ pub fn run(args: Args) -> Result<Exit, CliError> {
     Ok(match (result.audit.interrupted, result.validity.is_valid()) {
         (true, _) => Exit::Failed,
         (false, true) => Exit::Valid,
-        (false, false) => Exit::Invalid,
+        (false, false) => screen.exit(Exit::Invalid),
     })
 }

@@ -26,7 +26,7 @@ fn failures(counts: &Tally) -> impl Iterator<Item = (&'static str, u64)> {
 }
 
 /// How the load arrived, in words.
-fn arrived(request: &Request) -> String {
+pub(super) fn arrived(request: &Request) -> String {
     match request.loop_ {
         Loop::Open { rate, arrivals: ArrivalsArg::Constant } => {
             format!("open loop, constant {rate} requests/s")
