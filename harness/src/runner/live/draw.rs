@@ -70,7 +70,8 @@ fn head(view: &View, width: usize) -> Vec<Line<'static>> {
             Span::raw(figures),
         ]));
     }
-    let course = view.load.as_ref().map_or(String::new(), |load| match load.length_s {
+    let playing = view.load.as_ref().filter(|load| load.playing);
+    let course = playing.map_or(String::new(), |load| match load.length_s {
         Some(length_s) => format!(", {:.0} of {length_s:.0} s", load.elapsed_s.min(length_s)),
         None => format!(", {:.0} s", load.elapsed_s),
     });

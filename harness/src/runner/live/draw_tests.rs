@@ -22,6 +22,7 @@ fn in_the_middle() -> View {
         done: Some(0.34),
         left: Some("2 minutes".into()),
         load: Some(LoadView {
+            playing: true,
             elapsed_s: 7.4,
             length_s: Some(12.0),
             sent: 1480,
@@ -65,7 +66,7 @@ fn a_tiny_terminal_shows_what_matters_most() {
 
 #[test]
 fn a_closed_loop_before_its_first_answer_offers_nothing_and_says_so() {
-    let load = LoadView { length_s: None, ..LoadView::default() };
+    let load = LoadView { playing: true, length_s: None, ..LoadView::default() };
     let view = View { title: "http://127.0.0.1:1/".into(), load: Some(load), ..View::default() };
     insta::assert_snapshot!(screen(60, 12, &view));
 }

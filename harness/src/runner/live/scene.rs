@@ -92,7 +92,7 @@ impl Stage {
     pub(super) fn doing(&self, what: &str) {
         let scene = &mut *self.scene();
         what.clone_into(&mut scene.view.doing);
-        // What the last cell did stays on the screen until the next one begins.
+        // A load that begins says so after this.
         if let Some(playing) = &mut scene.playing {
             playing.over = true;
         }
@@ -167,6 +167,7 @@ impl Playing {
             (first..end).map(|at| offered.get(at as usize).copied().unwrap_or(0)).collect()
         };
         LoadView {
+            playing: !self.over,
             elapsed_s,
             length_s: self.length.map(|length| length.as_secs_f64()),
             sent,

@@ -26,6 +26,8 @@ pub(super) struct View {
 /// The load of one cell.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct LoadView {
+    /// Whether it plays now; what the last one did stays on the screen until the next one begins.
+    pub(super) playing: bool,
     /// Seconds since its start.
     pub(super) elapsed_s: f64,
     /// Planned length, seconds; none where it ends with a number of requests.
