@@ -7,8 +7,10 @@
 //! judges subjects (a `side` each) over trials with the tests in `statistics`, and `sentence` words the verdict.
 //! Nothing here does input or output, and nothing fails on data: what is missing is said.
 
+pub mod calibration;
 mod cell;
 mod comparison;
+pub mod ground_truth;
 pub mod itself;
 pub mod lives;
 pub mod machine;

@@ -129,7 +129,7 @@ impl ExperimentArgs {
                         load.rate_share = None;
                     }
                 }
-                Arrivals::Steps { .. } => {}
+                _ => {}
             }
         }
         experiment::validate(&e).map_err(usage)?;

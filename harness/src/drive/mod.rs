@@ -9,7 +9,11 @@ pub mod answer;
 mod audit;
 mod client;
 mod connections;
+mod cores;
 mod draws;
+pub mod drivers;
+pub mod known_target;
+mod loopback;
 pub mod null_target;
 mod play;
 mod player;
@@ -23,6 +27,7 @@ use std::{sync::Arc, time::Duration};
 
 pub use audit::{LoopLag, MachineAudit, SchedulingAudit, blind_spots};
 pub use connections::{ConnectionPolicy, Protocol, Reuse};
+pub use cores::apart;
 pub use play::{PlayOptions, Progress, SinkError, play};
 
 use bytes::Bytes;

@@ -41,7 +41,7 @@ const CONNECTIONS: u32 = 8;
 
 /// Measures the harness against its null target. Never fails a run: what went wrong is in the remarks.
 pub async fn calibrate(experiment: &Experiment, prepared: &Prepared, interrupt: &Interrupt) -> HarnessItself {
-    let demand = Demand::of(experiment);
+    let demand = Demand::of(experiment, &prepared.files);
     let mut itself = HarnessItself {
         route: match experiment.on {
             Site::Twin => "over loopback, as on the twin".into(),
@@ -122,10 +122,10 @@ struct Demand {
 }
 
 impl Demand {
-    fn of(experiment: &Experiment) -> Self {
+    fn of(experiment: &Experiment, files: &shapes::Files) -> Self {
         let mut demand = Self { highest_rate_rps: None, connections: 0 };
         for load in &experiment.load {
-            match shapes::plan(&load.arrivals, load.warmup + load.duration, experiment.seed) {
+            match shapes::plan(&load.arrivals, files, load.warmup + load.duration, experiment.seed) {
                 Plan::Open { send_times_ns, .. } => {
                     let rate = highest_rate_rps(&send_times_ns);
                     demand.highest_rate_rps = Some(demand.highest_rate_rps.unwrap_or(0.0).max(rate));
@@ -186,8 +186,8 @@ mod tests {
             ],
             ..Experiment::default()
         };
-        assert_eq!(Demand::of(&experiment), Demand { highest_rate_rps: Some(90.0), connections: 3 });
+        assert_eq!(Demand::of(&experiment, &shapes::Files::default()), Demand { highest_rate_rps: Some(90.0), connections: 3 });
         let idle = Experiment { load: vec![point(closed(5))], ..Experiment::default() };
-        assert_eq!(Demand::of(&idle), Demand { highest_rate_rps: None, connections: 5 });
+        assert_eq!(Demand::of(&idle, &shapes::Files::default()), Demand { highest_rate_rps: None, connections: 5 });
     }
 }
