@@ -4,6 +4,7 @@ mod calibrate;
 mod clean;
 mod cluster_args;
 mod compare;
+mod connection_args;
 mod deploy;
 mod doctor;
 mod experiment_args;
