@@ -134,7 +134,7 @@ fn behaviour(text: &str, duration: Duration) -> Result<Behaviour, CliError> {
         let every = Duration::from_millis((duration / periods.max(STALL_PERIODS)).as_millis() as u64);
         return Ok(Behaviour::Stalls { time, stall: every / 10, every });
     }
-    if duration.as_nanos() % every.as_nanos() != 0 {
+    if !duration.as_nanos().is_multiple_of(every.as_nanos()) {
         return usage(format!(
             "--duration {} is not a whole number of the {} between stalls; choose another one",
             humantime::format_duration(duration),

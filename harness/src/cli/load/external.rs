@@ -235,8 +235,22 @@ mod tests {
             format!("[{flags}]\n  {}", refuse_what_it_cannot(&args, driver).unwrap_err())
         })
         .collect();
-        insta::assert_snapshot!(messages.join("
-"), @"");
+        insta::assert_snapshot!(messages.join("\n"), @r"
+        [--driver wrk --rate 5]
+          wrk knows no open loop: each of its connections waits for its answer, so no --rate or --shape is kept when the target is slow; give --connections N, or leave --driver out
+        [--driver goose --connections 2 --think-time 1s]
+          --think-time is not for --driver goose; leave one of them out
+        [--driver wrk --connections 2 --requests 9]
+          --requests is not for --driver wrk; leave one of them out
+        [--driver goose --connections 2 --warmup 1s]
+          --warmup is not for --driver goose; leave one of them out
+        [--driver wrk --connections 2 --save x]
+          wrk gives no records to save; leave --save out, or use --driver goose or native
+        [--driver wrk --connections 2 --pool 4]
+          --pool is not for --driver wrk; leave one of them out
+        [--driver goose --shape kind='single-stream']
+          goose knows no open loop: each of its connections waits for its answer, so no --rate or --shape is kept when the target is slow; give --connections N, or leave --driver out
+        ");
     }
 
     #[test]
