@@ -19,6 +19,7 @@ mod models;
 mod null_target;
 mod remove;
 mod report;
+mod screen_args;
 mod status;
 mod twin_plane;
 
