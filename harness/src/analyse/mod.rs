@@ -14,6 +14,7 @@ pub mod quantiles;
 mod resources;
 mod revisions;
 mod sentence;
+pub mod sequential;
 pub mod series;
 mod side;
 pub mod statistics;

@@ -4,9 +4,9 @@ use std::{path::PathBuf, time::Duration};
 
 use models::Places;
 
-use super::{CliError, cluster_args::ClusterArgs, function_args::FunctionArgs};
+use super::{CliError, cluster_args::ClusterArgs, function_args::FunctionArgs, matrix_args::MatrixArgs};
 use crate::{
-    experiment::{self, Arrivals, Experiment, Site, label_subjects},
+    experiment::{self, Arrivals, Experiment, Site},
     platforms::PlatformKind,
     runner::{Options, prepare::Sources},
 };
@@ -64,7 +64,7 @@ pub struct ExperimentArgs {
     /// Name of the run's folder (default: date, time and platforms)
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Print the plan and its duration, and do nothing
+    /// Print the plan, its order and its cost, and do nothing
     #[arg(long)]
     pub dry_run: bool,
     /// No progress, only the result
@@ -73,6 +73,8 @@ pub struct ExperimentArgs {
     /// What is printed at the end
     #[arg(long, value_enum, default_value = "text")]
     pub output: Output,
+    #[command(flatten)]
+    pub matrix: MatrixArgs,
     #[command(flatten)]
     pub cluster: ClusterArgs,
 }
@@ -95,7 +97,7 @@ impl ExperimentArgs {
             None => Experiment::default_on(self.on.unwrap_or(Site::Cluster)),
         };
         if let Some(platforms) = platforms {
-            e.subjects = label_subjects(platforms);
+            e.set_platforms(platforms);
             // A file for two platforms may be run on one of them.
             e.settings.retain(|platform, _| platforms.contains(platform));
             if !platforms.contains(&PlatformKind::Knative) {
@@ -107,6 +109,7 @@ impl ExperimentArgs {
         set(&mut e.seed, self.seed);
         set(&mut e.timeout, self.timeout);
         self.function.apply(&mut e)?;
+        self.matrix.apply(&mut e)?;
         e.cluster = self.cluster.over(e.cluster);
         set(&mut e.function.model, self.model.clone());
         set(&mut e.function.pictures, self.pictures.clone());

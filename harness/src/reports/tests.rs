@@ -27,6 +27,7 @@ fn runs() -> Vec<(&'static str, Run)> {
         ("watched", Run::new(&two).watched()),
         ("observed", Run::new(&two).observed()),
         ("aa", Run::new(&["knative", "knative-2"])),
+        ("varied", Run::varied()),
         ("three", Run::new(&["knative", "openfaas", "knative-tuned"])),
         ("long", Run::new(&[LONG, "openfaas-ce-with-every-alert-rule-known-to-the-documentation"])),
     ]
@@ -58,6 +59,24 @@ fn only_a_run_that_was_watched_tells_of_the_life_of_its_replicas() {
     let from = page.find("## Life of the replicas").unwrap();
     let to = page[from + 3..].find("\n## ").unwrap();
     insta::assert_snapshot!("life_of_the_replicas", &page[from..from + 3 + to]);
+}
+
+#[test]
+fn with_variants_platforms_are_compared_inside_each_and_settings_tell_what_was_varied() {
+    let run = Run::varied();
+    let document = run.document();
+    let verdicts: Vec<_> = document.summary.comparisons.iter().filter(|c| c.primary).collect();
+    let pairs: Vec<String> = verdicts.iter().map(|c| format!("{} / {}", c.contender, c.baseline)).collect();
+    let once = ["openfaas-1-core / knative-1-core", "openfaas-2-cores / knative-2-cores"];
+    assert_eq!(pairs, [once, once].concat(), "at both load points");
+    assert!(verdicts.iter().all(|c| c.p_adjusted > c.p_value), "corrected for four questions");
+    insta::assert_snapshot!("terminal_variants", terminal::table(&document, 100));
+    let page = markdown::render(&document, &drawn(&document));
+    let line = |start: &str| page.lines().find(|line| line.starts_with(start)).unwrap_or_default();
+    insta::assert_snapshot!(
+        [line("| CPU, cores"), line("| Goodput (correct"), line("- **Variants")].join("\n"),
+        @""
+    );
 }
 
 #[test]
