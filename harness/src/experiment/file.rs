@@ -101,6 +101,8 @@ pub fn parse(text: &str, file: &str) -> Result<Experiment, ExperimentError> {
 pub fn validate(experiment: &Experiment) -> Result<(), ExperimentError> {
     let mut missing = Checks::default();
     cluster_checks::missing(&mut missing, experiment);
+    variants::missing(&mut missing, experiment);
+    stopping::missing(&mut missing, experiment);
     match problems(experiment).into_iter().chain(missing.0).next() {
         None => Ok(()),
         Some(problem) => Err(ExperimentError::Value { place: String::new(), problem }),

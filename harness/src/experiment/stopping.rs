@@ -81,6 +81,17 @@ pub(super) fn problems(list: &mut Checks, e: &Experiment) {
     );
     list.check(rule.every >= 1, &["stop-early", "every"], "must be at least 1");
     list.check(
+        !e.reuse_deployments,
+        &["stop-early"],
+        "it looks after each trial of all platforms, and with reuse-deployments they come one after the other; \
+         leave one of the two out",
+    );
+}
+
+/// What a file may leave to the flags, and the whole experiment may not.
+pub(super) fn missing(list: &mut Checks, e: &Experiment) {
+    let Some(rule) = &e.stop_early else { return };
+    list.check(
         !e.pairs().is_empty(),
         &["stop-early"],
         "there is nothing to compare, so no interval can be narrow enough; leave it out, or name a second platform",
@@ -92,12 +103,6 @@ pub(super) fn problems(list: &mut Checks, e: &Experiment) {
             "the first look comes after trial {} and the plan ends with trial {}; raise --trials, the most that are run",
             rule.first_look, e.trials
         ),
-    );
-    list.check(
-        !e.reuse_deployments,
-        &["stop-early"],
-        "it looks after each trial of all platforms, and with reuse-deployments they come one after the other; \
-         leave one of the two out",
     );
 }
 
@@ -130,7 +135,10 @@ mod tests {
 
     #[test]
     fn rules_that_can_never_stop_a_run_are_refused() {
-        let message = |text: &str| parse(text, "x").map_or_else(|e| e.to_string(), |_| "accepted".into());
+        let message = |text: &str| {
+            let checked = parse(text, "x").and_then(|e| validate(&e));
+            checked.map_or_else(|e| e.to_string(), |()| "accepted".into())
+        };
         insta::assert_snapshot!(
             [
                 "trials = 9\n[stop-early]\nhalf-width = 5.0",
@@ -142,7 +150,14 @@ mod tests {
             ]
             .map(message)
             .join("\n"),
-            @""
+            @r"
+            x:3:14: stop-early.half-width: must be between 0 and 1, for example 0.05 for 5 %
+            x:3:14: stop-early.first-look: must be at least 2: one trial has no interval
+            stop-early: the first look comes after trial 5 and the plan ends with trial 5; raise --trials, the most that are run
+            stop-early: there is nothing to compare, so no interval can be narrow enough; leave it out, or name a second platform
+            x:3:1: stop-early: it looks after each trial of all platforms, and with reuse-deployments they come one after the other; leave one of the two out
+            accepted
+            "
         );
         let e = Experiment { trials: 9, stop_early: Some(StopRule::default()), ..Experiment::default() };
         assert!(validate(&e).is_ok());

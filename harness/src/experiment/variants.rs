@@ -113,11 +113,6 @@ pub(super) fn problems(list: &mut Checks, e: &Experiment) {
         &["variants"],
         &format!("there are {}; {MOST_VARIANTS} are the most", e.variants.len()),
     );
-    list.check(
-        !e.platforms().contains(&PlatformKind::Endpoint),
-        &["variants"],
-        "an endpoint is there already and cannot be varied; compare endpoints in an experiment of their own",
-    );
     for (i, variant) in e.variants.iter().enumerate() {
         let i_text = i.to_string();
         let mut check =
@@ -149,9 +144,6 @@ pub(super) fn problems(list: &mut Checks, e: &Experiment) {
                     "'{image}' is no image ({cause}); write REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:DIGEST"
                 ),
             );
-            let why =
-                "the twin runs the function's binary and no images; leave it out, or run it on a cluster";
-            check(e.on == Site::Cluster, "image", why);
         }
         check(variant.cpu_cores.is_none_or(|c| c.is_finite() && c > 0.0), "cpu-cores", "must be above 0");
         check(variant.memory_mib.is_none_or(|mib| mib >= 64), "memory-mib", "must be at least 64");
@@ -169,13 +161,31 @@ pub(super) fn problems(list: &mut Checks, e: &Experiment) {
     }
 }
 
+/// What a file may leave to the flags, and the whole experiment may not.
+pub(super) fn missing(list: &mut Checks, e: &Experiment) {
+    if e.variants.is_empty() {
+        return;
+    }
+    list.check(
+        !e.platforms().contains(&PlatformKind::Endpoint),
+        &["variants"],
+        "an endpoint is there already and cannot be varied; compare endpoints in an experiment of their own",
+    );
+    list.check(
+        e.on == Site::Cluster || e.variants.iter().all(|variant| variant.image.is_none()),
+        &["variants"],
+        "the twin runs the function's binary and no images; leave images out, or run it on a cluster",
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::parse;
+    use crate::experiment::{parse, validate};
 
     fn message(text: &str) -> String {
-        parse(text, "x.toml").map_or_else(|error| error.to_string(), |_| "accepted".into())
+        let checked = parse(text, "x.toml").and_then(|e| validate(&e));
+        checked.map_or_else(|error| error.to_string(), |()| "accepted".into())
     }
 
     #[test]
@@ -189,14 +199,28 @@ mod tests {
                 "[[variants]]\nname = 'a'\nimage = 'HTTP://no image'",
                 "[[variants]]\nname = 'a'\nmemory-mib = 1",
                 "[[variants]]\nname = 'a'\nreplicas = { min = 3, max = 2 }",
-                "platforms = ['endpoint', 'knative']\n[[variants]]\nname = 'a'",
+                "on = 'twin'\n[[variants]]\nname = 'a'\nimage = 'r/f:1'",
+                "platforms = ['endpoint', 'knative']\n[cluster]\nendpoints = ['http://h/']\n[[variants]]\nname = 'a'",
                 "platforms = ['knative', 'knative']\n[[variants]]\nname = 'x'\n[[variants]]\nname = '2-x'",
                 "[[variants]]\nname = '2-cores'\ncores = 2.0",
                 "[[variants]]\nname = '2-cores'\ncpu-cores = 2.0\nenv = { A = 'b' }",
             ]
             .map(message)
             .join("\n"),
-            @""
+            @r"
+            x.toml:2:8: variants.0.name: 'Two Cores' is no name; use 1 to 40 of a-z, 0-9 and '-', and no '-' at the ends
+            x.toml:4:8: variants.1.name: 'a' is there twice
+            x.toml:3:13: variants.0.cpu-cores: must be above 0
+            x.toml:3:12: variants.0.workload: there is no workload 'dream'; there is: classify
+            x.toml:3:9: variants.0.image: 'HTTP://no image' is no image (invalid reference format); write REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:DIGEST
+            x.toml:3:14: variants.0.memory-mib: must be at least 64
+            x.toml:3:12: variants.0.replicas: max must be at least 1 and at least min
+            variants: the twin runs the function's binary and no images; leave images out, or run it on a cluster
+            variants: an endpoint is there already and cannot be varied; compare endpoints in an experiment of their own
+            x.toml:2:1: variants: two sides of the comparison would be called knative-2-x; rename a variant
+            x.toml:3:1: unknown field `cores`, expected one of `name`, `workload`, `image`, `cpu-cores`, `memory-mib`, `container-concurrency`, `replicas`, `env`
+            accepted
+            "
         );
     }
 

@@ -174,7 +174,7 @@ mod tests {
 
     #[test]
     fn a_name_that_would_be_too_long_becomes_a_number() {
-        let made = names(&["cpu-cores=0.125,0.25", "container-concurrency=100", "memory-mib=1024"]);
+        let made = names(&["cpu-cores=0.03125,0.25", "container-concurrency=100", "memory-mib=1024"]);
         assert_eq!(made, ["variant-1", "cores-0-25-concurrency-100-memory-1024"]);
     }
 

@@ -160,7 +160,7 @@ pub fn describe(experiment: &Experiment) -> String {
         format!("interleaved in random order (seed {seed}), a fresh deployment each")
     };
     let mut lines = vec![
-        format!("{}: {} on {site}", experiment.title, labels.join(" and ")),
+        format!("{}: {} on {site}", experiment.title, listed(&labels)),
         format!("plan: {trials} a subject, {order}"),
     ];
     if let Some(rule) = &experiment.stop_early {
@@ -177,6 +177,16 @@ pub fn describe(experiment: &Experiment) -> String {
         lines.push(format!("  {}: {} (primary metric: {metric})", load.name, load.question));
     }
     lines.join("\n")
+}
+
+/// `a`, `a and b`, `a, b and c`.
+fn listed(words: &[&str]) -> String {
+    match words {
+        [many @ .., before, last] => {
+            many.iter().map(|word| format!("{word}, ")).collect::<String>() + before + " and " + last
+        }
+        few => few.concat(),
+    }
 }
 
 /// The order of the deployments in words, a line each; the first ones, and how many more.
@@ -241,7 +251,31 @@ duration = '4s'";
         let e = parse(text, "x").unwrap();
         let cells = expand(&e);
         let shown = [describe(&e), describe_order(&e, &cells), budget(&e).describe()].join("\n");
-        insta::assert_snapshot!(shown, @"");
+        insta::assert_snapshot!(shown, @r"
+        MobileNetV2 image classification, one pinned replica: knative-1-core, openfaas-1-core, knative-2-cores and openfaas-2-cores on the twin (an embedded stand-in on this machine, not a cluster)
+        plan: 4 trials a subject, interleaved in random order (seed 42), a fresh deployment each
+          it ends before the last trial once every ratio is known to within 5.0 % (first look after trial 3)
+          variant 1-core: the function as it is
+          variant 2-cores: 2 cores
+          steady: How long? (primary metric: p95 response time (ms))
+          closed-8: How many? (primary metric: goodput (correct answers/s))
+        order of the deployments and their cells:
+            1  trial 1  openfaas-2-cores: steady, closed-8
+            2  trial 1  knative-1-core: steady, closed-8
+            3  trial 1  knative-2-cores: steady, closed-8
+            4  trial 1  openfaas-1-core: steady, closed-8
+            5  trial 2  knative-2-cores: steady, closed-8
+            6  trial 2  openfaas-2-cores: steady, closed-8
+            7  trial 2  openfaas-1-core: steady, closed-8
+            8  trial 2  knative-1-core: steady, closed-8
+            9  trial 3  knative-2-cores: closed-8, steady
+           10  trial 3  openfaas-2-cores: closed-8, steady
+           11  trial 3  knative-1-core: closed-8, steady
+           12  trial 3  openfaas-1-core: closed-8, steady
+          ... and 4 more (--output json prints all)
+        budget: 32 cells, 16 deployments; requests: 3200 by schedule; closed-8: as many as are answered
+        this takes about 5m 20s, building apart, until 2026-11-21T12:05:12Z
+        ");
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub use resume::Left;
 
 use crate::{
     collect::{environment::Machine, prometheus::Collector, versions},
-    experiment::{self, Arrivals, Cell, Experiment, Site, Subject},
+    experiment::{self, Arrivals, Cell, Experiment, Site, Subject, label_subjects},
     interrupt::Interrupt,
     platforms::{
         AnyPlatform, Ground, Platform, PlatformError, PlatformKind,
@@ -449,8 +449,11 @@ fn run_name(experiment: &Experiment, options: &Options) -> String {
     options.name.clone().unwrap_or_else(|| {
         let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let compact: String = now.chars().filter(|c| c.is_ascii_digit() || *c == 'T').collect();
-        let labels: Vec<_> = experiment.subjects.iter().map(|s| s.label.as_str()).collect();
-        format!("{}-{}", compact.replace('T', "-"), labels.join("-"))
+        let platforms = label_subjects(&experiment.platforms());
+        let mut words: Vec<&str> = platforms.iter().map(|s| s.label.as_str()).collect();
+        // Not each subject: a folder's name has 255 letters at most.
+        words.extend((!experiment.variants.is_empty()).then_some("varied"));
+        format!("{}-{}", compact.replace('T', "-"), words.join("-"))
     })
 }
 
