@@ -45,7 +45,8 @@ mod tests {
             .collect();
         let plan: Vec<Cell> = cells.iter().map(|c| c.meta.cell.clone()).collect();
         let mut e = experiment(5, vec![plan[0].load.clone()]);
-        let summary = crate::analyse::run(&e, &plan, &cells, RunFacts::default());
+        let cells = cells.into_iter().map(|data| crate::analyse::cell(data).summary).collect();
+        let summary = crate::analyse::run(&e, &plan, cells, RunFacts::default());
         let mut asked = |half_width| {
             e.stop_early = Some(StopRule { half_width, ..StopRule::default() });
             enough(&e, &summary)

@@ -78,9 +78,7 @@ pub fn run(args: &RunArgs) -> Result<Exit, CliError> {
 
 fn start(experiment: Experiment, args: &ExperimentArgs) -> Result<Exit, CliError> {
     if args.dry_run {
-        runner::check(&experiment)?;
-        print_plan(&experiment, None, args.output);
-        return Ok(Exit::Valid);
+        return print_plan(&experiment, None, args.output);
     }
     let options = args.options()?;
     let finished = super::block_on(async {
@@ -91,7 +89,15 @@ fn start(experiment: Experiment, args: &ExperimentArgs) -> Result<Exit, CliError
 }
 
 /// Prints what a run, or the rest of one, is going to do.
-pub(super) fn print_plan(experiment: &Experiment, left: Option<&Left>, output: Output) {
+///
+/// # Errors
+/// If the plan cannot be carried out.
+pub(super) fn print_plan(
+    experiment: &Experiment,
+    left: Option<&Left>,
+    output: Output,
+) -> Result<Exit, CliError> {
+    let files = runner::check(experiment)?;
     let whole;
     let cells = match left {
         Some(left) => &left.cells,
@@ -102,17 +108,22 @@ pub(super) fn print_plan(experiment: &Experiment, left: Option<&Left>, output: O
     };
     match output {
         Output::Text => {
-            println!("{}\n{}", runner::describe(experiment, left), budget::describe_order(experiment, cells));
+            println!(
+                "{}\n{}",
+                runner::describe(experiment, left, &files),
+                budget::describe_order(experiment, cells)
+            );
         }
         Output::Json => println!(
             "{}",
             super::json(&serde_json::json!({
                 "experiment": experiment,
-                "budget": runner::cost(experiment, left),
+                "budget": runner::cost(experiment, left, &files),
                 "cells": cells,
             }))
         ),
     }
+    Ok(Exit::Valid)
 }
 
 /// Prints what came of a run.

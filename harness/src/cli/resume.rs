@@ -32,7 +32,7 @@ pub(super) fn resume(run: &Path, args: &ExperimentArgs) -> Result<Option<Finishe
     }
     if args.dry_run {
         let left = Left::of(run)?;
-        print_plan(&left.experiment, Some(&left), args.output);
+        print_plan(&left.experiment, Some(&left), args.output)?;
         return Ok(None);
     }
     let options = args.options()?;

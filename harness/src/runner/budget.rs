@@ -4,9 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
 
-use super::{needs_no_cluster, pilot};
+use super::{calibration, needs_no_cluster, pilot};
 use crate::{
-    drive::{Plan, shapes},
+    drive::{
+        Plan,
+        shapes::{self, Files},
+    },
     experiment::{Arrivals, Cell, Experiment, LoadPoint, Procedure, Site, deployments},
     reports::format,
 };
@@ -37,15 +40,22 @@ pub struct Budget {
 
 impl Budget {
     /// The budget of a plan, or of what is left of one.
-    pub fn of(experiment: &Experiment, cells: &[Cell], pilots: usize, now: SystemTime) -> Self {
+    pub fn of(
+        experiment: &Experiment,
+        cells: &[Cell],
+        pilots: usize,
+        files: &Files,
+        now: SystemTime,
+    ) -> Self {
         let deployments = deployments(cells, experiment.reuse_deployments).count();
-        let time = pilot_estimate(experiment) * pilots as u32 + cells_estimate(experiment, cells);
+        let before = pilot_estimate(experiment) * pilots as u32 + calibration::DURATION;
+        let time = before + cells_estimate(experiment, cells);
         let mut scheduled_requests = 0;
         let mut unknown_requests = Vec::new();
         for load in &experiment.load {
             let of_load: Vec<&Cell> = cells.iter().filter(|cell| cell.load.name == load.name).collect();
             let Some(first) = of_load.first() else { continue };
-            match scheduled(load, first.seed) {
+            match scheduled(load, files, first.seed) {
                 Ok(requests) => scheduled_requests += requests * of_load.len() as u64,
                 Err(why) => unknown_requests.push(format!("{}: {why}", load.name)),
             }
@@ -122,7 +132,7 @@ pub fn pilots(experiment: &Experiment) -> usize {
 }
 
 /// Requests that a load point's schedule holds, warm-up included; or why nobody knows.
-fn scheduled(load: &LoadPoint, seed: u64) -> Result<u64, &'static str> {
+fn scheduled(load: &LoadPoint, files: &Files, seed: u64) -> Result<u64, &'static str> {
     if !load.procedure.is_play() {
         return Err("as many as it takes");
     }
@@ -136,7 +146,7 @@ fn scheduled(load: &LoadPoint, seed: u64) -> Result<u64, &'static str> {
             }
         }
         Arrivals::Closed { .. } => Err("as many as are answered"),
-        other => match shapes::plan(other, time, seed) {
+        other => match shapes::plan(other, files, time, seed) {
             Plan::Open { send_times_ns, .. } => Ok(send_times_ns.len() as u64),
             Plan::Closed { .. } => Err("as many as are answered"),
         },
@@ -219,7 +229,7 @@ mod tests {
     }
 
     fn budget(e: &Experiment) -> Budget {
-        Budget::of(e, &expand(e), pilots(e), at_noon())
+        Budget::of(e, &expand(e), pilots(e), &Files::default(), at_noon())
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod blocks;
 pub mod budget;
+mod calibration;
 pub mod function_binary;
 mod image;
 pub mod measure;
@@ -27,7 +28,9 @@ pub use publish::{Finished, rebuild};
 pub use resume::Left;
 
 use crate::{
+    analyse::itself,
     collect::{environment::Machine, prometheus::Collector, versions},
+    drive::{self, shapes::Files},
     experiment::{self, Arrivals, Cell, Experiment, Site, Subject, label_subjects},
     interrupt::Interrupt,
     platforms::{
@@ -135,8 +138,8 @@ async fn carry_out(
     interrupt: Interrupt,
 ) -> Result<Finished, RunError> {
     let mut progress = Progress::new(options.quiet);
-    progress.say(&describe(&experiment, left.as_ref().map(|(left, _)| left)));
-    check(&experiment)?;
+    let files = check(&experiment)?;
+    progress.say(&describe(&experiment, left.as_ref().map(|(left, _)| left), &files));
     let ground = ground(&experiment, options, name).await?;
     if let Ground::Cluster(cluster) = &ground {
         progress.say(&cluster.describe());
@@ -152,6 +155,7 @@ async fn carry_out(
     let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
     prepared.notices.extend(pinned);
     prepared.notices.extend(reuse_notice(&experiment));
+    prepared.files = files;
     let mut collector = None;
     let found = match &ground {
         Ground::Twin => {
@@ -179,7 +183,7 @@ async fn carry_out(
     };
     let begun = match left {
         Some((left, lock)) => {
-            let now = environment(&experiment, &prepared, &found);
+            let now = audited(&experiment, &prepared, &found, &progress, &interrupt).await;
             left.take_up(&mut prepared, &now).map(|notices| {
                 notices.iter().for_each(|notice| progress.say(&format!("note: {notice}")));
                 Begun {
@@ -261,18 +265,38 @@ async fn begin(
             return Err(error);
         }
     };
+    let environment = audited(experiment, prepared, found, progress, interrupt).await;
     let cells = experiment::expand(experiment);
     folder.write_experiment(experiment).context("cannot write into the run's folder")?;
-    folder
-        .write_environment(&environment(experiment, prepared, found))
-        .context("cannot write into the run's folder")?;
+    folder.write_environment(&environment).context("cannot write into the run's folder")?;
     folder.write_plan(&cells).context("cannot write into the run's folder")?;
     Ok(Begun { folder, total: cells.len(), cells, asked, _lock: lock })
 }
 
+/// The environment, with what the harness measures of itself.
+async fn audited(
+    experiment: &Experiment,
+    prepared: &Prepared,
+    found: &serde_json::Value,
+    progress: &Progress,
+    interrupt: &Interrupt,
+) -> serde_json::Value {
+    progress.now("measuring the harness by itself");
+    let by_itself = calibration::calibrate(experiment, prepared, interrupt).await;
+    progress.say(&format!("the harness by itself, {}", by_itself.describe()));
+    let unreadable = drive::blind_spots();
+    if !unreadable.is_empty() {
+        progress.say(&format!("note: this machine does not tell {}", unreadable.join(", ")));
+    }
+    let mut environment = environment(experiment, prepared, found);
+    environment[itself::KEY] = serde_json::json!(by_itself);
+    environment[itself::UNREADABLE_KEY] = serde_json::json!(unreadable);
+    environment
+}
+
 /// The plan in words and what it costs; of a run that goes on, what is left.
-pub fn describe(experiment: &Experiment, left: Option<&Left>) -> String {
-    let cost = cost(experiment, left).describe();
+pub fn describe(experiment: &Experiment, left: Option<&Left>, files: &Files) -> String {
+    let cost = cost(experiment, left, files).describe();
     let plan = budget::describe(experiment);
     match left {
         Some(left) => [plan, left.describe(), cost].join("\n"),
@@ -281,21 +305,23 @@ pub fn describe(experiment: &Experiment, left: Option<&Left>) -> String {
 }
 
 /// What the plan, or what is left of it, costs if it starts now.
-pub fn cost(experiment: &Experiment, left: Option<&Left>) -> Budget {
+pub fn cost(experiment: &Experiment, left: Option<&Left>, files: &Files) -> Budget {
+    let now = SystemTime::now();
     match left {
-        Some(left) => Budget::of(experiment, &left.cells, 0, SystemTime::now()),
+        Some(left) => Budget::of(experiment, &left.cells, 0, files, now),
         None => {
             let cells = experiment::expand(experiment);
-            Budget::of(experiment, &cells, budget::pilots(experiment), SystemTime::now())
+            Budget::of(experiment, &cells, budget::pilots(experiment), files, now)
         }
     }
 }
 
-/// Checks, before anything is started, what a plan asks of the platforms and the manifest.
+/// Checks, before anything is started, what a plan asks of the platforms and the manifest, and reads
+/// the files that its load shapes replay.
 ///
 /// # Errors
-/// If a platform cannot do what a subject asks of it, or there is no such model.
-pub fn check(experiment: &Experiment) -> Result<(), RunError> {
+/// If a platform cannot do what a subject asks of it, there is no such model, or a file makes no sense.
+pub fn check(experiment: &Experiment) -> Result<Files, RunError> {
     if experiment.function.model != AUTO {
         models::Manifest::builtin()?.model(&experiment.function.model)?;
     }
@@ -307,7 +333,9 @@ pub fn check(experiment: &Experiment) -> Result<(), RunError> {
             None => error.into(),
         })?;
     }
-    Ok(())
+    let shapes = experiment.load.iter().map(|load| &load.arrivals);
+    Files::parse(shapes, |file| std::fs::read_to_string(file))
+        .map_err(|error| RunError::Usage(error.to_string()))
 }
 
 /// What is lost where deployments are reused.

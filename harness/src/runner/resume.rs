@@ -24,6 +24,7 @@ use crate::{
         clean,
         inventory::{self, Kind, Owner, Thing},
     },
+    analyse::itself,
     experiment::{Cell, Experiment},
     platforms::cluster::Cluster,
     reports::{deployment_id, format},
@@ -125,7 +126,7 @@ impl Left {
         append(&mut environment["notices"], new);
         let resumed = json!({
             "at": now["started_at"], "cells": self.cells.len(), "command": now["command"],
-            "set_aside": self.torn.keys().collect::<Vec<_>>(),
+            "set_aside": self.torn.keys().collect::<Vec<_>>(), itself::KEY: now[itself::KEY],
         });
         append(&mut environment["resumed"], [resumed]);
         self.folder.write_environment(&environment).context("cannot write into the run's folder")?;

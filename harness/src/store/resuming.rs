@@ -2,14 +2,8 @@
 
 use std::fs::{self, File, TryLockError};
 
-use super::{
-    CellMeta, CellState, RunFolder, StoreError,
-    cell::{META, PARQUET, STREAM},
-    files, parquet,
-    run_folder::CELLS,
-    stream,
-};
-use crate::experiment::Cell;
+use super::{CellState, RunFolder, StoreError, files, run_folder::CELLS};
+use crate::{analyse::rows::Rows, experiment::Cell};
 
 const LOCK: &str = "lock";
 
@@ -58,41 +52,26 @@ impl RunFolder {
     /// # Errors
     /// When the disk fails, or a newer harness wrote the cell.
     pub fn progress(&self, cell: &Cell) -> Result<CellProgress, StoreError> {
-        let folder = self.path().join(CELLS).join(&cell.id);
-        if !folder.is_dir() {
+        if !self.path().join(CELLS).join(&cell.id).is_dir() {
             return Ok(CellProgress::Missing);
         }
         let torn = |why: &str| Ok(CellProgress::Torn(why.to_owned()));
-        let Ok(meta) = files::read_json::<CellMeta>(&folder.join(META)) else {
-            return torn("its metadata is missing or torn");
-        };
-        match &meta.state {
-            CellState::Running => return torn("it was begun and never ended"),
-            CellState::Interrupted => return torn("it was interrupted"),
-            CellState::Failed(why) => return torn(&format!("it could not be measured: {why}")),
-            CellState::Done => {}
-        }
-        let (stream_path, parquet_path) = (folder.join(STREAM), folder.join(PARQUET));
-        let mut rows = 0;
-        let damage = if stream_path.exists() {
-            stream::read(&stream_path, |batch| {
-                rows += batch.len() as u64;
-                Ok(())
-            })?
-        } else {
-            match parquet::read(&parquet_path) {
-                Ok(records) => {
-                    rows = records.len() as u64;
-                    None
-                }
-                Err(error) => Some(error.to_string()),
+        let mut found = self.cell(cell)?;
+        if found.damage.is_empty() {
+            match &found.meta.state {
+                CellState::Running => return torn("it was begun and never ended"),
+                CellState::Interrupted => return torn("it was interrupted"),
+                CellState::Failed(why) => return torn(&format!("it could not be measured: {why}")),
+                CellState::Done => {}
             }
-        };
-        if let Some(damage) = damage {
-            return torn(&damage);
+        }
+        let mut rows = 0;
+        found.damage.extend(found.records.scan(&mut |batch| rows += batch.len() as u64));
+        if !found.damage.is_empty() {
+            return torn(&found.damage.join("; "));
         }
         // A full disk loses records, too, and that run would lose them again: it is INVALID, not torn.
-        let lost = meta.audit.as_ref().is_some_and(|a| a.write_error.is_none() && rows < a.sent);
+        let lost = found.meta.audit.as_ref().is_some_and(|a| a.write_error.is_none() && rows < a.sent);
         if lost { torn("records are missing from its end") } else { Ok(CellProgress::Whole) }
     }
 
@@ -119,7 +98,8 @@ impl RunFolder {
 mod tests {
     use super::{
         super::{
-            CellWriter,
+            CellMeta, CellWriter,
+            cell::STREAM,
             tests::{meta, rows},
         },
         *,
