@@ -26,7 +26,8 @@ use crate::{
   harness compare --on twin --trials 20 --stop-early 5%                ends once the ratios are known to 5 %
   harness compare --resume runs/friday                                 goes on after any stop (of `run`, too)
 
-Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID.")]
+Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID
+(--allow-invalid: 0).")]
 pub struct CompareArgs {
     /// Platforms to compare; the first is the baseline; one named twice is compared with itself
     #[arg(long, value_delimiter = ',', value_name = "A,B", value_enum)]
@@ -44,7 +45,8 @@ pub struct CompareArgs {
   harness run knative --on twin
   harness run openfaas --on twin --trials 1 --duration 20s --rate 30
 
-Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID.")]
+Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID
+(--allow-invalid: 0).")]
 pub struct RunArgs {
     /// The platform
     #[arg(value_enum)]
@@ -57,7 +59,7 @@ pub struct RunArgs {
 pub fn compare(args: &CompareArgs) -> Result<Exit, CliError> {
     if let Some(run) = &args.resume {
         let resumed = resume::resume(run, &args.experiment)?;
-        return Ok(resumed.map_or(Exit::Valid, |finished| conclude(&finished, args.experiment.output)));
+        return Ok(resumed.map_or(Exit::Valid, |finished| conclude(&finished, &args.experiment)));
     }
     let experiment = args.experiment.experiment(args.platforms.as_deref())?;
     if experiment.subjects.len() < 2 {
@@ -85,7 +87,7 @@ fn start(experiment: Experiment, args: &ExperimentArgs) -> Result<Exit, CliError
         let interrupt = Interrupt::on_signals().map_err(anyhow::Error::from)?;
         Ok(runner::run(experiment, &options, interrupt).await?)
     })?;
-    Ok(conclude(&finished, args.output))
+    Ok(conclude(&finished, args))
 }
 
 /// Prints what a run, or the rest of one, is going to do.
@@ -98,20 +100,13 @@ pub(super) fn print_plan(
     output: Output,
 ) -> Result<Exit, CliError> {
     let files = runner::check(experiment)?;
-    let whole;
-    let cells = match left {
-        Some(left) => &left.cells,
-        None => {
-            whole = expand(experiment);
-            &whole
-        }
-    };
+    let cells = left.map_or_else(|| expand(experiment), |left| left.cells.clone());
     match output {
         Output::Text => {
             println!(
                 "{}\n{}",
                 runner::describe(experiment, left, &files),
-                budget::describe_order(experiment, cells)
+                budget::describe_order(experiment, &cells)
             );
         }
         Output::Json => println!(
@@ -127,8 +122,8 @@ pub(super) fn print_plan(
 }
 
 /// Prints what came of a run.
-fn conclude(finished: &Finished, output: Output) -> Exit {
-    match output {
+fn conclude(finished: &Finished, args: &ExperimentArgs) -> Exit {
+    match args.output {
         Output::Text => {
             println!("{}", finished.table);
             println!("report: {}", finished.folder.join("report.html").display());
@@ -142,7 +137,7 @@ fn conclude(finished: &Finished, output: Output) -> Exit {
         );
         return Exit::Failed;
     }
-    verdict_exit(&finished.summary)
+    args.screen.exit(verdict_exit(&finished.summary))
 }
 
 /// A run is valid if every question got a verdict, or, with one subject, if enough cells are VALID.

@@ -21,6 +21,7 @@ mod null_target;
 mod remove;
 mod report;
 mod resume;
+mod screen_args;
 mod status;
 mod twin_plane;
 

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Flags that change nothing of what is measured: where things are found, and what is shown.
-const ALLOWED: [&str; 11] = [
+const ALLOWED: [&str; 12] = [
     "resume",
     "quiet",
     "output",
@@ -23,6 +23,7 @@ const ALLOWED: [&str; 11] = [
     "gateway_user",
     "gateway_password_file",
     "allow_invalid",
+    "no_live",
 ];
 
 /// Goes on with a run; none: only its plan was asked for, and it was printed.

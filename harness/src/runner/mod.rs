@@ -5,6 +5,7 @@ pub mod budget;
 mod calibration;
 pub mod function_binary;
 mod image;
+pub mod live;
 pub mod measure;
 mod own;
 pub mod pilot;
@@ -14,6 +15,7 @@ mod publish;
 mod resume;
 mod same;
 pub mod spec;
+pub mod verdict;
 
 use std::{
     collections::BTreeSet,
@@ -58,6 +60,8 @@ pub struct Options {
     pub name: Option<String>,
     /// No progress.
     pub quiet: bool,
+    /// A live screen, where there is a terminal for it.
+    pub live: bool,
     /// The gateway's login, if flags or environment gave one.
     pub login: Option<Login>,
 }
@@ -138,6 +142,10 @@ async fn carry_out(
     interrupt: Interrupt,
 ) -> Result<Finished, RunError> {
     let mut progress = Progress::new(options.quiet);
+    if options.live {
+        let twin = (experiment.on == Site::Twin).then_some("the twin, not a cluster");
+        progress = progress.with_screen(&experiment.title, twin);
+    }
     let files = check(&experiment)?;
     progress.say(&describe(&experiment, left.as_ref().map(|(left, _)| left), &files));
     let ground = ground(&experiment, options, name).await?;

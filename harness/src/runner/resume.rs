@@ -7,6 +7,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -100,7 +101,8 @@ impl Left {
             format::plural(self.total, "cell")
         );
         for (cell, why) in &self.torn {
-            text += &format!("\n  {cell} is measured again: {why}");
+            // Writing to a String cannot fail.
+            _ = write!(text, "\n  {cell} is measured again: {why}");
         }
         text
     }
@@ -142,7 +144,8 @@ impl Left {
         );
         if !self.split.is_empty() {
             let list: Vec<&str> = self.split.iter().map(String::as_str).collect();
-            text += &format!(
+            _ = write!(
+                text,
                 " The cells of {} lie on two deployments each: those that were measured before, and a fresh one.",
                 list.join(", ")
             );
