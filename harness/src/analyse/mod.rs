@@ -20,6 +20,7 @@ mod resources;
 mod revisions;
 pub mod rows;
 mod sentence;
+pub mod sequential;
 pub mod series;
 mod side;
 pub mod statistics;

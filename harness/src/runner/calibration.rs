@@ -186,8 +186,14 @@ mod tests {
             ],
             ..Experiment::default()
         };
-        assert_eq!(Demand::of(&experiment, &shapes::Files::default()), Demand { highest_rate_rps: Some(90.0), connections: 3 });
+        assert_eq!(
+            Demand::of(&experiment, &shapes::Files::default()),
+            Demand { highest_rate_rps: Some(90.0), connections: 3 }
+        );
         let idle = Experiment { load: vec![point(closed(5))], ..Experiment::default() };
-        assert_eq!(Demand::of(&idle, &shapes::Files::default()), Demand { highest_rate_rps: None, connections: 5 });
+        assert_eq!(
+            Demand::of(&idle, &shapes::Files::default()),
+            Demand { highest_rate_rps: None, connections: 5 }
+        );
     }
 }

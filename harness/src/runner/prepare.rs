@@ -8,12 +8,12 @@ use models::{FoundModel, FoundPictures, Manifest, Places, find_model, find_pictu
 use super::{function_binary, own, spec};
 use crate::{
     drive::{Payload, shapes::Files},
-    experiment::{Experiment, Site},
-    platforms::{FunctionSpec, PlatformKind},
+    experiment::{Experiment, Site, Subject},
+    platforms::FunctionSpec,
 };
 
 /// Name of the function on every platform.
-const FUNCTION_NAME: &str = "classify";
+pub(super) const FUNCTION_NAME: &str = "classify";
 /// Name of the model that our own code makes.
 const GENERATED_MODEL: &str = "mobilenetv2-generated";
 /// Name of the pictures that our own code draws.
@@ -48,10 +48,17 @@ pub enum Expected {
     Text(Option<String>),
 }
 
+impl Expected {
+    /// Whether nobody knows the right answer to some payload.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Classes(classes) if classes.iter().any(Option::is_none))
+    }
+}
+
 impl Prepared {
-    /// What is deployed on one platform: the common spec with the platform's own settings.
-    pub fn spec_for(&self, platform: PlatformKind, experiment: &Experiment) -> FunctionSpec {
-        spec::for_platform(&self.spec, experiment, platform)
+    /// What is deployed for one subject: the common spec with its platform's settings and its variant.
+    pub fn spec_for(&self, subject: &Subject, experiment: &Experiment) -> FunctionSpec {
+        spec::for_subject(&self.spec, experiment, subject)
     }
 }
 

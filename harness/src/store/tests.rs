@@ -33,7 +33,7 @@ fn cell(id: &str) -> Cell {
     }
 }
 
-fn meta(id: &str) -> CellMeta {
+pub(super) fn meta(id: &str) -> CellMeta {
     CellMeta {
         schema_version: SCHEMA_VERSION,
         cell: cell(id),
@@ -73,7 +73,7 @@ prop_compose! {
 }
 
 /// Rows that can be told apart by their call id.
-fn rows(ids: std::ops::Range<u64>) -> Vec<Record> {
+pub(super) fn rows(ids: std::ops::Range<u64>) -> Vec<Record> {
     ids.map(|call_id| Record {
         call_id,
         scheduled_ns: call_id * 10,
