@@ -6,6 +6,7 @@
 //! judges subjects (a `side` each) over trials with the tests in `statistics`, and `sentence` words the verdict.
 //! Nothing here does input or output, and nothing fails on data: what is missing is said.
 
+pub mod capacity;
 mod cell;
 mod comparison;
 pub mod lives;

@@ -48,7 +48,11 @@ impl<'a> Side<'a> {
             Metric::ResponseP50Ms => "p50",
             Metric::ResponseP95Ms => "p95",
             Metric::ResponseP99Ms => "p99",
-            Metric::GoodputRps | Metric::FailureShare => return false,
+            Metric::GoodputRps
+            | Metric::FailureShare
+            | Metric::CapacityRps
+            | Metric::PeakGoodputRps
+            | Metric::BodyMsPerMib => return false,
         };
         self.valid().any(|c| c.response_ms.lower_bounds.iter().any(|bound| bound == name))
     }
@@ -62,6 +66,8 @@ fn value_of(cell: &CellSummary, metric: Metric) -> Option<f64> {
         Metric::ResponseP95Ms => cell.response_ms.p95,
         Metric::ResponseP99Ms => cell.response_ms.p99,
         Metric::FailureShare => failure_share(cell),
+        // Of procedures and sweeps, which this cell's figures do not hold yet.
+        Metric::CapacityRps | Metric::PeakGoodputRps | Metric::BodyMsPerMib => None,
     }
 }
 

@@ -164,7 +164,11 @@ fn needed(arrivals: &Arrivals, primary: Metric) -> (u64, String) {
         Metric::ResponseP50Ms => Some(500),
         Metric::ResponseP95Ms => Some(950),
         Metric::ResponseP99Ms => Some(990),
-        Metric::GoodputRps | Metric::FailureShare => None,
+        Metric::GoodputRps
+        | Metric::FailureShare
+        | Metric::CapacityRps
+        | Metric::PeakGoodputRps
+        | Metric::BodyMsPerMib => None,
     };
     let for_percentile = permille.map(|permille| {
         let enough = BEYOND_PRIMARY * 1000 / (1000 - permille);

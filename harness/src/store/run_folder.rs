@@ -11,13 +11,14 @@ use serde::Deserialize;
 
 use super::{
     CellData, CellMeta, CellState, CellWriter, SCHEMA_VERSION, StoreError, TimedSample,
-    cell::{META, PARQUET, SAMPLES, SERIES, STREAM},
+    cell::{META, OUTCOME, PARQUET, SAMPLES, SERIES, STREAM},
     files, parquet, stream,
 };
 use crate::{
     analyse::summary::Summary,
     collect::{series::CellSeries, timeline::Timeline},
     experiment::{Cell, Experiment},
+    outcome::ProcedureOutcome,
 };
 
 const EXPERIMENT: &str = "experiment.toml";
@@ -275,7 +276,17 @@ fn read_cell(cell: Cell, folder: &Path) -> Result<CellData, StoreError> {
     }
     let samples = read_samples(&folder.join(SAMPLES), &mut damage)?;
     let series = read_series(&folder.join(SERIES));
-    Ok(CellData { meta, records, samples, series, damage })
+    let outcome = read_outcome(&folder.join(OUTCOME), &mut damage);
+    Ok(CellData { meta, records, samples, series, outcome, damage })
+}
+
+/// What the cell's procedure found, if anything.
+fn read_outcome(path: &Path, damage: &mut Vec<String>) -> Option<ProcedureOutcome> {
+    if !path.exists() {
+        return None;
+    }
+    let unreadable = |error: StoreError| damage.push(format!("{OUTCOME} cannot be read: {error}"));
+    files::read_json(path).map_err(unreadable).ok()
 }
 
 /// The series, if there are any. A file that cannot be read costs only itself, and says so.

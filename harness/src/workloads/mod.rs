@@ -2,4 +2,5 @@
 //! Everything after this folder sees endpoints, bytes and a judge.
 
 pub mod classify;
+pub mod null;
 pub mod own;
