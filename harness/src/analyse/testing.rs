@@ -124,6 +124,7 @@ impl CellBuilder {
             },
         };
         CellData {
+            outcome: None,
             meta: CellMeta {
                 schema_version: SCHEMA_VERSION,
                 cell: self.cell(),

@@ -224,7 +224,7 @@ impl Run<'_> {
         let playing = Arc::new(drive::Progress::default());
         let options = PlayOptions { core: super::generator_core(self.experiment), progress: playing.clone() };
         let rows = writer.clone();
-        let hear = listener.hear;
+        let mut hear = listener.hear;
         let sink = move |batch: &[Record]| {
             // What listens must not keep rows from the disk.
             let appended = rows.append(batch).map_err(Into::into);

@@ -2,6 +2,8 @@
 
 mod axis;
 mod canvas;
+mod capacity;
+mod concurrency;
 mod failures;
 mod latency_cdf;
 mod latency_over_time;
@@ -12,6 +14,7 @@ mod phases;
 mod rates;
 mod ratios;
 mod replicas;
+mod sizes;
 mod text;
 
 use std::collections::BTreeSet;
@@ -19,9 +22,13 @@ use std::collections::BTreeSet;
 use canvas::{Anchor, Area, DrawError, Key, PANEL_LEFT, PANEL_RIGHT, Sample, Sheet};
 use palette::Ink;
 pub use palette::css_variables;
+pub(super) use sizes::middle_fit;
 
 use super::{Document, format};
-use crate::{analyse::series, experiment::LoadPoint, store::CellData};
+use crate::{
+    analyse::{CellDigest, series},
+    experiment::LoadPoint,
+};
 
 /// A plot, as an SVG file of its own on white paper.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,6 +54,12 @@ pub enum PlotKind {
     Rates,
     /// Replicas, over time.
     Replicas,
+    /// Response time against offered rate, of searches for the capacity.
+    Capacity,
+    /// Throughput and response time against connections.
+    Concurrency,
+    /// Response time against the size of the body.
+    Sizes,
     /// What went wrong how often.
     Failures,
     /// Ratios with their intervals and every trial.
@@ -83,7 +96,15 @@ struct Content {
 
 impl PlotKind {
     /// Drawn once for each load point, in this order.
-    pub const BY_LOAD: [Self; 4] = [Self::LatencyCdf, Self::LatencyOverTime, Self::Rates, Self::Replicas];
+    pub const BY_LOAD: [Self; 7] = [
+        Self::Capacity,
+        Self::Concurrency,
+        Self::Sizes,
+        Self::LatencyCdf,
+        Self::LatencyOverTime,
+        Self::Rates,
+        Self::Replicas,
+    ];
     /// Drawn once for the run.
     pub const ONCE: [Self; 4] = [Self::Failures, Self::Ratios, Self::Phases, Self::Lives];
 
@@ -94,6 +115,9 @@ impl PlotKind {
             Self::LatencyOverTime => "latency-over-time",
             Self::Rates => "rates",
             Self::Replicas => "replicas",
+            Self::Capacity => "capacity",
+            Self::Concurrency => "concurrency",
+            Self::Sizes => "sizes",
             Self::Failures => "failures",
             Self::Ratios => "ratios",
             Self::Phases => "phases",
@@ -109,6 +133,9 @@ impl PlotKind {
             Self::LatencyOverTime => latency_over_time::draw(document, load),
             Self::Rates => rates::draw(document, load),
             Self::Replicas => replicas::draw(document, load),
+            Self::Capacity => capacity::draw(document, load),
+            Self::Concurrency => concurrency::draw(document, load),
+            Self::Sizes => sizes::draw(document, load),
             Self::Failures => failures::draw(document),
             Self::Ratios => ratios::draw(document),
             Self::Phases => phases::draw(document),
@@ -207,7 +234,7 @@ fn legend(document: &Document, load: &LoadPoint, thin: &str) -> Vec<Key> {
 }
 
 /// Names the cells that are drawn faded.
-fn faded_note(cells: &[(&CellData, bool)]) -> Option<String> {
+fn faded_note(cells: &[(&CellDigest, bool)]) -> Option<String> {
     let ids: BTreeSet<&str> =
         cells.iter().filter(|(_, valid)| !valid).map(|(data, _)| data.meta.cell.id.as_str()).collect();
     let list = ids.into_iter().collect::<Vec<_>>().join(", ");
@@ -215,7 +242,7 @@ fn faded_note(cells: &[(&CellData, bool)]) -> Option<String> {
 }
 
 /// Data of all subjects at a load point.
-fn all_data<'a>(document: &Document<'a>, load: &LoadPoint) -> Vec<(&'a CellData, bool)> {
+fn all_data<'a>(document: &Document<'a>, load: &LoadPoint) -> Vec<(&'a CellDigest, bool)> {
     document.summary.subjects.iter().flat_map(|subject| document.data(subject, &load.name)).collect()
 }
 
@@ -224,19 +251,13 @@ fn end_s(load: &LoadPoint) -> f64 {
     (load.warmup + load.duration).as_secs_f64()
 }
 
-/// A bin width that divides the plan into about thirty.
-fn bin_s(load: &LoadPoint) -> f64 {
-    axis::nice_step(end_s(load) / 40.0).max(0.25)
-}
-
 /// Trials of a subject in bins, each with whether it is VALID.
 type Binned = Vec<(Vec<series::TimeBin>, bool)>;
 
 /// Bins of a cell that lie wholly in its plan.
-fn bins(data: &CellData, load: &LoadPoint) -> Vec<series::TimeBin> {
-    let (width_s, end_s) = (bin_s(load), end_s(load));
-    let all = series::percentiles_over_time(data, width_s).into_iter();
-    all.filter(|bin| bin.t_s + width_s <= end_s + 1e-6).collect()
+fn bins(data: &CellDigest, load: &LoadPoint) -> Vec<series::TimeBin> {
+    let (width_s, end_s) = (series::bin_s(load), end_s(load));
+    data.records.bins.iter().copied().filter(|bin| bin.t_s + width_s <= end_s + 1e-6).collect()
 }
 
 /// Bin by bin the median over the trials of one quantity, at the middle of the bins.
