@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use models::Places;
 
-use super::{CliError, cluster_args::ClusterArgs, function_args::FunctionArgs, question_args::QuestionArgs};
+use super::{
+    CliError, cluster_args::ClusterArgs, connection_args::ConnectionArgs, function_args::FunctionArgs,
+    question_args::QuestionArgs,
+};
 use crate::{
     experiment::{self, Arrivals, Experiment, Site, label_subjects},
     platforms::PlatformKind,
@@ -76,6 +79,8 @@ pub struct ExperimentArgs {
     #[arg(long, value_enum, default_value = "text")]
     pub output: Output,
     #[command(flatten)]
+    pub connection: ConnectionArgs,
+    #[command(flatten)]
     pub cluster: ClusterArgs,
 }
 
@@ -111,6 +116,7 @@ impl ExperimentArgs {
         self.function.apply(&mut e)?;
         self.question.apply(&mut e)?;
         e.cluster = self.cluster.over(e.cluster);
+        e.connection = self.connection.over(e.connection);
         set(&mut e.function.model, self.model.clone());
         set(&mut e.function.pictures, self.pictures.clone());
         for load in &mut e.load {
@@ -130,7 +136,7 @@ impl ExperimentArgs {
                         load.rate_share = None;
                     }
                 }
-                Arrivals::Steps { .. } => {}
+                _ => {}
             }
         }
         experiment::validate(&e).map_err(usage)?;

@@ -9,7 +9,11 @@ pub mod answer;
 mod audit;
 mod client;
 mod connections;
+mod cores;
 mod draws;
+pub mod drivers;
+pub mod known_target;
+mod loopback;
 pub mod null_target;
 mod play;
 mod player;
@@ -21,7 +25,9 @@ mod timer;
 
 use std::{sync::Arc, time::Duration};
 
+pub use audit::{LoopLag, MachineAudit, SchedulingAudit, blind_spots};
 pub use connections::{ConnectionPolicy, Protocol, Reuse};
+pub use cores::apart;
 pub use play::{PlayOptions, Progress, SinkError, play};
 
 use bytes::Bytes;
@@ -184,6 +190,12 @@ pub struct GeneratorAudit {
     pub local_error: Option<String>,
     /// Whether the user stopped it.
     pub interrupted: bool,
+    /// How late the generator's own loop was called; none in runs of older versions.
+    #[serde(default)]
+    pub loop_lag: Option<LoopLag>,
+    /// What its machine did meanwhile; none in runs of older versions.
+    #[serde(default)]
+    pub machine: Option<MachineAudit>,
 }
 
 /// Why a load could not be played. Failed requests are not errors: they are records.

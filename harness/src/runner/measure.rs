@@ -276,7 +276,12 @@ impl Run<'_> {
     }
 
     pub(super) fn load(&self, cell: &Cell, deployed: &Deployed) -> Load {
-        let plan = drive::shapes::plan(&cell.load.arrivals, cell.load.warmup + cell.load.duration, cell.seed);
+        let plan = drive::shapes::plan(
+            &cell.load.arrivals,
+            &self.prepared.files,
+            cell.load.warmup + cell.load.duration,
+            cell.seed,
+        );
         let payloads = self.prepared.payloads(&cell.load);
         let judge = pilot::judge(self.prepared, &payloads);
         Load {

@@ -64,5 +64,6 @@ pub async fn prepare(
         expected: Expected::Checksum,
         notices: Vec::new(),
         generator: "this machine".to_owned(),
+        files: crate::drive::shapes::Files::default(),
     })
 }

@@ -4,3 +4,4 @@
 pub mod classify;
 pub mod null;
 pub mod own;
+pub mod payloads;

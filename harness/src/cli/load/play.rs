@@ -91,7 +91,7 @@ pub(super) fn play(request: &Request) -> Result<Measured, CliError> {
 }
 
 /// Makes the folder of `--save`, which must not hold a measurement already.
-fn begin_folder(folder: &Path) -> Result<RecordFile, CliError> {
+pub(super) fn begin_folder(folder: &Path) -> Result<RecordFile, CliError> {
     fs::create_dir_all(folder).map_err(|error| {
         CliError::Usage(format!(
             "--save {} cannot be made ({error}); choose another folder",

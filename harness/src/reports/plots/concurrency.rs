@@ -42,11 +42,13 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
     };
     let subjects = &document.summary.subjects;
     let ranges = PANELS.map(|(_, picks)| {
-        let all = subjects.iter().flat_map(|subject| {
-            let picks = picks.into_iter().flatten();
-            picks.flat_map(|pick| numbers.iter().flat_map(move |&n| values(subject, n, pick)))
-        });
-        extent(all)
+        let mut all = Vec::new();
+        for subject in subjects {
+            for pick in picks.into_iter().flatten() {
+                numbers.iter().for_each(|&n| all.extend(values(subject, n, pick)));
+            }
+        }
+        extent(all.into_iter())
     });
     let [Some((_, most)), Some(times)] = ranges else { return Ok(None) };
     let (Some(&fewest), Some(&largest)) = (numbers.first(), numbers.last()) else { return Ok(None) };

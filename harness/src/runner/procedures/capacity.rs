@@ -157,7 +157,7 @@ struct Watched {
 impl Watched {
     fn new(part: &Cell, slo: &Slo) -> Self {
         let load = &part.load;
-        let intended_ns = match shapes::plan(&load.arrivals, load.warmup + load.duration, part.seed) {
+        let intended_ns = match shapes::plan(&load.arrivals, &shapes::Files::default(), load.warmup + load.duration, part.seed) {
             Plan::Open { send_times_ns, .. } => send_times_ns,
             Plan::Closed { .. } => Vec::new(),
         };
