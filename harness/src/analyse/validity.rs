@@ -62,11 +62,12 @@ pub fn of_generator(counts: &Tally, audit: &GeneratorAudit) -> Vec<Problem> {
             "Raise its limits (ulimit -n, net.ipv4.ip_local_port_range), or lower --rate or --connections."
                 .into(),
     });
+    let (median_ms, limit_ms) = (counts.response_ms.p50.unwrap_or(0.0), lateness_limit_ms(counts));
     // The loop's lag says the same as lateness, and is seen where a closed loop hides it.
-    let late = late(counts).or_else(|| machine::lagging(audit.loop_lag.as_ref(), lateness_limit_ms(counts)));
+    let late = late(counts).or_else(|| machine::lagging(audit.loop_lag.as_ref(), limit_ms));
     let mut problems: Vec<Problem> =
         [write_error, interrupted, local, busy, late].into_iter().flatten().collect();
-    problems.extend(machine::problems(audit, counts.response_ms.p50.unwrap_or(0.0)));
+    problems.extend(machine::problems(audit, median_ms, limit_ms));
     problems
 }
 

@@ -7,6 +7,7 @@ use models::Places;
 use super::{
     CliError, cluster_args::ClusterArgs, connection_args::ConnectionArgs, function_args::FunctionArgs,
     question_args::QuestionArgs,
+    screen_args::ScreenArgs,
 };
 use crate::{
     experiment::{self, Arrivals, Experiment, Site, label_subjects},
@@ -80,6 +81,8 @@ pub struct ExperimentArgs {
     pub output: Output,
     #[command(flatten)]
     pub connection: ConnectionArgs,
+    #[command(flatten)]
+    pub screen: ScreenArgs,
     #[command(flatten)]
     pub cluster: ClusterArgs,
 }
@@ -166,6 +169,7 @@ impl ExperimentArgs {
             runs_dir: self.runs_dir.clone(),
             name: self.name.clone(),
             quiet: self.quiet,
+            live: !self.screen.no_live,
             login: self.cluster.login()?,
         })
     }

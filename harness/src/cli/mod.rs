@@ -20,6 +20,7 @@ mod null_target;
 mod question_args;
 mod remove;
 mod report;
+mod screen_args;
 mod status;
 mod twin_plane;
 

@@ -3,6 +3,7 @@
 mod calibration;
 pub mod function_binary;
 mod image;
+pub mod live;
 pub mod measure;
 mod null;
 mod own;
@@ -12,6 +13,7 @@ mod procedures;
 pub mod progress;
 mod publish;
 pub mod spec;
+pub mod verdict;
 
 use std::{
     path::PathBuf,
@@ -61,6 +63,8 @@ pub struct Options {
     pub name: Option<String>,
     /// No progress.
     pub quiet: bool,
+    /// A live screen, where there is a terminal for it.
+    pub live: bool,
     /// The gateway's login, if flags or environment gave one.
     pub login: Option<Login>,
 }
@@ -110,6 +114,10 @@ pub async fn run(
     interrupt: Interrupt,
 ) -> Result<Finished, RunError> {
     let mut progress = Progress::new(options.quiet);
+    if options.live {
+        let twin = (experiment.on == Site::Twin).then_some("the twin, not a cluster");
+        progress = progress.with_screen(&experiment.title, twin);
+    }
     progress.say(&describe(&experiment));
     check_names(&experiment)?;
     let shapes = experiment.load.iter().map(|load| &load.arrivals);
