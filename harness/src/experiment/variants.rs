@@ -8,7 +8,7 @@ use super::{Experiment, FunctionChoice, Site, file::Checks};
 use crate::platforms::{PlatformKind, ReplicaBounds};
 
 /// Workloads of our function.
-const WORKLOADS: [&str; 1] = ["classify"];
+const WORKLOADS: [&str; 2] = ["classify", "null"];
 /// Variants at most: each is a deployment a platform and trial.
 pub(super) const MOST_VARIANTS: usize = 100;
 /// Letters of a variant's name at most.
@@ -91,7 +91,7 @@ pub(super) fn is_workload(name: &str) -> bool {
 
 /// Says that it has not.
 pub(super) fn no_workload(name: &str) -> String {
-    format!("there is no workload '{name}'; there is: {}", WORKLOADS.join(", "))
+    format!("there is no workload '{name}'; there are: {}", WORKLOADS.join(", "))
 }
 
 /// Whether this can be a part of folder names and labels.
