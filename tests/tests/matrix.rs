@@ -8,13 +8,14 @@ use std::{
 use serde_json::Value;
 use tests::{binary, harness, text};
 
-/// A server that answers at once, and where it listens.
+/// A server, and where it listens. Its answers take so long that a generator which a busy machine
+/// makes some milliseconds late is still VALID.
 struct Server(Child, String);
 
 impl Server {
     fn start() -> Self {
         let mut child = Command::new(binary("harness"))
-            .args(["null-target", "--port", "0"])
+            .args(["null-target", "--port", "0", "--delay-us", "200000"])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -36,7 +37,7 @@ impl Drop for Server {
 const EXPERIMENT: &str = r#"
 title = "a server against itself"
 platforms = ["endpoint", "endpoint"]
-trials = 12
+trials = 8
 
 [function.own]
 path = "/any"
@@ -49,9 +50,9 @@ first-look = 2
 name = "steady"
 question = "How many?"
 primary-metric = "goodput_rps"
-arrivals = { kind = "closed", connections = 2, think-time = "5ms" }
+arrivals = { kind = "closed", connections = 16 }
 warmup = "100ms"
-duration = "500ms"
+duration = "2300ms"
 "#;
 
 #[test]
@@ -68,10 +69,10 @@ fn a_run_ends_early_by_its_rule_and_what_it_did_not_measure_is_not_missing() {
     assert!(stderr.contains("no more trials after"), "{stderr}");
     let summary: Value = serde_json::from_str(&stdout).unwrap();
     let cells = summary["cells"].as_array().unwrap();
-    assert!((4..24).contains(&cells.len()), "{} cells", cells.len());
+    assert!((4..16).contains(&cells.len()), "{} cells", cells.len());
     assert!(cells.iter().all(|cell| cell["requests"].as_u64() > Some(0)), "{summary:#}");
     let page = std::fs::read_to_string(folder.path().join("runs/run/report.md")).unwrap();
-    assert!(page.contains("of at most 12, by the rule that was set before it"), "{page}");
+    assert!(page.contains("of at most 8, by the rule that was set before it"), "{page}");
     assert!(!page.contains("MISSING") && !page.contains("incomplete"), "{page}");
     // There is nothing to go on with.
     let again = harness(folder.path()).args(["compare", "--resume", "runs/run"]).output().unwrap();
