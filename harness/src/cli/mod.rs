@@ -17,6 +17,7 @@ mod invoke_async;
 mod load;
 mod models;
 mod null_target;
+mod question_args;
 mod remove;
 mod report;
 mod screen_args;
