@@ -28,7 +28,7 @@ use crate::{
 /// Not counted at the beginning of each loop: connections are opened, code and caches become warm.
 const WARMUP: Duration = Duration::from_millis(150);
 /// Measured of the open loop.
-const OPEN: Duration = Duration::from_millis(1000);
+const OPEN: Duration = Duration::from_secs(1);
 /// Measured of the closed loop.
 const CLOSED: Duration = Duration::from_millis(500);
 /// How long the calibration takes, about.
