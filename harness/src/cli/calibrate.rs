@@ -147,10 +147,16 @@ fn behaviour(text: &str, duration: Duration) -> Result<Behaviour, CliError> {
 /// Runs it.
 pub fn run(args: &Args) -> Result<Exit, CliError> {
     let request = Request::new(args)?;
-    let measured = measure::measure(&request)?;
+    let mut measured = measure::measure(&request)?;
+    if let Some(error) = measured.failure.take_if(|_| measured.calibrations.is_empty()) {
+        return Err(error);
+    }
     match args.output {
         Output::Text => print!("{}", output::text(&request, &measured)),
         Output::Json => println!("{}", output::json(&request, &measured)),
+    }
+    if let Some(error) = measured.failure {
+        return Err(error);
     }
     Ok(match (measured.interrupted, measured.passed()) {
         (true, _) => Exit::Failed,

@@ -52,8 +52,8 @@ pub(super) fn text(request: &Request, measured: &Measured) -> String {
         .collect();
     let native = request.drivers.contains(&Driver::Native);
     match (native, failed.as_slice()) {
-        _ if measured.interrupted => {
-            line("Interrupted: the behaviours above are complete, the rest is missing.");
+        _ if measured.interrupted || measured.failure.is_some() => {
+            line("Ended early: the behaviours above are complete, the rest is missing.");
         }
         (false, _) => line("Our own open loop was not asked."),
         (true, []) => line(
@@ -170,7 +170,7 @@ mod tests {
             seed: 1,
             quiet: true,
         };
-        (request, Measured { calibrations: vec![calibration], interrupted: false })
+        (request, Measured { calibrations: vec![calibration], interrupted: false, failure: None })
     }
 
     #[test]
