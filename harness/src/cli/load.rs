@@ -1,5 +1,6 @@
 //! `harness load`: drives load at any HTTP endpoint, and says what it did.
 
+mod external;
 mod output;
 mod play;
 mod request;
@@ -18,6 +19,7 @@ use super::{CliError, Exit, experiment_args::Output};
   harness load http://127.0.0.1:8080/ --rate 100 --duration 30s
   harness load http://127.0.0.1:8080/predict --body cat.jpg --rate 20 --arrivals poisson
   harness load http://127.0.0.1:8080/ --connections 8 --requests 10000 --output json
+  harness load http://127.0.0.1:8080/ --connections 8 --driver wrk
 
 --rate is an open loop: requests are sent at their times, whatever the answers do, and the response
 time counts from the intended time. --connections is a closed loop, as wrk's: each connection sends
@@ -75,6 +77,8 @@ pub struct Args {
     /// Print no progress
     #[arg(long, short)]
     quiet: bool,
+    #[command(flatten)]
+    external: external::DriverArg,
 }
 
 /// How requests of an open loop arrive.
@@ -88,6 +92,9 @@ enum ArrivalsArg {
 
 /// Runs it.
 pub fn run(args: Args) -> Result<Exit, CliError> {
+    if args.external.is_external() {
+        return external::run(args);
+    }
     let request = request::Request::new(args)?;
     let result = play::play(&request)?;
     match request.output {

@@ -10,8 +10,12 @@ mod audit;
 mod calls;
 mod client;
 mod connections;
+mod cores;
 mod draws;
+pub mod drivers;
 mod job;
+pub mod known_target;
+mod loopback;
 pub mod null_target;
 mod play;
 mod player;
@@ -20,10 +24,13 @@ pub mod shapes;
 mod target;
 #[cfg(test)]
 mod tests;
+mod timer;
 
 use std::{sync::Arc, time::Duration};
 
+pub use audit::{LoopLag, MachineAudit, SchedulingAudit, blind_spots};
 pub use connections::{ConnectionPolicy, Protocol, Reuse};
+pub use cores::apart;
 pub use play::{PlayOptions, Progress, SinkError, play};
 
 use bytes::Bytes;
@@ -200,6 +207,12 @@ pub struct GeneratorAudit {
     pub own_lateness_max_ns: u64,
     /// Whether the user stopped it.
     pub interrupted: bool,
+    /// How late the generator's own loop was called; none in runs of older versions.
+    #[serde(default)]
+    pub loop_lag: Option<LoopLag>,
+    /// What its machine did meanwhile; none in runs of older versions.
+    #[serde(default)]
+    pub machine: Option<MachineAudit>,
 }
 
 /// Why a load could not be played. Failed requests are not errors: they are records.

@@ -19,10 +19,10 @@ use mio::{
 };
 use slab::Slab;
 
-use super::reactor::Reactor;
-
-/// Longest request head that is read.
-const MOST_HEAD_BYTES: usize = 64 << 10;
+use super::{
+    loopback::{MOST_HEAD_BYTES, content_length, head_end, success},
+    reactor::Reactor,
+};
 
 /// What one look at a socket reads at most.
 const READ_BYTES: usize = 64 << 10;
@@ -87,7 +87,7 @@ pub fn spawn(options: &NullOptions) -> io::Result<NullTarget> {
     let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
     listener.set_nonblocking(true)?;
     let address = listener.local_addr()?;
-    let answer = Arc::new(answer(options.body_bytes));
+    let answer = Arc::new(success(options.body_bytes));
     let mut target = NullTarget { address, threads: Vec::new() };
     for _ in 0..options.threads.max(1) {
         let reactor = Reactor::new()?;
@@ -111,14 +111,6 @@ pub fn spawn(options: &NullOptions) -> io::Result<NullTarget> {
         target.threads.push((waker, thread));
     }
     Ok(target)
-}
-
-/// Head and body of every answer.
-fn answer(body_bytes: usize) -> Vec<u8> {
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {body_bytes}\r\n\r\n");
-    let mut answer = head.into_bytes();
-    answer.extend(b"ok".iter().cycle().take(body_bytes));
-    answer
 }
 
 /// One thread's connections.
@@ -287,21 +279,6 @@ impl Connection {
     }
 }
 
-/// Where the head ends, its empty line included.
-fn head_end(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
-}
-
-/// The body's length as the head announces it; 0 without a word.
-fn content_length(head: &[u8]) -> usize {
-    const NAME: &[u8] = b"content-length:";
-    head.split(|&byte| byte == b'\n')
-        .find(|line| line.len() > NAME.len() && line[..NAME.len()].eq_ignore_ascii_case(NAME))
-        .and_then(|line| std::str::from_utf8(&line[NAME.len()..]).ok())
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(0)
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
@@ -318,9 +295,9 @@ mod tests {
             body.len()
         );
         stream.write_all(requests.as_bytes()).unwrap();
-        let mut read = vec![0; answer(3).len() * 3];
+        let mut read = vec![0; success(3).len() * 3];
         stream.read_exact(&mut read).unwrap();
-        assert_eq!(read, answer(3).repeat(3));
+        assert_eq!(read, success(3).repeat(3));
     }
 
     #[test]
@@ -330,7 +307,7 @@ mod tests {
         let mut stream = std::net::TcpStream::connect(target.address).unwrap();
         let begin = Instant::now();
         stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
-        stream.read_exact(&mut vec![0; answer(2).len()]).unwrap();
+        stream.read_exact(&mut vec![0; success(2).len()]).unwrap();
         assert!(begin.elapsed() >= delay);
     }
 

@@ -173,6 +173,8 @@ fn generate(
     finished: oneshot::Sender<Result<GeneratorAudit, DriveError>>,
 ) {
     let result = (|| {
+        // Before the thread is bound to its core, so that the one that watches is not.
+        let watch = audit::Watch::start(options.core);
         if let Some(core) = options.core {
             audit::pin(core)?;
         }
@@ -186,7 +188,9 @@ fn generate(
         let stop = || interrupt.is_raised() || finished.is_closed();
         let (thread_before, process_before) =
             (audit::cpu_seconds(UsageWho::RUSAGE_THREAD), audit::cpu_seconds(UsageWho::RUSAGE_SELF));
-        let played = player::run(&job, load.plan, load.drain, audit::most_connections(), rows, stop)?;
+        let mut beat = audit::Beat::start(zero)?;
+        let most_open = audit::most_connections();
+        let played = player::run(&job, load.plan, load.drain, most_open, rows, &mut beat, stop)?;
         let elapsed_ns = job.clock.now_ns();
         let busy = audit::cpu_seconds(UsageWho::RUSAGE_THREAD) - thread_before;
         Ok(GeneratorAudit {
@@ -206,6 +210,8 @@ fn generate(
             own_lateness_p99_ns: played.own_lateness_p99_ns,
             own_lateness_max_ns: played.own_lateness_max_ns,
             interrupted: played.interrupted,
+            loop_lag: Some(beat.lag()),
+            machine: Some(watch.finish()),
         })
     })();
     // Nobody listens any more if the caller gave up.

@@ -16,7 +16,7 @@ use self::{
     open::{OPEN_AT_ONCE, OpenLoop},
 };
 use super::{
-    Plan,
+    Plan, audit,
     client::{Client, Ended, Notice},
     job::Job,
     reactor::Reactor,
@@ -95,6 +95,7 @@ pub(super) fn run(
     drain: Duration,
     most_open: usize,
     rows: Rows,
+    beat: &mut audit::Beat,
     stop: impl Fn() -> bool,
 ) -> io::Result<Played> {
     let mut reactor = Reactor::new()?;
@@ -134,9 +135,10 @@ pub(super) fn run(
             Next::At(at_ns) if player.is_sending => at_ns,
             Next::At(_) | Next::Never => u64::MAX,
         };
+        beat.note(job.clock.at(now_ns));
         let flush_ns = player.rows.flush_old(now_ns);
         let wake_ns = wake_ns.min(flush_ns).min(drained_ns).min(player.deadlines_from_ns);
-        reactor.wait(Some(job.clock.at(wake_ns)))?;
+        reactor.wait(Some(job.clock.at(wake_ns).min(beat.due())))?;
         for event in reactor.ready() {
             player.client.take(event);
             player.settle();
