@@ -20,7 +20,7 @@ use mio::{
 use slab::Slab;
 
 use super::{
-    loopback::{MOST_HEAD_BYTES, content_length, head_end, success},
+    loopback::{MOST_HEAD_BYTES, asks_to_close, content_length, head_end, success},
     reactor::Reactor,
 };
 
@@ -137,6 +137,8 @@ struct Connection {
     unsent: usize,
     /// Whether the answer waits for its time.
     waits: bool,
+    /// Whether the client asked for the end of the connection after this answer.
+    is_last: bool,
     /// Whether the socket has nothing to read until its next event.
     drained: bool,
 }
@@ -218,7 +220,16 @@ impl Server {
 
 impl Connection {
     fn new(stream: TcpStream, number: u64) -> Self {
-        Self { stream, number, input: Vec::new(), body_left: 0, unsent: 0, waits: false, drained: false }
+        Self {
+            stream,
+            number,
+            input: Vec::new(),
+            body_left: 0,
+            unsent: 0,
+            waits: false,
+            is_last: false,
+            drained: false,
+        }
     }
 
     /// Answers one request after the other until the socket or the clock has to be waited for.
@@ -226,6 +237,7 @@ impl Connection {
         loop {
             while self.unsent > 0 {
                 match self.stream.write(&answer[answer.len() - self.unsent..]) {
+                    Ok(written) if written == self.unsent && self.is_last => return Fate::Ends,
                     Ok(0) => return Fate::Ends,
                     Ok(written) => self.unsent -= written,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Fate::Stays,
@@ -271,7 +283,9 @@ impl Connection {
         let Some(head_end) = head_end(&self.input) else {
             return (self.input.len() <= MOST_HEAD_BYTES).then_some(false);
         };
-        let length = content_length(&self.input[..head_end]);
+        let head = &self.input[..head_end];
+        self.is_last = asks_to_close(head);
+        let length = content_length(head);
         let here = length.min(self.input.len() - head_end);
         self.body_left = length - here;
         self.input.drain(..head_end + here);
@@ -298,6 +312,16 @@ mod tests {
         let mut read = vec![0; success(3).len() * 3];
         stream.read_exact(&mut read).unwrap();
         assert_eq!(read, success(3).repeat(3));
+    }
+
+    #[test]
+    fn a_client_that_asks_for_it_gets_an_answer_and_the_end() {
+        let target = spawn(&NullOptions::default()).unwrap();
+        let mut stream = std::net::TcpStream::connect(target.address).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n").unwrap();
+        let mut read = Vec::new();
+        stream.read_to_end(&mut read).unwrap();
+        assert_eq!(read, success(2));
     }
 
     #[test]
