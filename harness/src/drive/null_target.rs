@@ -8,6 +8,7 @@ use std::{
     collections::BinaryHeap,
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr},
+    os::fd::OwnedFd,
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -84,9 +85,11 @@ impl Drop for NullTarget {
 /// # Errors
 /// When the port is taken, or no thread or socket is to be had.
 pub fn spawn(options: &NullOptions) -> io::Result<NullTarget> {
-    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
-    listener.set_nonblocking(true)?;
+    // With a queue of a thousand: the standard library's is short, and a connection that finds it
+    // full waits a second for its next try.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port).into())?;
     let address = listener.local_addr()?;
+    let listener = std::net::TcpListener::from(OwnedFd::from(listener));
     let answer = Arc::new(success(options.body_bytes));
     let mut target = NullTarget { address, threads: Vec::new() };
     for _ in 0..options.threads.max(1) {
