@@ -4,6 +4,7 @@ mod calibrate;
 mod clean;
 mod cluster_args;
 mod compare;
+mod connection_args;
 mod deploy;
 mod doctor;
 mod experiment_args;
@@ -16,8 +17,10 @@ mod invoke_async;
 mod load;
 mod models;
 mod null_target;
+mod question_args;
 mod remove;
 mod report;
+mod screen_args;
 mod status;
 mod twin_plane;
 

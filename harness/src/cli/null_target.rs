@@ -69,8 +69,8 @@ pub fn run(args: Args) -> Result<Exit, CliError> {
             known_target::spawn(options).map(Target::Known).map_err(anyhow::Error::from)
         }
     };
-    let target = started
-        .with_context(|| format!("cannot listen on port {port}; choose another one, or --port 0"))?;
+    let target =
+        started.with_context(|| format!("cannot listen on port {port}; choose another one, or --port 0"))?;
     let url = match &target {
         Target::Null(target) => target.url(),
         Target::Known(target) => target.url(),

@@ -188,9 +188,7 @@ fn generate(
         let stop = || interrupt.is_raised() || finished.is_closed();
         let (thread_before, process_before) =
             (audit::cpu_seconds(UsageWho::RUSAGE_THREAD), audit::cpu_seconds(UsageWho::RUSAGE_SELF));
-        let mut beat = audit::Beat::start(zero)?;
-        let most_open = audit::most_connections();
-        let played = player::run(&job, load.plan, load.drain, most_open, rows, &mut beat, stop)?;
+        let played = player::run(&job, load.plan, load.drain, audit::most_connections(), rows, stop)?;
         let elapsed_ns = job.clock.now_ns();
         let busy = audit::cpu_seconds(UsageWho::RUSAGE_THREAD) - thread_before;
         Ok(GeneratorAudit {
@@ -210,7 +208,7 @@ fn generate(
             own_lateness_p99_ns: played.own_lateness_p99_ns,
             own_lateness_max_ns: played.own_lateness_max_ns,
             interrupted: played.interrupted,
-            loop_lag: Some(beat.lag()),
+            loop_lag: Some(played.loop_lag),
             machine: Some(watch.finish()),
         })
     })();

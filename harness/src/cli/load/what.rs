@@ -12,7 +12,7 @@ use crate::{
 /// Shape and bodies.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct WhatArgs {
-    /// Any load shape, as an experiment file writes it, for example 'kind = "ramp", from = 5, to = 50'
+    /// Any load shape, as an experiment file writes it, for example "kind = 'ramp', from = 5, to = 50"
     /// (kinds: ramp, steps, spike, square, bursts, idle, single-stream, server, offline,
     /// azure-minutes, azure-invocations, schedule)
     #[arg(long, value_name = "SHAPE", conflicts_with_all = ["rate", "connections", "arrivals", "requests"])]

@@ -16,7 +16,8 @@ use self::{
     open::{OPEN_AT_ONCE, OpenLoop},
 };
 use super::{
-    Plan, audit,
+    LoopLag, Plan,
+    audit::Beat,
     client::{Client, Ended, Notice},
     job::Job,
     reactor::Reactor,
@@ -40,6 +41,7 @@ pub(super) struct Played {
     pub(super) pool_waits: u64,
     pub(super) own_lateness_p99_ns: u64,
     pub(super) own_lateness_max_ns: u64,
+    pub(super) loop_lag: LoopLag,
     pub(super) interrupted: bool,
 }
 
@@ -95,7 +97,6 @@ pub(super) fn run(
     drain: Duration,
     most_open: usize,
     rows: Rows,
-    beat: &mut audit::Beat,
     stop: impl Fn() -> bool,
 ) -> io::Result<Played> {
     let mut reactor = Reactor::new()?;
@@ -116,6 +117,7 @@ pub(super) fn run(
     std::thread::sleep(job.clock.at(0).saturating_duration_since(std::time::Instant::now()));
     let mut interrupted_ns = None;
     let mut drained_ns = u64::MAX;
+    let mut beat = Beat::new();
     loop {
         let next = player.go_on();
         let now_ns = job.clock.now_ns();
@@ -135,17 +137,17 @@ pub(super) fn run(
             Next::At(at_ns) if player.is_sending => at_ns,
             Next::At(_) | Next::Never => u64::MAX,
         };
-        beat.note(job.clock.at(now_ns));
         let flush_ns = player.rows.flush_old(now_ns);
-        let wake_ns = wake_ns.min(flush_ns).min(drained_ns).min(player.deadlines_from_ns);
-        reactor.wait(Some(job.clock.at(wake_ns).min(beat.due())))?;
+        let wake_ns = wake_ns.min(flush_ns).min(drained_ns).min(player.deadlines_from_ns).min(beat.due_ns());
+        reactor.wait(Some(job.clock.at(wake_ns)))?;
+        beat.note(job.clock.now_ns());
         for event in reactor.ready() {
             player.client.take(event);
             player.settle();
         }
         player.expire();
     }
-    Ok(player.account(interrupted_ns))
+    Ok(Played { loop_lag: beat.lag(), ..player.account(interrupted_ns) })
 }
 
 impl Player {
@@ -235,6 +237,7 @@ impl Player {
             pool_waits,
             own_lateness_p99_ns,
             own_lateness_max_ns,
+            loop_lag: LoopLag::default(),
             interrupted: interrupted_ns.is_some(),
         }
     }
