@@ -4,16 +4,23 @@
 //! what Prometheus or the kubelet measured), `validity`
 //! and `steady` judge the instrument, `cell` puts these together for one cell; `comparison`
 //! judges subjects (a `side` each) over trials with the tests in `statistics`, and `sentence` words the verdict.
+//! `sequential` judges runs that may stop early, `diff` one run against another, `thresholds` what figures must hold;
+//! `foresight` says before a run what it can see.
 //! Nothing here does input or output, and nothing fails on data: what is missing is said.
 
 mod cell;
 mod comparison;
+pub mod diff;
+pub mod foresight;
 pub mod lives;
 pub mod observed;
+#[cfg(test)]
+mod power;
 pub mod quantiles;
 mod resources;
 mod revisions;
 mod sentence;
+pub mod sequential;
 pub mod series;
 mod side;
 pub mod statistics;
@@ -22,6 +29,7 @@ pub mod summary;
 pub mod tally;
 #[cfg(test)]
 mod testing;
+pub mod thresholds;
 pub mod validity;
 pub mod window;
 
@@ -51,7 +59,7 @@ pub fn run(experiment: &Experiment, planned: &[Cell], cells: &[CellData], facts:
     let mut found: BTreeMap<&str, &CellData> = cells.iter().map(|c| (c.meta.cell.id.as_str(), c)).collect();
     let mut plan: Vec<&Cell> = planned.iter().collect();
     plan.sort_by_key(|c| c.order);
-    let summaries: Vec<_> = plan
+    let mut summaries: Vec<_> = plan
         .into_iter()
         .map(|planned| match found.remove(planned.id.as_str()) {
             Some(data) => cell(data),
@@ -64,6 +72,13 @@ pub fn run(experiment: &Experiment, planned: &[Cell], cells: &[CellData], facts:
             .keys()
             .map(|id| format!("The cell {id} is not part of the plan and was left out of the analysis.")),
     );
+    let (comparisons, stopped) = sequential::judge(experiment, &summaries);
+    if let Some(stopped) = &stopped {
+        summaries.retain(|cell| cell.trial <= stopped.trials);
+        notices.push(format!("The run {}.", stopped.reason));
+    }
+    let judged = stopped.as_ref().map_or(experiment.trials, |stopped| stopped.trials);
+    let thresholds = thresholds::evaluate(experiment, judged, &summaries, &comparisons);
     Summary {
         schema_version: SCHEMA_VERSION,
         run_id: facts.run_id,
@@ -71,7 +86,9 @@ pub fn run(experiment: &Experiment, planned: &[Cell], cells: &[CellData], facts:
         twin: experiment.on == Site::Twin,
         notices,
         subjects: experiment.subjects.iter().map(|s| s.label.clone()).collect(),
-        comparisons: comparison::compare(experiment, &summaries),
+        comparisons,
+        stopped,
+        thresholds,
         cells: summaries,
     }
 }

@@ -3,18 +3,23 @@
 use super::{
     CliError, Exit,
     experiment_args::{ExperimentArgs, Output},
+    verdict_args::{self, GRAMMAR},
 };
 use crate::{experiment::Experiment, interrupt::Interrupt, platforms::PlatformKind, runner};
 
 /// Arguments of `compare`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(after_help = format!("Examples:
   harness compare --platforms knative,openfaas --on twin
   harness compare --platforms knative,knative --on twin --trials 8     an A/A comparison
   harness compare --experiment experiment.toml --on twin --name friday
   harness compare --platforms knative,openfaas --on twin --dry-run     the plan and its duration
+  harness compare --on twin --threshold 'p99@poisson<500ms' --threshold 'failures<1%'
 
-Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID.")]
+{GRAMMAR}
+
+Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID, 4 finished and
+a threshold does not hold (3 goes before 4)."))]
 pub struct CompareArgs {
     /// Platforms to compare; the first is the baseline; one named twice is compared with itself
     #[arg(long, value_delimiter = ',', value_name = "A,B", value_enum)]
@@ -25,11 +30,14 @@ pub struct CompareArgs {
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(after_help = format!("Examples:
   harness run knative --on twin
   harness run openfaas --on twin --trials 1 --duration 20s --rate 30
 
-Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID.")]
+{GRAMMAR}
+
+Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID, 4 finished and
+a threshold does not hold (3 goes before 4)."))]
 pub struct RunArgs {
     /// The platform
     #[arg(value_enum)]
@@ -81,6 +89,7 @@ fn start(experiment: Experiment, args: &ExperimentArgs) -> Result<Exit, CliError
 }
 
 /// A run is valid if every question got a verdict, or, with one subject, if enough cells are VALID.
+/// Only then do its thresholds count.
 pub fn verdict_exit(summary: &crate::analyse::summary::Summary) -> Exit {
-    if summary.is_valid() { Exit::Valid } else { Exit::Invalid }
+    verdict_args::exit(summary.is_valid(), summary.meets_thresholds())
 }

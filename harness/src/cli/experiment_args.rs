@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use models::Places;
 
-use super::{CliError, cluster_args::ClusterArgs, function_args::FunctionArgs};
+use super::{CliError, cluster_args::ClusterArgs, function_args::FunctionArgs, verdict_args::VerdictArgs};
 use crate::{
     experiment::{self, Arrivals, Experiment, Site, label_subjects},
     platforms::PlatformKind,
@@ -75,6 +75,8 @@ pub struct ExperimentArgs {
     pub output: Output,
     #[command(flatten)]
     pub cluster: ClusterArgs,
+    #[command(flatten)]
+    pub verdict: VerdictArgs,
 }
 
 /// Form of a command's result.
@@ -130,6 +132,7 @@ impl ExperimentArgs {
                 Arrivals::Steps { .. } => {}
             }
         }
+        self.verdict.apply(&mut e)?;
         experiment::validate(&e).map_err(usage)?;
         Ok(e)
     }

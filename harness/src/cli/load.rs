@@ -10,7 +10,8 @@ use clap::ValueEnum;
 
 pub(super) use request::payload;
 
-use super::{CliError, Exit, experiment_args::Output};
+use super::{CliError, Exit, experiment_args::Output, verdict_args};
+use crate::experiment::Threshold;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -18,12 +19,14 @@ use super::{CliError, Exit, experiment_args::Output};
   harness load http://127.0.0.1:8080/ --rate 100 --duration 30s
   harness load http://127.0.0.1:8080/predict --body cat.jpg --rate 20 --arrivals poisson
   harness load http://127.0.0.1:8080/ --connections 8 --requests 10000 --output json
+  harness load http://127.0.0.1:8080/ --rate 100 --threshold 'p99<500ms' --threshold 'failures<1%'
 
 --rate is an open loop: requests are sent at their times, whatever the answers do, and the response
 time counts from the intended time. --connections is a closed loop, as wrk's: each connection sends
 its next request after its last answer, so a stall delays few requests and hides from percentiles.
 
-Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID.")]
+Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID, 4 finished and
+a threshold does not hold (3 goes before 4).")]
 pub struct Args {
     /// Where to: http:// or https://, with path and query
     url: String,
@@ -75,6 +78,9 @@ pub struct Args {
     /// Print no progress
     #[arg(long, short)]
     quiet: bool,
+    /// A condition on the figures, for example 'p99<500ms'; exit code 4 if it does not hold; may be repeated
+    #[arg(long = "threshold", value_name = "CONDITION")]
+    thresholds: Vec<Threshold>,
 }
 
 /// How requests of an open loop arrive.
@@ -102,7 +108,6 @@ pub fn run(args: Args) -> Result<Exit, CliError> {
     }
     Ok(match (result.audit.interrupted, result.validity.is_valid()) {
         (true, _) => Exit::Failed,
-        (false, true) => Exit::Valid,
-        (false, false) => Exit::Invalid,
+        (false, valid) => verdict_args::exit(valid, result.thresholds.iter().all(|found| found.met)),
     })
 }

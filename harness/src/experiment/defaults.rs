@@ -37,6 +37,7 @@ impl Experiment {
             reuse_deployments: false,
             stop_early: None,
             thresholds: Vec::new(),
+            expected_noise: Vec::new(),
             load: vec![closed_loop(warmup, closed), poisson(warmup, open)],
         }
     }

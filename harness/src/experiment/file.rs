@@ -5,7 +5,7 @@ use std::{fmt::Write as _, ops::Range, path::Path, time::Duration};
 use serde::Deserialize as _;
 use toml::de::{DeTable, DeValue};
 
-use super::{Arrivals, Experiment, LoadPoint, cluster_checks};
+use super::{Arrivals, Experiment, LoadPoint, cluster_checks, stopping, thresholds};
 
 /// Why an experiment cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -147,6 +147,8 @@ fn problems(e: &Experiment) -> Vec<Problem> {
     );
     list.check(e.function.memory_mib >= 64, &["function", "memory-mib"], "must be at least 64");
     cluster_checks::problems(&mut list, e);
+    stopping::problems(&mut list, e);
+    thresholds::problems(&mut list, e);
     list.check(!e.load.is_empty(), &["load"], "give at least one [[load]]");
     for (i, load) in e.load.iter().enumerate() {
         load_problems(&mut list, &i.to_string(), load);

@@ -4,6 +4,7 @@ mod cells;
 mod cluster_checks;
 mod defaults;
 mod file;
+mod noise;
 mod payloads;
 mod procedure;
 mod stopping;
@@ -15,10 +16,11 @@ use std::{collections::BTreeMap, time::Duration};
 pub use cells::{deployments, expand};
 pub use cluster_checks::check_choice;
 pub use file::{ExperimentError, load_file, parse, validate};
+pub use noise::ExpectedNoise;
 pub use payloads::PayloadChoice;
 pub use procedure::Procedure;
 pub use stopping::StopRule;
-pub use thresholds::Threshold;
+pub use thresholds::{Operator, Quantity, Threshold, check as check_thresholds};
 pub use variants::Variant;
 
 use serde::{Deserialize, Serialize};
@@ -78,6 +80,9 @@ pub struct Experiment {
     /// Conditions that the figures must meet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub thresholds: Vec<Threshold>,
+    /// How much an earlier run's trials varied, for the smallest effect that the plan can see.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub expected_noise: Vec<ExpectedNoise>,
     /// Load points; each trial measures every one of them on the same fresh replicas.
     pub load: Vec<LoadPoint>,
 }

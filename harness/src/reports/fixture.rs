@@ -93,6 +93,8 @@ impl Run {
             subjects: labels.iter().map(|label| (*label).to_owned()).collect(),
             cells: Vec::new(),
             comparisons: Vec::new(),
+            stopped: None,
+            thresholds: Vec::new(),
         };
         let mut run =
             Self { summary, experiment, environment: environment(), cells, timelines: BTreeMap::new() };

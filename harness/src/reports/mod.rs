@@ -9,6 +9,7 @@
 //! [`Report`]; the compiler lists what was forgotten.
 
 pub mod format;
+pub mod histograms;
 pub mod html;
 pub mod markdown;
 pub mod outline;
@@ -132,7 +133,7 @@ impl<'a> Document<'a> {
         let measured = self.summary.cells.iter().filter(|cell| !self.is_missing(cell));
         let measured = measured.map(|c| (c.trial, &*c.subject, &*c.load));
         let there: BTreeSet<(u32, &str, &str)> = data.chain(measured).collect();
-        let plan = (1..=self.experiment.trials).flat_map(|trial| {
+        let plan = (1..=self.trials()).flat_map(|trial| {
             let loads = move |subject: &'a str| {
                 self.experiment.load.iter().map(move |load| MissingCell { trial, subject, load: &load.name })
             };
@@ -148,7 +149,12 @@ impl<'a> Document<'a> {
 
     /// Cells in the plan.
     pub fn planned_cells(&self) -> usize {
-        self.experiment.subjects.len() * self.experiment.load.len() * self.experiment.trials as usize
+        self.experiment.subjects.len() * self.experiment.load.len() * self.trials() as usize
+    }
+
+    /// Trials of each subject: as planned, or until a stop rule ended the run.
+    pub fn trials(&self) -> u32 {
+        self.summary.stopped.as_ref().map_or(self.experiment.trials, |stopped| stopped.trials)
     }
 
     fn is_valid(&self, cell_id: &str) -> bool {

@@ -214,6 +214,7 @@ pub fn describe(experiment: &Experiment) -> String {
             load.primary_metric.title()
         ));
     }
+    lines.extend(crate::analyse::foresight::lines(experiment));
     let seconds = estimate(experiment).as_secs().div_ceil(10) * 10;
     lines.push(format!(
         "this takes about {}, building apart",

@@ -56,6 +56,14 @@ pub fn publish(folder: &RunFolder) -> Result<Finished, RunError> {
     let summary = analyse::run(&experiment, &planned, &cells, facts);
     folder.write_summary(&summary).context("cannot write the run's summary.json")?;
 
+    for data in &cells {
+        let files = reports::histograms::files(data).map_err(anyhow::Error::msg)?;
+        for (name, text) in files {
+            let name = format!("cells/{}/{name}", data.meta.cell.id);
+            folder.write_file(&name, text.as_bytes()).context(WRITE)?;
+        }
+    }
+
     let document = Document {
         summary: &summary,
         experiment: &experiment,

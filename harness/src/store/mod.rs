@@ -10,6 +10,7 @@
 //!     records.arrows    Arrow IPC stream, appended while the cell runs
 //!     records.parquet   the same rows, after the cell
 //!     replicas.jsonl    replica samples, appended while the cell runs
+//!     response.hgrm     response times for HdrHistogram's plotter; response.hlog: by interval
 //!     series.json       what Prometheus or the kubelet measured meanwhile (CellSeries), if asked
 //!   deployments/<trial-subject>.json   what was watched of a deployment's replicas (Timeline)
 //!   summary.json report.md report.html plots/

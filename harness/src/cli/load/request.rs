@@ -14,6 +14,7 @@ use crate::{
         answer::StatusJudge,
         shapes::{self, Extent},
     },
+    experiment::Threshold,
     record::Record,
 };
 
@@ -36,6 +37,7 @@ pub(super) struct Request {
     pub(super) core: Option<usize>,
     pub(super) quiet: bool,
     pub(super) seed: u64,
+    pub(super) thresholds: Vec<Threshold>,
     timeout: Duration,
     method: hyper::Method,
     payload: Payload,
@@ -81,6 +83,14 @@ impl Request {
         let Ok(method) = hyper::Method::from_bytes(method.to_ascii_uppercase().as_bytes()) else {
             return usage(format!("--method '{method}' is not an HTTP method; write for example POST"));
         };
+        if let Some(odd) =
+            args.thresholds.iter().find(|t| t.is_ratio() || t.load.is_some() || t.subject.is_some())
+        {
+            return usage(format!(
+                "--threshold '{odd}' speaks of comparisons, load points or subjects, and here is one load; write for \
+                 example 'p99<500ms'"
+            ));
+        }
         let headers = args.headers.iter().map(|text| header(text)).collect::<Result<_, _>>()?;
         Ok(Self {
             endpoint: Endpoint { url: args.url, headers },
@@ -93,6 +103,7 @@ impl Request {
             core: args.core,
             quiet: args.quiet,
             seed: args.seed,
+            thresholds: args.thresholds,
             timeout: args.timeout,
             method,
             payload: payload(args.body.as_deref())?,
