@@ -169,8 +169,14 @@ mod tests {
     #[test]
     fn a_plan_says_what_it_can_see() {
         let said = |trials| lines(&Experiment { trials, ..Experiment::default() }).join("\n");
-        insta::assert_snapshot!(said(5), @"");
-        insta::assert_snapshot!(said(4), @"");
+        insta::assert_snapshot!(said(5), @"
+        it can see (in 4 of 5 cases, 5 trials a side, 2 questions):
+          closed-8, poisson: differences of about 2.6 % if trials vary by 1 %, 5.2 % if trials vary by 2 %, 13.6 % if trials vary by 5 % (--noise-from RUN takes it from an earlier run)
+        ");
+        insta::assert_snapshot!(
+            said(4),
+            @"it cannot show any difference: with 4 trials a side and 2 questions the exact rank test never falls below its level; use --trials 5 or more"
+        );
         let mut alone = Experiment::default();
         alone.subjects.truncate(1);
         assert!(lines(&alone).is_empty());
@@ -180,7 +186,11 @@ mod tests {
     fn a_known_scatter_replaces_the_assumed_ones() {
         let noise = ExpectedNoise { load: "closed-8".into(), variation: 0.031, from: "friday".into() };
         let experiment = Experiment { expected_noise: vec![noise], ..Experiment::default() };
-        insta::assert_snapshot!(lines(&experiment).join("\n"), @"");
+        insta::assert_snapshot!(lines(&experiment).join("\n"), @"
+        it can see (in 4 of 5 cases, 5 trials a side, 2 questions):
+          closed-8: differences of about 8.2 % if trials vary by 3.1 % (trials varied so in friday)
+          poisson: differences of about 2.6 % if trials vary by 1 %, 5.2 % if trials vary by 2 %, 13.6 % if trials vary by 5 % (--noise-from RUN takes it from an earlier run)
+        ");
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! single values over the geometric mean of their run and subject (spread by √(m/(m-1)) for the mean
 //! taken out of m trials), which is the scatter that interleaving leaves.
 //!
-//! Every verdict is that of `comparison::compare`, with all resamples. Where no corrected rank test
+//! Every verdict is that of `comparison::compare`, in A/A with all resamples. Where no corrected rank test
 //! rejects, it cannot be anything but "cannot tell", and its bootstrap is not computed.
 
 use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus, seq::SliceRandom};
@@ -18,7 +18,11 @@ use rand::{RngExt, SeedableRng, rngs::Xoshiro256PlusPlus, seq::SliceRandom};
 use super::{
     comparison::{LEVEL, Rules, compare},
     foresight,
-    statistics::{bootstrap::mean, distributions::proportion_at_most, holm, mann_whitney},
+    statistics::{
+        bootstrap::{RESAMPLES, mean},
+        distributions::proportion_at_most,
+        holm, mann_whitney,
+    },
     summary::{CellSummary, Quantiles, Verdict},
     testing::{CellBuilder, experiment},
 };
@@ -27,6 +31,9 @@ use crate::experiment::{Experiment, LoadPoint, Metric};
 const RECORDED: &str = include_str!("../../tests/fixtures/trials/recorded.csv");
 /// The questions of the default experiment.
 const QUESTIONS: [(&str, Metric); 2] = [("closed-8", Metric::GoodputRps), ("poisson", Metric::ResponseP95Ms)];
+
+/// Resamples where thousands of intervals are needed and none is near its limit.
+const FEW: u32 = 500;
 
 /// One trial of one subject at one load point.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,10 +100,11 @@ struct Simulation {
     cells: Vec<CellSummary>,
     trials: usize,
     questions: usize,
+    resamples: u32,
 }
 
 impl Simulation {
-    fn new(trials: usize, questions: usize) -> Self {
+    fn new(trials: usize, questions: usize, resamples: u32) -> Self {
         let load = |&(name, primary_metric): &(&str, Metric)| LoadPoint {
             name: name.into(),
             primary_metric,
@@ -118,7 +126,7 @@ impl Simulation {
             }
         }
         let experiment = experiment(trials as u32, asked.iter().map(load).collect());
-        Self { experiment, cells, trials, questions }
+        Self { experiment, cells, trials, questions, resamples }
     }
 
     /// Which questions get a verdict for either side.
@@ -133,7 +141,8 @@ impl Simulation {
             if question == 0 { cell.goodput_rps = value } else { cell.response_ms.p95 = Some(value) }
         }
         self.experiment.seed = seed;
-        let found = compare(&self.experiment, &self.cells, Rules::once(self.trials as u32));
+        let rules = Rules { resamples: self.resamples, ..Rules::once(self.trials as u32) };
+        let found = compare(&self.experiment, &self.cells, rules);
         let mut claims = [false; 2];
         for (claim, comparison) in claims.iter_mut().zip(found.iter().filter(|c| c.primary)) {
             *claim = matches!(comparison.verdict, Verdict::Better { .. });
@@ -213,7 +222,7 @@ struct Alarms {
 
 fn false_alarms(count: u64, mut draw: impl FnMut(&mut Xoshiro256PlusPlus) -> Sides) -> Alarms {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(41);
-    let (mut single, mut double) = (Simulation::new(5, 1), Simulation::new(5, 2));
+    let (mut single, mut double) = (Simulation::new(5, 1, RESAMPLES), Simulation::new(5, 2, RESAMPLES));
     let mut alarms = Alarms { one: 0, either: 0 };
     for seed in 0..count {
         let sides = draw(&mut rng);
@@ -253,7 +262,7 @@ fn a_a(count: u64) {
 /// Share of runs in which a slow-down is claimed: of the first question alone, and of both (each).
 fn seen(runs: u64, pools: &[Vec<f64>; 2], trials: usize, slower: f64) -> [f64; 3] {
     let mut rng = Xoshiro256PlusPlus::seed_from_u64(43);
-    let (mut single, mut double) = (Simulation::new(trials, 1), Simulation::new(trials, 2));
+    let (mut single, mut double) = (Simulation::new(trials, 1, FEW), Simulation::new(trials, 2, FEW));
     let mut counts = [0_u64; 3];
     for seed in 0..runs {
         let sides = draw_residuals(pools, trials, slower, &mut rng);
@@ -290,7 +299,7 @@ fn false_alarms_of_2000_comparisons_resampled_from_recorded_trials() {
 #[ignore = "the bench of Proof 3: detection rates, some minutes"]
 fn detection_of_injected_slow_downs_against_the_number_of_trials() {
     let pools = pools();
-    let runs = 1000;
+    let runs = 400;
     for ((load, metric), pool) in QUESTIONS.iter().zip(&pools) {
         let logs: Vec<f64> = pool.iter().map(|v| v.ln()).collect();
         let variance = logs.iter().map(|l| l * l).sum::<f64>() / logs.len() as f64;
@@ -321,12 +330,12 @@ fn what_the_plan_promises_to_see_is_seen_about_four_times_in_five() {
     let variation = 0.05_f64;
     let noise = LogNormal::new(0.0, variation.mul_add(variation, 1.0).ln().sqrt()).unwrap();
     for (trials, questions) in [(5, 1), (5, 2), (10, 2), (20, 1)] {
-        let mut simulation = Simulation::new(trials, questions);
+        let mut simulation = Simulation::new(trials, questions, FEW);
         let effects = foresight::foresee(&simulation.experiment)[0].effects.clone();
         let effect =
             effects.iter().find(|(assumed, _)| (assumed - variation).abs() < 1e-9).unwrap().1.unwrap();
         let mut rng = Xoshiro256PlusPlus::seed_from_u64(47);
-        let runs = 150;
+        let runs = 100;
         let shown = (0..runs)
             .filter(|&seed| {
                 let mut sides = Sides::default();

@@ -51,7 +51,19 @@ fn each_subject_and_load_point_gets_a_line() {
             "ratio<1.1",
         ],
     );
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @"
+    met: p99<150ms (open, knative): 102.0 ms
+    NOT MET: p99<150ms (open, openfaas): 202.0 ms
+    met: p99:knative<150ms (open, knative): 102.0 ms
+    met: failures<1% (open, knative): 0.00 %
+    met: failures<1% (open, openfaas): 0.00 %
+    met: goodput@open>19.9/s (open, knative): 20.0/s
+    met: goodput@open>19.9/s (open, openfaas): 20.0/s
+    NOT MET: p99.9<1s (open, knative): nothing; there is no such figure: fewer than ten requests lie beyond it
+    NOT MET: p99.9<1s (open, openfaas): nothing; there is no such figure: fewer than ten requests lie beyond it
+    met: ratio>1.8 (open, openfaas): 1.977 (1.950 to 2.008)
+    NOT MET: ratio<1.1 (open, openfaas): 1.977 (1.950 to 2.008)
+    ");
 }
 
 #[test]

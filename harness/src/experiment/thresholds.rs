@@ -272,7 +272,16 @@ mod tests {
             ["p99", "p98<5ms", "p99<5", "p99<fast", "failures<0.01", "goodput>3ms", "ratio>10%", "p99@<5ms"]
                 .map(|text| text.parse::<Threshold>().unwrap_err())
                 .into();
-        insta::assert_snapshot!(said.join("\n"), @"");
+        insta::assert_snapshot!(said.join("\n"), @"
+        the threshold 'p99' has no < or >; write for example 'p99<500ms'
+        the threshold 'p98<5ms' looks at 'p98', which is not one of p50, p90, p95, p99, p99.9, mean, max, failures, goodput, achieved, ratio
+        the threshold 'p99<5' has the limit '5'; give it as a time: 500ms, 1.5s or 800us
+        the threshold 'p99<fast' has the limit 'fast', which is not a number of 0 or more
+        the threshold 'failures<0.01' has the limit '0.01'; give it as a share in per cent: 1%
+        the threshold 'goodput>3ms' has the limit '3ms'; give it as answers a second: 30 or 30/s
+        the threshold 'ratio>10%' has the limit '10%'; give it as a bare number: 1.1
+        the threshold 'p99@<5ms' names nothing after '@' or ':'; write METRIC[@LOAD][:SUBJECT]
+        ");
     }
 
     #[test]
