@@ -105,7 +105,6 @@ impl Diff {
 /// Compares the second run with the first.
 pub fn diff(before: Run, after: Run, thresholds: &[Threshold]) -> Diff {
     let rules = Rules::once(before.experiment.trials.max(after.experiment.trials));
-    let trials = |run: &Run| run.summary.stopped.as_ref().map_or(run.experiment.trials, |s| s.trials);
     let (mut weighed, mut unmatched, mut unlike) = (Vec::new(), Vec::new(), Vec::new());
     for primary in [true, false] {
         for load in &before.experiment.load {
@@ -119,8 +118,10 @@ pub fn diff(before: Run, after: Run, thresholds: &[Threshold]) -> Diff {
                 }
                 for metric in METRICS.into_iter().filter(|&m| (m == load.primary_metric) == primary) {
                     let sides = [
-                        Side::new(label, trials(&before), load, &before.summary.cells).called(side(&before)),
-                        Side::new(label, trials(&after), load, &after.summary.cells).called(side(&after)),
+                        Side::new(label, before.experiment.trials, load, &before.summary.cells)
+                            .called(side(&before)),
+                        Side::new(label, after.experiment.trials, load, &after.summary.cells)
+                            .called(side(&after)),
                     ];
                     weighed.push(Weighed::new(load, metric, sides, after.experiment.seed, rules));
                 }
@@ -143,7 +144,7 @@ pub fn diff(before: Run, after: Run, thresholds: &[Threshold]) -> Diff {
     let mut results: Vec<ThresholdResult> =
         ratios.into_iter().flat_map(|threshold| of_ratios(threshold, &comparisons, after.name)).collect();
     let asked = Experiment { thresholds: figures.into_iter().cloned().collect(), ..after.experiment.clone() };
-    results.extend(thresholds::evaluate(&asked, trials(&after), &after.summary.cells, &[]));
+    results.extend(thresholds::evaluate(&asked, &after.summary.cells, &[]));
     Diff {
         before: before.name.to_owned(),
         after: after.name.to_owned(),

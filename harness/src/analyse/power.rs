@@ -111,7 +111,7 @@ impl Simulation {
             ..LoadPoint::default()
         };
         let asked = &QUESTIONS[..questions];
-        let mut model = super::cell(&CellBuilder::open(20.0).of("knative", 1).build());
+        let mut model = super::cell(CellBuilder::open(20.0).of("knative", 1).build()).summary;
         // Metrics that are only described would cost time and tell nothing here.
         model.response_ms = Quantiles::default();
         let mut cells = Vec::new();

@@ -5,7 +5,9 @@
 //! value that was observed, "at least p of the requests took no longer", and it needs no
 //! interpolation between a known and a censored value.
 
-use super::summary::Quantiles;
+use std::collections::BTreeMap;
+
+use super::{statistics::order, summary::Quantiles};
 
 /// Percentiles that are reported, in tenths of a percent, with their names in `Quantiles`.
 const REPORTED: [(u64, &str); 5] = [(500, "p50"), (900, "p90"), (950, "p95"), (990, "p99"), (999, "p99_9")];
@@ -13,6 +15,9 @@ const REPORTED: [(u64, &str); 5] = [(500, "p50"), (900, "p90"), (950, "p95"), (9
 /// Observations that must lie beyond p99.9 before it is reported. With fewer, the figure is one of
 /// the few largest values, whatever the distribution is.
 pub const BEYOND_P99_9: u64 = 10;
+
+/// Confidence of the intervals of percentiles inside one interval of load.
+const SAMPLING_CONFIDENCE: f64 = 0.95;
 
 /// One observed time.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -45,17 +50,47 @@ pub fn nearest_rank(ascending: &[f64], permille: u64) -> Option<f64> {
 /// above it, so each percentile at or after the rank of the smallest censored one is a lower bound
 /// itself, and is named in `lower_bounds`; so are the mean and the largest.
 pub fn quantiles(observations: impl IntoIterator<Item = Observation>) -> Quantiles {
-    let mut sorted: Vec<Observation> = observations.into_iter().filter(|o| o.ms.is_finite()).collect();
+    let finite = observations.into_iter().filter(|o| o.ms.is_finite());
+    let mut runs: Vec<Run> =
+        finite.map(|Observation { ms, censored }| Run { ms, count: 1, censored }).collect();
     // At equal times the complete one comes first: the censored one took at least as long.
-    sorted.sort_by(|a, b| a.ms.total_cmp(&b.ms).then(a.censored.cmp(&b.censored)));
-    let count = sorted.len() as u64;
+    runs.sort_by(|a, b| a.ms.total_cmp(&b.ms).then(a.censored.cmp(&b.censored)));
+    let sum_ms = runs.iter().map(|run| run.ms).sum();
+    of_runs(&runs, sum_ms)
+}
+
+/// A value and how often it was observed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Run {
+    /// The time, milliseconds.
+    pub(super) ms: f64,
+    /// How often.
+    pub(super) count: u64,
+    /// Whether these observations were given up before their end was seen.
+    pub(super) censored: bool,
+}
+
+/// The value with this 1-based rank among ascending runs.
+pub(super) fn value_at(runs: &[Run], rank: u64) -> Option<f64> {
+    let mut reached = 0;
+    runs.iter()
+        .find(|run| {
+            reached += run.count;
+            reached >= rank
+        })
+        .map(|run| run.ms)
+}
+
+/// The same of ascending runs; `sum_ms` is the sum of all values.
+pub(super) fn of_runs(runs: &[Run], sum_ms: f64) -> Quantiles {
+    let count: u64 = runs.iter().map(|run| run.count).sum();
     if count == 0 {
         return Quantiles::default();
     }
-    let values: Vec<f64> = sorted.iter().map(|o| o.ms).collect();
-    let first_censored = sorted.iter().position(|o| o.censored).map(|index| index as u64 + 1);
+    let before_first = runs.iter().take_while(|run| !run.censored).map(|run| run.count).sum::<u64>();
+    let first_censored = (before_first < count).then_some(before_first + 1);
     let enough_for_p99_9 = beyond(count, 999) >= BEYOND_P99_9;
-    let value = |permille| nearest_rank(&values, permille);
+    let value = |permille| value_at(runs, rank(count, permille));
     let lower_bounds = first_censored.map_or_else(Vec::new, |first| {
         REPORTED
             .iter()
@@ -68,16 +103,30 @@ pub fn quantiles(observations: impl IntoIterator<Item = Observation>) -> Quantil
     });
     Quantiles {
         count,
-        censored: sorted.iter().filter(|o| o.censored).count() as u64,
-        mean: Some(values.iter().sum::<f64>() / count as f64),
+        censored: runs.iter().filter(|run| run.censored).map(|run| run.count).sum(),
+        mean: Some(sum_ms / count as f64),
         p50: value(500),
         p90: value(900),
         p95: value(950),
         p99: value(990),
         p99_9: value(999).filter(|_| enough_for_p99_9),
-        max: values.last().copied(),
+        max: runs.last().map(|run| run.ms),
         lower_bounds,
+        sampling: sampling(runs, count),
     }
+}
+
+/// Order-statistic intervals of the percentiles for which they reach 95 %; none where an end would
+/// fall on a censored observation or after one.
+fn sampling(runs: &[Run], count: u64) -> BTreeMap<String, [f64; 2]> {
+    let known = runs.iter().take_while(|run| !run.censored).map(|run| run.count).sum::<u64>();
+    let interval = |&(permille, name): &(u64, &str)| {
+        let found = order::ranks(count, permille as f64 / 1000.0, SAMPLING_CONFIDENCE)?;
+        let reached = found.confidence >= SAMPLING_CONFIDENCE && found.high <= known;
+        let ends = [value_at(runs, found.low)?, value_at(runs, found.high)?];
+        reached.then(|| (name.to_owned(), ends))
+    };
+    REPORTED.iter().filter_map(interval).collect()
 }
 
 /// The same for times that are all complete, in milliseconds.
@@ -112,6 +161,16 @@ mod tests {
         let upto = |n: u32| complete((0..n).map(f64::from));
         assert_eq!(upto(9_999).p99_9, None);
         assert_eq!(upto(10_000).p99_9, Some(9_989.0));
+    }
+
+    #[test]
+    fn percentiles_that_enough_lie_beyond_have_an_interval() {
+        let q = complete((1..=200).map(f64::from));
+        // Ranks 86 and 115 leave out at most 2.5 % of Bin(200, 1/2) each.
+        assert_eq!(q.sampling["p50"], [86.0, 115.0]);
+        assert!(q.sampling.contains_key("p95") && !q.sampling.contains_key("p99"), "{:?}", q.sampling);
+        let cut = quantiles((1..=200).map(|ms| Observation { ms: f64::from(ms), censored: ms > 150 }));
+        assert_eq!(cut.sampling.keys().collect::<Vec<_>>(), ["p50"]);
     }
 
     #[test]

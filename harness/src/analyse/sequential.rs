@@ -17,13 +17,13 @@
 use super::{
     comparison::{LEVEL, Rules, compare},
     statistics::mann_whitney,
-    summary::{CellSummary, Comparison, Stopped, Summary, Verdict},
+    summary::{CellSummary, Comparison, Summary, TrialValue, Verdict},
 };
 use crate::experiment::{Experiment, StopRule};
 
-/// Numbers of trials after which an experiment is looked at, ascending; the last is its end.
+/// Numbers of trials after which an experiment is looked at, ascending; the last is its end, at most.
 pub fn looks(experiment: &Experiment) -> Vec<u32> {
-    let end = experiment.trials;
+    let end = experiment.planned_trials.unwrap_or(experiment.trials);
     let early = experiment.stop_early.map(|StopRule { first_look, every, .. }| {
         (first_look..end).step_by(every.max(1) as usize).collect::<Vec<_>>()
     });
@@ -35,51 +35,32 @@ pub fn level(experiment: &Experiment) -> f64 {
     LEVEL / looks(experiment).len().max(1) as f64
 }
 
-/// Why a run whose results these are may end now, in words; none if it must go on. To be asked
-/// after each block of trials, of a summary of all cells planned.
+/// Why a run may end now, in words; none if it must go on. `experiment` is the whole plan, `summary`
+/// holds the cells so far; between looks, and after the last trial, the answer is none.
 pub fn enough(experiment: &Experiment, summary: &Summary) -> Option<String> {
-    experiment.stop_early?;
-    summary.stopped.as_ref().map(|stopped| stopped.reason.clone())
+    let rule = experiment.stop_early?;
+    let measured = summary.cells.iter().filter(|cell| cell.requests > 0);
+    let trials = measured.map(|cell| cell.trial).max()?;
+    let rules = Rules { trials, ..rules(experiment) };
+    let due = trials < experiment.trials && looks(experiment).contains(&trials);
+    due.then(|| narrow_enough(&compare(experiment, &summary.cells, rules), rule, rules.alpha)).flatten()
 }
 
-/// The comparisons of a run, and where its stop rule ended it.
-pub(super) fn judge(experiment: &Experiment, cells: &[CellSummary]) -> (Vec<Comparison>, Option<Stopped>) {
-    let looks = looks(experiment);
-    let rules =
-        Rules { alpha: level(experiment), looks: looks.len() as u32, ..Rules::once(experiment.trials) };
-    judge_by(experiment, cells, &looks, rules)
+/// The comparisons of a run, at the level that its stop rule leaves.
+pub(super) fn judge(experiment: &Experiment, cells: &[CellSummary]) -> Vec<Comparison> {
+    compare(experiment, cells, rules(experiment))
 }
 
-fn judge_by(
-    experiment: &Experiment,
-    cells: &[CellSummary],
-    looks: &[u32],
-    rules: Rules,
-) -> (Vec<Comparison>, Option<Stopped>) {
-    let begun = cells.iter().filter(|cell| cell.requests > 0).map(|cell| cell.trial).max().unwrap_or(0);
-    if let Some(rule) = experiment.stop_early.filter(|_| begun < experiment.trials && looks.contains(&begun))
-    {
-        let comparisons = compare(experiment, cells, Rules { trials: begun, ..rules });
-        if let Some(reason) = narrow_enough(&comparisons, rule, rules.alpha) {
-            let reason = format!(
-                "ended after {begun} of {} trials: {reason}; looked at {} times at most, each at {:.1} %",
-                experiment.trials,
-                looks.len(),
-                100.0 * rules.alpha
-            );
-            return (comparisons, Some(Stopped { trials: begun, planned: experiment.trials, reason }));
-        }
-    }
-    (compare(experiment, cells, rules), None)
+fn rules(experiment: &Experiment) -> Rules {
+    let looks = looks(experiment).len() as u32;
+    Rules { alpha: level(experiment), looks, ..Rules::once(experiment.trials) }
 }
 
 /// Whether every primary comparison can be decided and is known as closely as was asked for.
 fn narrow_enough(comparisons: &[Comparison], rule: StopRule, alpha: f64) -> Option<String> {
     let primary: Vec<&Comparison> = comparisons.iter().filter(|c| c.primary).collect();
     let level = alpha / primary.len().max(1) as f64;
-    let counts = |trials: &[super::summary::TrialValue]| {
-        trials.iter().filter(|t| t.valid && t.value.is_some()).count()
-    };
+    let counts = |trials: &[TrialValue]| trials.iter().filter(|t| t.valid && t.value.is_some()).count();
     let mut widest = 0.0_f64;
     for comparison in &primary {
         if matches!(comparison.verdict, Verdict::NoVerdict { .. }) {
@@ -92,9 +73,10 @@ fn narrow_enough(comparisons: &[Comparison], rule: StopRule, alpha: f64) -> Opti
     }
     (!primary.is_empty() && widest <= rule.half_width).then(|| {
         format!(
-            "every interval is known to within {:.1} %, and {:.1} % was asked for",
+            "every ratio is known to within {:.1} %, and {:.1} % was asked for; each look works at {:.1} %.",
             100.0 * widest,
-            100.0 * rule.half_width
+            100.0 * rule.half_width,
+            100.0 * alpha
         )
     })
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::{
     analyse::{
         comparison::LEVEL,
-        summary::{CellSummary, Quantiles},
+        summary::{CellSummary, Quantiles, Summary},
         testing::{CellBuilder, experiment},
     },
     experiment::{LoadPoint, Metric},
@@ -26,7 +26,7 @@ fn plan(trials: u32, half_width: f64) -> Experiment {
 /// Cells of both subjects, by trial, with this goodput.
 fn cells(trials: u32, goodput: impl FnMut() -> f64) -> Vec<CellSummary> {
     let mut goodput = goodput;
-    let mut model = crate::analyse::cell(&CellBuilder::open(20.0).of("knative", 1).build());
+    let mut model = crate::analyse::cell(CellBuilder::open(20.0).of("knative", 1).build()).summary;
     model.load = "closed".into();
     model.response_ms = Quantiles::default();
     let of = |trial| ["knative", "openfaas"].map(|subject| (trial, subject.to_owned()));
@@ -58,57 +58,62 @@ fn looks_end_with_the_last_trial_and_share_the_level() {
     assert!((level(&once) - LEVEL).abs() < 1e-12);
 }
 
+/// The answer of a look at these cells.
+fn asked(experiment: &Experiment, cells: Vec<CellSummary>) -> Option<String> {
+    enough(experiment, &summary(cells))
+}
+
+fn summary(cells: Vec<CellSummary>) -> Summary {
+    let facts = crate::analyse::RunFacts::default();
+    Summary { cells, ..crate::analyse::run(&Experiment::default(), &[], Vec::new(), facts) }
+}
+
 #[test]
-fn a_run_ends_at_the_first_look_whose_interval_is_narrow_and_not_between_looks() {
+fn a_run_ends_at_a_look_whose_interval_is_narrow_and_not_between_looks() {
     let experiment = plan(20, 0.05);
     let mut i = 0.0;
     let all = cells(20, || {
         i += 1.0;
         100.0 + i % 3.0
     });
-    for (trials, stops) in [(9, false), (10, true), (11, false), (15, true)] {
-        let (comparisons, stopped) = judge(&experiment, &after(&all, trials));
-        assert_eq!(stopped.as_ref().map(|s| s.trials), stops.then_some(trials), "after {trials}");
-        let judged = comparisons[0].baseline_trials.len() as u32;
-        assert_eq!(judged, if stops { trials } else { 20 }, "after {trials}");
+    for (trials, stops) in [(9, false), (10, true), (11, false), (15, true), (20, false)] {
+        assert_eq!(asked(&experiment, after(&all, trials)).is_some(), stops, "after {trials}");
+        let complete: Vec<_> = all.iter().filter(|c| c.trial <= trials).cloned().collect();
+        assert_eq!(asked(&experiment, complete).is_some(), stops, "after {trials}, later ones left out");
     }
-    let (comparisons, stopped) = judge(&experiment, &after(&all, 10));
     insta::assert_snapshot!(
-        stopped.unwrap().reason,
-        @"ended after 10 of 20 trials: every interval is known to within 0.9 %, and 5.0 % was asked for; looked at 3 times at most, each at 1.7 %"
+        asked(&experiment, after(&all, 10)).unwrap(),
+        @"every ratio is known to within 0.9 %, and 5.0 % was asked for; each look works at 1.7 %."
     );
-    assert!(
-        comparisons[0].sentence.contains("98.3 % interval")
-            && comparisons[0].sentence.contains("tested at 1.7 %: 3 looks share 5 %"),
-        "{}",
-        comparisons[0].sentence
-    );
-    let narrow = plan(20, 0.001);
-    assert_eq!(judge(&narrow, &after(&all, 10)).1, None, "not as narrow as that");
-    assert_eq!(judge(&experiment, &all).1, None, "a run that came to its end was not stopped");
+    assert_eq!(asked(&plan(20, 0.001), after(&all, 10)), None, "not as narrow as that");
+    let without = Experiment { stop_early: None, ..experiment };
+    assert_eq!(asked(&without, after(&all, 10)), None);
 }
 
 #[test]
-fn a_summary_of_a_stopped_run_forgets_the_trials_that_were_not_needed() {
-    let experiment = plan(8, 0.2);
-    let cells: Vec<_> = [("knative", 1.0), ("openfaas", 2.0)]
-        .iter()
-        .flat_map(|(subject, _)| (1..=8).map(|trial| CellBuilder::closed(50.0).of(subject, trial).build()))
-        .collect();
-    let plan: Vec<_> = cells.iter().map(|c| c.meta.cell.clone()).collect();
-    let mut experiment = Experiment { load: vec![plan[0].load.clone()], ..experiment };
+fn the_final_verdict_works_at_the_level_of_a_look_wherever_the_run_ended() {
+    let mut i = 0.0;
+    let all = cells(20, || {
+        i += 1.0;
+        100.0 + i % 3.0
+    });
+    let ended = Experiment { trials: 10, planned_trials: Some(20), ..plan(20, 0.05) };
+    let found = judge(&ended, &after(&all, 10)).remove(0);
+    assert_eq!(found.baseline_trials.len(), 10);
+    assert!((found.ratio.unwrap().confidence - (1.0 - 0.05 / 3.0)).abs() < 1e-12);
+    for part in ["98.3 % interval", "tested at 1.7 %: 3 looks share 5 %"] {
+        assert!(found.sentence.contains(part), "{}", found.sentence);
+    }
+}
+
+#[test]
+fn a_look_that_could_never_show_anything_does_not_end_a_run() {
+    let mut experiment = plan(8, 0.2);
     experiment.stop_early = Some(StopRule { half_width: 0.2, first_look: 4, every: 2 });
-    // Two looks more than the exact test can use at four trials: it goes on to six.
-    let done =
-        |trials: u32| -> Vec<_> { cells.iter().filter(|c| c.meta.cell.trial <= trials).cloned().collect() };
-    let at =
-        |trials| crate::analyse::run(&experiment, &plan, &done(trials), crate::analyse::RunFacts::default());
-    assert_eq!(enough(&experiment, &at(4)), None, "four trials can never show anything at 1.7 %");
-    let summary = at(6);
-    let reason = enough(&experiment, &summary).unwrap();
-    assert_eq!((summary.cells.len(), summary.stopped.as_ref().unwrap().trials), (12, 6));
-    assert!(summary.notices.iter().any(|notice| notice.contains(&reason)));
-    assert!(summary.is_valid(), "it set out for as much as it needed");
+    let all = cells(8, || 100.0);
+    // 2 / C(8, 4) is above 5 % / 3, 2 / C(12, 6) below.
+    assert_eq!(asked(&experiment, after(&all, 4)), None);
+    assert!(asked(&experiment, after(&all, 6)).is_some());
 }
 
 /// Share of runs that claim a difference, and mean trials they took, where the truth is `factor`.
@@ -117,7 +122,6 @@ fn simulate(runs: u32, factor: f64, scatter: f64, rule: StopRule) -> (f64, f64) 
     let noise = LogNormal::new(0.0, scatter).unwrap();
     let mut experiment = Experiment { stop_early: Some(rule), ..plan(20, 0.1) };
     let looks = looks(&experiment);
-    let rules = Rules { alpha: level(&experiment), looks: looks.len() as u32, resamples: 400, trials: 20 };
     let (mut claims, mut trials) = (0, 0);
     for seed in 0..runs {
         experiment.seed = u64::from(seed);
@@ -127,9 +131,10 @@ fn simulate(runs: u32, factor: f64, scatter: f64, rule: StopRule) -> (f64, f64) 
             100.0 * noise.sample(&mut rng) * if baseline { 1.0 } else { factor }
         });
         for &look in &looks {
-            let (comparisons, stopped) = judge_by(&experiment, &after(&all, look), &looks, rules);
-            if stopped.is_some() || look == 20 {
-                claims += u32::from(matches!(comparisons[0].verdict, Verdict::Better { .. }));
+            let rules = Rules { trials: look, resamples: 400, ..rules(&experiment) };
+            let found = compare(&experiment, &all, rules);
+            if look == 20 || narrow_enough(&found, rule, rules.alpha).is_some() {
+                claims += u32::from(matches!(found[0].verdict, Verdict::Better { .. }));
                 trials += look;
                 break;
             }

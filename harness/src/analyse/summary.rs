@@ -26,23 +26,9 @@ pub struct Summary {
     pub cells: Vec<CellSummary>,
     /// One entry for each load point, metric and pair of subjects. Primary ones first.
     pub comparisons: Vec<Comparison>,
-    /// Whether a stop rule ended the run before its last trial.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub stopped: Option<Stopped>,
     /// What the thresholds that were set came to, in their order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub thresholds: Vec<ThresholdResult>,
-}
-
-/// Where a stop rule ended a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stopped {
-    /// Trials that were run.
-    pub trials: u32,
-    /// Trials that were planned at most.
-    pub planned: u32,
-    /// Why, with figures.
-    pub reason: String,
 }
 
 /// What became of one threshold for one subject at one load point.
@@ -218,6 +204,11 @@ pub struct Quantiles {
     pub max: Option<f64>,
     /// Names of those above that fall on a censored observation: the true value is at least this.
     pub lower_bounds: Vec<String>,
+    /// 95 % order-statistic intervals of the percentiles that enough observations lie beyond, by
+    /// name. They count neighbouring requests as independent, which they are not: a sampling error
+    /// inside one interval of load, at least this large, and never a basis for a verdict.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sampling: BTreeMap<String, [f64; 2]>,
 }
 
 /// Fewest, mean and most.

@@ -62,11 +62,10 @@ struct Measured {
 /// Every threshold of the experiment against every figure that it speaks of, in its order.
 pub(super) fn evaluate(
     experiment: &Experiment,
-    trials: u32,
     cells: &[CellSummary],
     comparisons: &[Comparison],
 ) -> Vec<ThresholdResult> {
-    let mut results = Vec::new();
+    let (trials, mut results) = (experiment.trials, Vec::new());
     for threshold in &experiment.thresholds {
         if threshold.is_ratio() {
             results.extend(of_ratios(threshold, comparisons));

@@ -15,7 +15,7 @@ fn cells() -> (Experiment, Vec<CellSummary>) {
     let mut cells = Vec::new();
     for (subject, base) in [("knative", 100.0), ("openfaas", 200.0)] {
         for trial in 1..=5 {
-            let mut cell = crate::analyse::cell(&CellBuilder::open(20.0).of(subject, trial).build());
+            let mut cell = crate::analyse::cell(CellBuilder::open(20.0).of(subject, trial).build()).summary;
             cell.response_ms.p99 = Some(base + f64::from(trial) - 1.0);
             cell.response_ms.p95 = Some(base / 2.0 + f64::from(trial % 3));
             cells.push(cell);
@@ -32,7 +32,7 @@ fn found(experiment: &Experiment, cells: &[CellSummary], thresholds: &[&str]) ->
     let thresholds = thresholds.iter().map(|text| text.parse().unwrap()).collect();
     let experiment = Experiment { thresholds, ..experiment.clone() };
     let comparisons = compare(&experiment, cells, Rules { resamples: 2000, ..Rules::once(5) });
-    evaluate(&experiment, 5, cells, &comparisons).iter().map(ThresholdResult::line).collect()
+    evaluate(&experiment, cells, &comparisons).iter().map(ThresholdResult::line).collect()
 }
 
 #[test]

@@ -18,8 +18,8 @@ use crate::{experiment::Experiment, interrupt::Interrupt, platforms::PlatformKin
 
 {GRAMMAR}
 
-Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID, 4 finished and
-a threshold does not hold (3 goes before 4)."))]
+Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID
+(--allow-invalid: 0), 4 finished and a threshold does not hold (3 goes before 4)."))]
 pub struct CompareArgs {
     /// Platforms to compare; the first is the baseline; one named twice is compared with itself
     #[arg(long, value_delimiter = ',', value_name = "A,B", value_enum)]
@@ -36,8 +36,8 @@ pub struct CompareArgs {
 
 {GRAMMAR}
 
-Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID, 4 finished and
-a threshold does not hold (3 goes before 4)."))]
+Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID
+(--allow-invalid: 0), 4 finished and a threshold does not hold (3 goes before 4)."))]
 pub struct RunArgs {
     /// The platform
     #[arg(value_enum)]
@@ -85,7 +85,8 @@ fn start(experiment: Experiment, args: &ExperimentArgs) -> Result<Exit, CliError
         eprintln!("interrupted: what was measured until then is in {}", finished.folder.display());
         return Ok(Exit::Failed);
     }
-    Ok(verdict_exit(&finished.summary))
+    let met = finished.summary.meets_thresholds();
+    Ok(verdict_args::forgiven(verdict_exit(&finished.summary), args.screen, met))
 }
 
 /// A run is valid if every question got a verdict, or, with one subject, if enough cells are VALID.

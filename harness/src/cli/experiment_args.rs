@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use models::Places;
 
-use super::{CliError, cluster_args::ClusterArgs, function_args::FunctionArgs, verdict_args::VerdictArgs};
+use super::{
+    CliError, cluster_args::ClusterArgs, connection_args::ConnectionArgs, function_args::FunctionArgs,
+    screen_args::ScreenArgs, verdict_args::VerdictArgs,
+};
 use crate::{
     experiment::{self, Arrivals, Experiment, Site, label_subjects},
     platforms::PlatformKind,
@@ -74,6 +77,10 @@ pub struct ExperimentArgs {
     #[arg(long, value_enum, default_value = "text")]
     pub output: Output,
     #[command(flatten)]
+    pub connection: ConnectionArgs,
+    #[command(flatten)]
+    pub screen: ScreenArgs,
+    #[command(flatten)]
     pub cluster: ClusterArgs,
     #[command(flatten)]
     pub verdict: VerdictArgs,
@@ -110,6 +117,7 @@ impl ExperimentArgs {
         set(&mut e.timeout, self.timeout);
         self.function.apply(&mut e)?;
         e.cluster = self.cluster.over(e.cluster);
+        e.connection = self.connection.over(e.connection);
         set(&mut e.function.model, self.model.clone());
         set(&mut e.function.pictures, self.pictures.clone());
         for load in &mut e.load {
@@ -129,7 +137,7 @@ impl ExperimentArgs {
                         load.rate_share = None;
                     }
                 }
-                Arrivals::Steps { .. } => {}
+                _ => {}
             }
         }
         self.verdict.apply(&mut e)?;
@@ -160,6 +168,7 @@ impl ExperimentArgs {
             runs_dir: self.runs_dir.clone(),
             name: self.name.clone(),
             quiet: self.quiet,
+            live: !self.screen.no_live,
             login: self.cluster.login()?,
         })
     }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{CliError, Exit};
+use super::{CliError, Exit, screen_args::ScreenArgs};
 use crate::{
     analyse::{foresight, summary::Summary},
     experiment::{ExpectedNoise, Experiment, StopRule, Threshold},
@@ -98,6 +98,14 @@ pub(super) fn exit(valid: bool, thresholds_met: bool) -> Exit {
     }
 }
 
+/// The same under `--allow-invalid`, which forgives the instrument and never a threshold.
+pub(super) fn forgiven(exit: Exit, screen: ScreenArgs, thresholds_met: bool) -> Exit {
+    match screen.exit(exit) {
+        Exit::Valid if !thresholds_met => Exit::Threshold,
+        other => other,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -108,6 +116,14 @@ mod tests {
         assert_eq!(exit(false, true), Exit::Invalid);
         assert_eq!(exit(true, false), Exit::Threshold);
         assert_eq!(exit(true, true), Exit::Valid);
+    }
+
+    #[test]
+    fn allowing_invalid_runs_forgives_no_threshold() {
+        let allowing = ScreenArgs { allow_invalid: true, ..ScreenArgs::default() };
+        assert_eq!(forgiven(Exit::Invalid, allowing, true), Exit::Valid);
+        assert_eq!(forgiven(Exit::Invalid, allowing, false), Exit::Threshold);
+        assert_eq!(forgiven(Exit::Invalid, ScreenArgs::default(), false), Exit::Invalid);
     }
 
     #[test]

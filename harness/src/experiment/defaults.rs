@@ -36,6 +36,7 @@ impl Experiment {
             variants: Vec::new(),
             reuse_deployments: false,
             stop_early: None,
+            planned_trials: None,
             thresholds: Vec::new(),
             expected_noise: Vec::new(),
             load: vec![closed_loop(warmup, closed), poisson(warmup, open)],

@@ -93,7 +93,6 @@ impl Run {
             subjects: labels.iter().map(|label| (*label).to_owned()).collect(),
             cells: Vec::new(),
             comparisons: Vec::new(),
-            stopped: None,
             thresholds: Vec::new(),
         };
         let mut run =
@@ -119,7 +118,8 @@ impl Run {
         let plan: Vec<Cell> = self.cells.iter().map(|data| data.meta.cell.clone()).collect();
         self.cells.truncate(done);
         let facts = RunFacts { run_id: self.summary.run_id.clone(), notices: self.summary.notices.clone() };
-        self.summary = analyse::run(&self.experiment, &plan, &self.cells, facts);
+        let cells = self.cells.iter().map(|data| analyse::cell(data.clone()).summary).collect();
+        self.summary = analyse::run(&self.experiment, &plan, cells, facts);
         self
     }
 
@@ -154,11 +154,13 @@ impl Run {
     }
 
     pub(super) fn document(&self) -> Document<'_> {
+        // A test's document lives as long as the test.
+        let digests: Vec<_> = self.cells.iter().map(|data| analyse::cell(data.clone()).digest).collect();
         Document {
             summary: &self.summary,
             experiment: &self.experiment,
             environment: &self.environment,
-            cells: &self.cells,
+            cells: Vec::leak(digests),
             timelines: &self.timelines,
         }
     }
@@ -538,6 +540,7 @@ fn quantiles(mut rows: Vec<(f64, bool)>) -> Quantiles {
         p99_9,
         max,
         lower_bounds,
+        sampling: BTreeMap::new(),
     }
 }
 

@@ -20,7 +20,7 @@ use hdrhistogram::{
 use crate::{
     analyse::window::Window,
     record::{Outcome, Record},
-    store::{CellData, CellMeta},
+    store::CellMeta,
 };
 
 /// Name of the percentile distribution in a cell's folder.
@@ -155,16 +155,6 @@ fn empty() -> Histogram<u64> {
         .unwrap_or_else(|_| unreachable!("one second with three digits is within the bounds of the format"));
     histogram.auto(true);
     histogram
-}
-
-/// Both files of a cell, by name; none without response times.
-///
-/// # Errors
-/// If a histogram cannot be encoded.
-pub fn files(data: &CellData) -> Result<Vec<(&'static str, String)>, String> {
-    let mut histograms = Histograms::new(Window::of_cell(data));
-    data.records.iter().for_each(|record| histograms.take(record));
-    histograms.files(&data.meta)
 }
 
 impl Histograms {

@@ -66,7 +66,7 @@ fn push_rows(out: &mut String, document: &Document, load: &LoadPoint, width: usi
     let mut columns: Vec<Vec<String>> =
         vec![std::iter::once(String::new()).chain(subjects.iter().cloned()).collect()];
     let valid: Vec<_> = subjects.iter().map(|subject| document.valid(subject, &load.name)).collect();
-    let trials = valid.iter().map(|cells| format!("{}/{}", cells.len(), document.trials()));
+    let trials = valid.iter().map(|cells| format!("{}/{}", cells.len(), document.experiment.trials));
     let trials: Vec<_> = std::iter::once("valid".to_owned()).chain(trials).collect();
     for (title, value) in COLUMNS {
         let values = valid.iter().map(|cells| value(cells));

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
-use super::{pilot, prepare::Prepared, progress::Progress};
+use super::{live::Watch, pilot, prepare::Prepared, progress::Progress, verdict};
 use crate::{
     collect::{
         clock::unix_now_ns,
@@ -87,16 +87,16 @@ impl Run<'_> {
                         break;
                     }
                     progress.now(&format!("cell {} of {}: {}", cell.order + 1, self.total, cell.id));
-                    let line = match self.play(cell, &platform, &deployed).await {
-                        Ok((line, cell)) => {
-                            played.push(cell);
-                            line
+                    let (line, word) = match self.play(cell, &platform, &deployed, &progress.watch()).await {
+                        Ok((line, ended)) => {
+                            played.push(ended);
+                            (line, verdict::of_cell(self.folder, cell).await)
                         }
-                        Err(error) => format!("{}: failed: {error:#}", cell.id),
+                        Err(error) => (format!("{}: failed: {error:#}", cell.id), "INVALID".to_owned()),
                     };
                     progress.advance(cell.load.warmup + cell.load.duration);
                     progress.say(&format!(
-                        "[{:>2}/{}] {line}; {} left",
+                        "[{:>2}/{}] {line}; {} left; {word}",
                         cell.order + 1,
                         self.total,
                         progress.left()
@@ -182,21 +182,28 @@ impl Run<'_> {
         cell: &Cell,
         platform: &AnyPlatform,
         deployed: &Deployed,
+        watch: &Watch,
     ) -> anyhow::Result<(String, Played)> {
         let writer = self.folder.cell_writer(self.meta(cell, CellState::Running, Some(deployed)))?;
         let playing = Arc::new(drive::Progress::default());
         let options = PlayOptions { core: super::generator_core(self.experiment), progress: playing.clone() };
+        let load = self.load(cell, deployed);
+        let count = watch.begin(&load.plan, Some(cell.load.warmup + cell.load.duration), &playing);
         let rows = writer.clone();
-        let sink = move |batch: &[Record]| rows.append(batch).map_err(Into::into);
+        let sink = move |batch: &[Record]| {
+            count.take(batch);
+            rows.append(batch).map_err(Into::into)
+        };
 
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let play = async {
-            let played = drive::play(self.load(cell, deployed), options, sink, self.interrupt.clone()).await;
+            let played = drive::play(load, options, sink, self.interrupt.clone()).await;
             drop(stop);
             played
         };
         let mut unwritten = 0;
         let sample = sampler::sample(platform, &playing, async { _ = stopped.await }, |sample| {
+            watch.replicas(&cell.subject, sample.sample.ready, sample.sample.desired);
             unwritten += u32::from(writer.sample(&sample).is_err());
         });
         let (played, missed) = tokio::join!(play, sample);
@@ -229,7 +236,12 @@ impl Run<'_> {
     }
 
     fn load(&self, cell: &Cell, deployed: &Deployed) -> Load {
-        let plan = drive::shapes::plan(&cell.load.arrivals, cell.load.warmup + cell.load.duration, cell.seed);
+        let plan = drive::shapes::plan(
+            &cell.load.arrivals,
+            &self.prepared.files,
+            cell.load.warmup + cell.load.duration,
+            cell.seed,
+        );
         let (payloads, judge) = (self.prepared.payloads.clone(), pilot::judge(self.prepared));
         Load {
             method: self.prepared.method.clone(),

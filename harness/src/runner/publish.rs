@@ -6,9 +6,9 @@ use anyhow::Context;
 
 use super::RunError;
 use crate::{
-    analyse::{self, summary::Summary},
-    reports::{self, Document, Report},
-    store::RunFolder,
+    analyse::{self, rows::Rows, summary::Summary, window::Window},
+    reports::{self, Document, Report, histograms::Histograms},
+    store::{CellMeta, RunFolder},
 };
 
 /// Pixels of a PNG for each unit of its SVG.
@@ -45,7 +45,17 @@ pub fn publish(folder: &RunFolder) -> Result<Finished, RunError> {
     let experiment = folder.read_experiment().context("cannot read the run's experiment.toml")?;
     let environment = folder.read_environment().context("cannot read the run's environment.json")?;
     let planned = folder.read_plan().context("cannot read the run's plan.json")?;
-    let cells = folder.read_cells().context("cannot read the run's cells")?;
+    let mut cells = Vec::new();
+    let mut digests = Vec::new();
+    for cell in folder.cells().context("cannot read the run's plan")? {
+        // One after another: records stay on disk, what is kept of a cell is of bounded size.
+        let cell = cell.context("cannot read the run's cells")?;
+        let (meta, rows) = (cell.meta.clone(), cell.records.clone());
+        let analyse::Examined { summary, digest } = analyse::cell(cell);
+        write_histograms(folder, &meta, digest.records.window, &rows)?;
+        cells.push(summary);
+        digests.push(digest);
+    }
     let (timelines, torn) = folder.read_timelines();
     let mut notices: Vec<String> = environment["notices"]
         .as_array()
@@ -53,22 +63,17 @@ pub fn publish(folder: &RunFolder) -> Result<Finished, RunError> {
         .unwrap_or_default();
     notices.extend(torn.into_iter().map(|damage| format!("A time line was left out: {damage}")));
     let facts = analyse::RunFacts { run_id: folder.id(), notices };
-    let summary = analyse::run(&experiment, &planned, &cells, facts);
+    let mut summary = analyse::run(&experiment, &planned, cells, facts);
+    let by_itself = analyse::itself::HarnessItself::of(&environment);
+    let own = by_itself.and_then(|by_itself| by_itself.notice(&summary));
+    summary.notices.extend(own);
     folder.write_summary(&summary).context("cannot write the run's summary.json")?;
-
-    for data in &cells {
-        let files = reports::histograms::files(data).map_err(anyhow::Error::msg)?;
-        for (name, text) in files {
-            let name = format!("cells/{}/{name}", data.meta.cell.id);
-            folder.write_file(&name, text.as_bytes()).context(WRITE)?;
-        }
-    }
 
     let document = Document {
         summary: &summary,
         experiment: &experiment,
         environment: &environment,
-        cells: &cells,
+        cells: &digests,
         timelines: &timelines,
     };
     let plots = reports::plots::all(&document).context("cannot draw the plots")?;
@@ -83,6 +88,22 @@ pub fn publish(folder: &RunFolder) -> Result<Finished, RunError> {
     }
     let table = reports::terminal::table(&document, terminal_width());
     Ok(Finished { folder: folder.path().to_path_buf(), summary, table, interrupted: false })
+}
+
+/// Writes a cell's response times for HdrHistogram's tools.
+fn write_histograms(
+    folder: &RunFolder,
+    meta: &CellMeta,
+    window: Window,
+    rows: &impl Rows,
+) -> anyhow::Result<()> {
+    let mut histograms = Histograms::new(window);
+    // What is damaged was named when the cell was summed up.
+    rows.scan(&mut |batch| batch.iter().for_each(|record| histograms.take(record)));
+    for (name, text) in histograms.files(meta).map_err(anyhow::Error::msg)? {
+        folder.write_file(&format!("cells/{}/{name}", meta.cell.id), text.as_bytes()).context(WRITE)?;
+    }
+    Ok(())
 }
 
 fn terminal_width() -> usize {

@@ -15,13 +15,14 @@ use super::{super::CliError, output, request::Request};
 use crate::{
     analyse::{
         summary::{ThresholdResult, Validity},
-        tally::{Tally, tally},
+        tally::{Counting, Tally},
         thresholds::{self, Figures},
         validity,
     },
     drive::{self, DriveError, GeneratorAudit, PlayOptions, Progress},
     interrupt::Interrupt,
     record::Record,
+    runner::live::{self, Live},
     store::{self, RecordFile},
 };
 
@@ -42,10 +43,11 @@ pub(super) struct Measured {
 /// Plays it to its end, or to Ctrl-C.
 pub(super) fn play(request: &Request) -> Result<Measured, CliError> {
     let mut file = request.save.as_deref().map(begin_folder).transpose()?;
-    let kept: Arc<Mutex<Vec<Record>>> = Arc::default();
-    let rows = Arc::clone(&kept);
-    let sink = move |batch: &[Record]| {
-        rows.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(batch);
+    let counting = Arc::new(Mutex::new(Counting::new(request.window())));
+    let rows = Arc::clone(&counting);
+    let mut keep = move |batch: &[Record]| {
+        let mut counting = rows.lock().unwrap_or_else(PoisonError::into_inner);
+        batch.iter().for_each(|record| counting.take(record));
         match &mut file {
             Some(file) => file.append(batch).map_err(Into::into),
             None => Ok(()),
@@ -60,9 +62,17 @@ pub(super) fn play(request: &Request) -> Result<Measured, CliError> {
     let audit = runtime
         .block_on(async {
             let interrupt = Interrupt::on_signals()?;
+            let (load, live) = (request.load(), live_screen(request));
+            let length = request.duration.map(|duration| request.warmup + duration);
+            let watch = live.as_ref().map(Live::watch).unwrap_or_default();
+            let count = watch.begin(&load.plan, length, &progress);
+            let sink = move |batch: &[Record]| {
+                count.take(batch);
+                keep(batch)
+            };
             tokio::select! {
-                audit = drive::play(request.load(), options, sink, interrupt) => audit,
-                never = show(request, &progress) => match never {},
+                audit = drive::play(load, options, sink, interrupt) => audit,
+                never = show(request, &progress, live.is_some()) => match never {},
             }
         })
         .map_err(|error| match error {
@@ -71,8 +81,13 @@ pub(super) fn play(request: &Request) -> Result<Measured, CliError> {
             }
             other => CliError::Failed(other.into()),
         })?;
-    let records = std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
-    let counts = tally(&records, &request.window(&records, audit.interrupted));
+    let mut counting = counting.lock().unwrap_or_else(PoisonError::into_inner);
+    if audit.interrupted || request.duration.is_none() {
+        let ended_ns = counting.last_done_ns().saturating_add(1);
+        counting.until(ended_ns.min(request.window().end_ns));
+    }
+    let counts = counting.finish();
+    drop(counting);
     let problems = validity::of_generator(&counts, &audit);
     let validity = Validity { problems };
     let figures = Figures::from(&counts);
@@ -91,7 +106,7 @@ pub(super) fn play(request: &Request) -> Result<Measured, CliError> {
 }
 
 /// Makes the folder of `--save`, which must not hold a measurement already.
-fn begin_folder(folder: &Path) -> Result<RecordFile, CliError> {
+pub(super) fn begin_folder(folder: &Path) -> Result<RecordFile, CliError> {
     fs::create_dir_all(folder).map_err(|error| {
         CliError::Usage(format!(
             "--save {} cannot be made ({error}); choose another folder",
@@ -108,9 +123,20 @@ fn begin_folder(folder: &Path) -> Result<RecordFile, CliError> {
     RecordFile::create(&stream).map_err(|error| CliError::Failed(error.into()))
 }
 
-/// Shows on stderr how far it has come, for as long as it is polled.
-async fn show(request: &Request, progress: &Progress) -> std::convert::Infallible {
-    if request.quiet {
+/// The live screen, where one is wanted and there is a terminal for it.
+fn live_screen(request: &Request) -> Option<Live> {
+    if request.quiet || !request.live || !live::is_possible() {
+        return None;
+    }
+    let length = request.duration.map(|duration| request.warmup + duration);
+    let live = Live::start(&request.endpoint.url, length)?;
+    live.doing(&output::arrived(request));
+    Some(live)
+}
+
+/// Shows on stderr how far it has come, for as long as it is polled, unless a live screen does.
+async fn show(request: &Request, progress: &Progress, live: bool) -> std::convert::Infallible {
+    if request.quiet || live {
         std::future::pending::<()>().await;
     }
     let window_ms = request.duration.map(|duration| (request.warmup + duration).as_millis() as u64);

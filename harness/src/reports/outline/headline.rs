@@ -58,7 +58,7 @@ pub(super) fn table(document: &Document, load: &str) -> Table {
         pooled(cells, |c| Some(c.ready_after_ms), format::number)
     }));
     rows.push(row("VALID trials", &|cells| {
-        format!("{} of {}", cells.len(), document.trials()).as_str().into()
+        format!("{} of {}", cells.len(), document.experiment.trials).as_str().into()
     }));
 
     let columns = std::iter::once("").chain(subjects.iter().map(String::as_str)).map(str::to_owned).collect();
