@@ -28,6 +28,11 @@ impl<'a> Side<'a> {
         Self { label: label.to_owned(), cells: (1..=trials).map(|trial| (trial, find(trial))).collect() }
     }
 
+    /// The same under another name: where a subject is compared with itself in another run.
+    pub fn called(self, label: String) -> Self {
+        Self { label, ..self }
+    }
+
     /// The metric by trial.
     pub fn trials(&self, metric: Metric) -> Vec<TrialValue> {
         let value = |&(trial, cell): &(u32, Option<&CellSummary>)| TrialValue {

@@ -29,9 +29,37 @@ pub struct Summary {
     pub cells: Vec<CellSummary>,
     /// One entry for each load point, metric and pair of subjects. Primary ones first.
     pub comparisons: Vec<Comparison>,
+    /// What the thresholds that were set came to, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<ThresholdResult>,
+}
+
+/// What became of one threshold for one subject at one load point.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ThresholdResult {
+    /// The threshold as it was written.
+    pub threshold: String,
+    /// Name of the load point.
+    pub load: String,
+    /// Label of the subject.
+    pub subject: String,
+    /// The figure, in the unit of its text; none if there is none.
+    pub measured: Option<f64>,
+    /// The figure as people read it.
+    pub text: String,
+    /// Whether it holds.
+    pub met: bool,
+    /// Why it cannot hold, where the figure alone does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl Summary {
+    /// Whether every threshold holds; true without any.
+    pub fn meets_thresholds(&self) -> bool {
+        self.thresholds.iter().all(|result| result.met)
+    }
+
     /// Whether the run yields what it set out for: a verdict on every question or, with a single
     /// subject, no more than a fifth of its cells INVALID.
     pub fn is_valid(&self) -> bool {
@@ -210,6 +238,11 @@ pub struct Quantiles {
     pub max: Option<f64>,
     /// Names of those above that fall on a censored observation: the true value is at least this.
     pub lower_bounds: Vec<String>,
+    /// 95 % order-statistic intervals of the percentiles that enough observations lie beyond, by
+    /// name. They count neighbouring requests as independent, which they are not: a sampling error
+    /// inside one interval of load, at least this large, and never a basis for a verdict.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sampling: BTreeMap<String, [f64; 2]>,
 }
 
 /// Fewest, mean and most.
@@ -246,7 +279,7 @@ pub struct Comparison {
     pub ratio: Option<Interval>,
     /// Exact two-sided rank test over trials.
     pub p_value: Option<f64>,
-    /// The same after Holm's correction over the primary comparisons.
+    /// The same after Holm's correction over the primary comparisons, or over all others.
     pub p_adjusted: Option<f64>,
     /// The smallest |ratio - 1| that this run could have seen (80 % power at the 5 % level).
     pub smallest_effect: Option<f64>,

@@ -5,7 +5,8 @@ use std::{fmt::Write as _, ops::Range, path::Path, time::Duration};
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Arrivals, Experiment, LoadPoint, NotYet, Site, cluster_checks, procedure_checks, stopping, variants,
+    Arrivals, Experiment, LoadPoint, NotYet, Site, cluster_checks, procedure_checks, stopping, thresholds,
+    variants,
 };
 
 /// Why an experiment cannot be used.
@@ -181,6 +182,7 @@ fn problems(e: &Experiment) -> Vec<Problem> {
     cluster_checks::problems(&mut list, e);
     variants::problems(&mut list, e);
     stopping::problems(&mut list, e);
+    thresholds::problems(&mut list, e);
     list.check(!e.load.is_empty(), &["load"], "give at least one [[load]]");
     for (i, load) in e.load.iter().enumerate() {
         load_problems(&mut list, &i.to_string(), load);

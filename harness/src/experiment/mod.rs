@@ -5,6 +5,7 @@ mod cells;
 mod cluster_checks;
 mod defaults;
 mod file;
+mod noise;
 mod payloads;
 mod procedure;
 mod procedure_checks;
@@ -22,13 +23,14 @@ pub use arrivals::{Arrivals, Gap, MAX_CONNECTIONS, MAX_RATE, Spacing, Spread};
 pub use cells::{deployments, expand};
 pub use cluster_checks::check_choice;
 pub use file::{ExperimentError, load_file, parse, validate};
+pub use noise::ExpectedNoise;
 pub use payloads::PayloadChoice;
 pub use procedure::Procedure;
 pub use questions::{NotYet, Question};
 pub use slo::{Slo, SloError};
 pub use stopping::{StopRule, Stopped};
 pub use subjects::label_subjects;
-pub use thresholds::Threshold;
+pub use thresholds::{Operator, Quantity, Threshold, check as check_thresholds};
 pub use variants::Variant;
 pub use vary::{Vary, multiply};
 
@@ -96,6 +98,9 @@ pub struct Experiment {
     /// Conditions that the figures must meet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub thresholds: Vec<Threshold>,
+    /// How much an earlier run's trials varied, for the smallest effect that the plan can see.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub expected_noise: Vec<ExpectedNoise>,
     /// Load points; each trial measures every one of them on the same fresh replicas.
     pub load: Vec<LoadPoint>,
 }

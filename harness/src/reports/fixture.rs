@@ -93,6 +93,7 @@ impl Run {
             subjects: labels.iter().map(|label| (*label).to_owned()).collect(),
             cells: Vec::new(),
             comparisons: Vec::new(),
+            thresholds: Vec::new(),
         };
         let mut run =
             Self { summary, experiment, environment: environment(), cells, timelines: BTreeMap::new() };
@@ -562,6 +563,7 @@ fn quantiles(mut rows: Vec<(f64, bool)>) -> Quantiles {
         p99_9,
         max,
         lower_bounds,
+        sampling: BTreeMap::new(),
     }
 }
 

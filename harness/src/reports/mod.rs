@@ -9,6 +9,7 @@
 //! [`Report`]; the compiler lists what was forgotten.
 
 pub mod format;
+pub mod histograms;
 pub mod html;
 pub mod markdown;
 pub mod outline;

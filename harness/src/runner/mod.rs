@@ -307,7 +307,9 @@ async fn audited(
 /// The plan in words and what it costs; of a run that goes on, what is left.
 pub fn describe(experiment: &Experiment, left: Option<&Left>, files: &Files) -> String {
     let cost = cost(experiment, left, files).describe();
-    let plan = budget::describe(experiment);
+    let mut plan = vec![budget::describe(experiment)];
+    plan.extend(crate::analyse::foresight::lines(experiment));
+    let plan = plan.join("\n");
     match left {
         Some(left) => [plan, left.describe(), cost].join("\n"),
         None => [plan, cost].join("\n"),

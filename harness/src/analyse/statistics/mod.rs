@@ -6,3 +6,4 @@ pub mod distributions;
 pub mod effect;
 pub mod holm;
 pub mod mann_whitney;
+pub mod order;

@@ -1,5 +1,6 @@
 //! What a report says and in which order, as data; `markdown` and `html` spell it.
 
+mod certainty;
 mod fairness;
 mod headline;
 mod life;
@@ -125,6 +126,7 @@ pub fn sections(document: &Document, drawn: &[Plot]) -> Vec<Section> {
         drawn.iter().any(|plot| plot.name == name).then_some(Block::Plot(name))
     };
     let mut out = vec![section("answers", "Answers", answers(document))];
+    out.extend(certainty::thresholds(document).map(|blocks| section("thresholds", "Thresholds", blocks)));
     for load in &document.experiment.load {
         let mut blocks = vec![Block::Text(format!(
             "{} Load: {}; {} measured after {} of warm-up.",
@@ -149,6 +151,9 @@ pub fn sections(document: &Document, drawn: &[Plot]) -> Vec<Section> {
         let mut blocks = vec![Block::Table(tables::comparisons(document))];
         blocks.extend(plot(plots::PlotKind::Ratios, ""));
         out.push(section("comparisons", "Comparisons", blocks));
+    }
+    if let Some(blocks) = certainty::blocks(document) {
+        out.push(section("certainty", "How sure this is", blocks));
     }
     if let Some(mut blocks) = life::blocks(document) {
         blocks.splice(1..1, plot(plots::PlotKind::Phases, ""));
