@@ -7,6 +7,7 @@ use models::Places;
 use super::{
     CliError, cluster_args::ClusterArgs, connection_args::ConnectionArgs, function_args::FunctionArgs,
     matrix_args::MatrixArgs,
+    question_args::QuestionArgs,
     screen_args::ScreenArgs,
 };
 use crate::{
@@ -24,6 +25,8 @@ pub struct ExperimentArgs {
     /// Experiment file (TOML); flags override it
     #[arg(long, value_name = "FILE")]
     pub experiment: Option<PathBuf>,
+    #[command(flatten)]
+    pub question: QuestionArgs,
     /// Fresh deployments of each platform
     #[arg(long, value_name = "N")]
     pub trials: Option<u32>,
@@ -101,8 +104,8 @@ impl ExperimentArgs {
     pub fn experiment(&self, platforms: Option<&[PlatformKind]>) -> Result<Experiment, CliError> {
         let usage = |error: experiment::ExperimentError| CliError::Usage(error.to_string());
         let mut e = match &self.experiment {
-            Some(path) => experiment::load_file(path).map_err(usage)?,
-            None => Experiment::default_on(self.on.unwrap_or(Site::Cluster)),
+            Some(path) => experiment::load_file(path, self.on).map_err(usage)?,
+            None => self.question.experiment(self.on.unwrap_or(Site::Cluster))?,
         };
         if let Some(platforms) = platforms {
             e.set_platforms(platforms);
@@ -117,6 +120,7 @@ impl ExperimentArgs {
         set(&mut e.seed, self.seed);
         set(&mut e.timeout, self.timeout);
         self.function.apply(&mut e)?;
+        self.question.apply(&mut e)?;
         self.matrix.apply(&mut e)?;
         e.cluster = self.cluster.over(e.cluster);
         e.connection = self.connection.over(e.connection);

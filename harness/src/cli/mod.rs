@@ -18,6 +18,7 @@ mod load;
 mod matrix_args;
 mod models;
 mod null_target;
+mod question_args;
 mod remove;
 mod report;
 mod resume;

@@ -10,15 +10,12 @@ use crate::{
         Plan,
         shapes::{self, Files},
     },
-    experiment::{Arrivals, Cell, Experiment, LoadPoint, Procedure, Site, deployments},
+    experiment::{Arrivals, Cell, Experiment, LoadPoint, Site, deployments},
     reports::format,
 };
 
 /// Lines of an order of deployments that people are shown.
 const SHOWN: usize = 12;
-/// Probes that a search for the capacity takes: bracketing and bisection to a few per cent.
-const PROBES: u32 = 12;
-
 /// What a run will cost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Budget {
@@ -108,20 +105,9 @@ fn pilot_estimate(experiment: &Experiment) -> Duration {
 
 /// How long these cells take, with their deployments.
 pub fn cells_estimate(experiment: &Experiment, cells: &[Cell]) -> Duration {
-    let load: Duration = cells.iter().map(|cell| time_of(&cell.load)).sum();
+    let load: Duration = cells.iter().map(|cell| cell.load.estimate()).sum();
     let deployments = deployments(cells, experiment.reuse_deployments).count();
     load + deploy_estimate(experiment.on) * deployments as u32
-}
-
-/// How long a load point takes on a deployment; of procedures that wait for something, at most.
-pub fn time_of(load: &LoadPoint) -> Duration {
-    let once = load.warmup + load.duration;
-    match &load.procedure {
-        Procedure::Capacity { .. } => once * PROBES,
-        Procedure::Cold { starts, zero_within } => *zero_within * *starts,
-        Procedure::Eviction { at_most } => *at_most,
-        Procedure::Play => once,
-    }
 }
 
 /// Pilots that an experiment needs: each subject's, where one load point asks for a share of what the

@@ -7,9 +7,11 @@ pub mod function_binary;
 mod image;
 pub mod live;
 pub mod measure;
+mod null;
 mod own;
 pub mod pilot;
 pub mod prepare;
+mod procedures;
 pub mod progress;
 mod publish;
 mod resume;
@@ -534,6 +536,7 @@ fn environment(
             Expected::Classes(classes) => serde_json::json!(
                 prepared.payloads.iter().map(|p| p.name.clone()).zip(classes.iter().cloned())
                     .collect::<std::collections::BTreeMap<_, _>>()),
+            Expected::Checksum => serde_json::json!("the number of bytes that were sent, and their checksum"),
             Expected::Text(text) => serde_json::json!({ "success, with this text in it": text }),
         },
     })

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use crate::{
     experiment::{Experiment, FunctionChoice, Subject},
     platforms::{FunctionSpec, Image, PlatformKind},
-    workloads::classify,
+    workloads::{classify, null},
 };
 
 /// The function of an experiment as one platform gets it, under a name.
@@ -42,7 +42,7 @@ pub fn common(e: &Experiment, name: &str) -> FunctionSpec {
     let function = &e.function;
     let (env, path) = match &function.own {
         Some(own) => (own.env.clone(), own.path.clone()),
-        None => (our_environment(e), classify::path(function.top)),
+        None => (our_environment(e), our_path(function)),
     };
     FunctionSpec {
         name: name.to_owned(),
@@ -69,12 +69,18 @@ fn image(function: &FunctionChoice) -> Option<Image> {
     })
 }
 
+/// Path and query of an invocation of our function.
+fn our_path(function: &FunctionChoice) -> String {
+    if function.workload == null::NAME { null::PATH.to_owned() } else { classify::path(function.top) }
+}
+
 fn our_environment(e: &Experiment) -> BTreeMap<String, String> {
     let mut env = BTreeMap::from(resources_in_environment(&e.function));
     // Else the one that the image has.
     if e.function.model != super::AUTO {
         env.insert("MODEL".to_owned(), e.function.model.clone());
     }
+    env.extend(e.function.env.clone());
     env
 }
 
