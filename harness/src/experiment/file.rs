@@ -117,7 +117,7 @@ fn over(base: &Experiment, text: &str) -> Result<Experiment, toml::de::Error> {
     use serde::de::Error as _;
     let mut whole = toml::Table::try_from(base).map_err(toml::de::Error::custom)?;
     merge(&mut whole, toml::from_str(text)?);
-    Experiment::deserialize(whole)
+    whole.try_into()
 }
 
 fn merge(into: &mut toml::Table, from: toml::Table) {

@@ -144,7 +144,7 @@ impl Run<'_> {
                 progress.say(&format!("error: the time line of {id} is lost: {error}"));
             }
         }
-        progress.advance(budget::deploy_estimate(self.experiment.on));
+        progress.advance(super::budget::deploy_estimate(self.experiment.on));
     }
 
     /// Begins to record the lives of the replicas, where there is a cluster to watch.
