@@ -8,6 +8,7 @@
 
 mod cell;
 mod comparison;
+pub mod elasticity;
 pub mod lives;
 pub mod observed;
 pub mod quantiles;

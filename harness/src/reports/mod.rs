@@ -52,7 +52,7 @@ pub struct Document<'a> {
     pub environment: &'a Value,
     /// The cells that left anything on disk, for the plots and their metadata.
     pub cells: &'a [CellData],
-    /// What was watched of the deployments' replicas, by deployment (`t01-knative`); empty on the twin.
+    /// What was watched of the deployments' replicas, by deployment (`t01-knative`).
     pub timelines: &'a BTreeMap<String, Timeline>,
 }
 

@@ -9,7 +9,7 @@ use crate::{
         clock::unix_now_ns,
         prometheus::Collector,
         sampler,
-        timeline::{FirstAnswers, Recorder, Target},
+        timeline::{self, FirstAnswers, Recorder, Target},
         usage::UsageSampler,
     },
     drive::{self, Load, PlayOptions},
@@ -120,8 +120,11 @@ impl Run<'_> {
         if let Err(error) = platform.remove().await {
             progress.say(&format!("error: {error}"));
         }
-        if let Some(recorder) = recorder {
-            let timeline = recorder.finish(&answers).await;
+        let timeline = match recorder {
+            Some(recorder) => Some(recorder.finish(&answers).await),
+            None => timeline::of_twin(&platform, &answers),
+        };
+        if let Some(timeline) = timeline {
             let id = deployment_id(first.trial, &first.subject);
             if let Err(error) = self.folder.write_timeline(&id, &timeline) {
                 progress.say(&format!("error: the time line of {id} is lost: {error}"));
