@@ -78,7 +78,7 @@ fn late(counts: &Tally) -> Option<Problem> {
 }
 
 /// All faults that show in a cell, apart from the steady state.
-pub(super) fn of_cell(data: &CellData, window: &Window, counts: &Tally) -> Vec<Problem> {
+pub(super) fn of_cell<R>(data: &CellData<R>, records: u64, window: &Window, counts: &Tally) -> Vec<Problem> {
     if let CellState::Failed(why) = &data.meta.state {
         return vec![Problem {
             reason: format!("The cell could not be measured: {why}."),
@@ -94,7 +94,7 @@ pub(super) fn of_cell(data: &CellData, window: &Window, counts: &Tally) -> Vec<P
     match audit {
         Some(audit) => {
             problems.extend(of_generator(counts, audit));
-            problems.extend(lost(data.records.len() as u64, audit));
+            problems.extend(lost(records, audit));
         }
         None => problems.extend(late(counts)),
     }
@@ -133,7 +133,7 @@ fn lost(records: u64, audit: &GeneratorAudit) -> Option<Problem> {
     })
 }
 
-fn too_short(data: &CellData, window: &Window) -> Option<Problem> {
+fn too_short<R>(data: &CellData<R>, window: &Window) -> Option<Problem> {
     let planned_s = Window::planned(&data.meta.cell.load).seconds();
     (window.seconds() < SHORTEST_SHARE * planned_s).then(|| Problem {
         reason: format!(
