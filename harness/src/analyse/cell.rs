@@ -192,6 +192,9 @@ fn summary(cell: &Cell, counts: Tally) -> CellSummary {
         memory_bytes: None,
         ready_after_ms: 0.0,
         by_revision: Vec::new(),
+        elasticity: None,
+        cold: None,
+        evicted: None,
     }
 }
 

@@ -231,7 +231,10 @@ mod tests {
     use crate::platforms::ReplicaSample;
 
     fn sample(at_s: f64, ready: u32) -> TimedSample {
-        TimedSample { at_ns: (at_s * 1e9) as u64, sample: ReplicaSample { ready, ..ReplicaSample::default() } }
+        TimedSample {
+            at_ns: (at_s * 1e9) as u64,
+            sample: ReplicaSample { ready, ..ReplicaSample::default() },
+        }
     }
 
     /// Steps of 10 s each, the first of which is warm-up.
@@ -276,7 +279,11 @@ mod tests {
     fn what_never_came_is_known_to_have_taken_longer_than_it_was_watched() {
         let found = measured(&[5.0, 5.0, 30.0, 30.0, 5.0], &[(0.0, 1), (24.0, 2), (45.0, 3)]);
         assert_eq!(found.first_added, Some(Waited { s: 4.0, at_least: false }));
-        assert_eq!(found.enough, Some(Waited { s: 20.0, at_least: true }), "3 came after the load had fallen");
+        assert_eq!(
+            found.enough,
+            Some(Waited { s: 20.0, at_least: true }),
+            "3 came after the load had fallen"
+        );
         let enough_before = measured(&[5.0, 5.0, 30.0], &[(0.0, 4)]);
         assert_eq!(enough_before.enough, Some(Waited { s: 0.0, at_least: false }));
     }

@@ -7,8 +7,10 @@
 //! Nothing here does input or output, and nothing fails on data: what is missing is said.
 
 mod cell;
+pub mod cold;
 mod comparison;
 pub mod elasticity;
+pub mod eviction;
 pub mod lives;
 pub mod observed;
 pub mod quantiles;
@@ -23,7 +25,7 @@ mod steady;
 pub mod summary;
 pub mod tally;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod times;
 pub mod validity;
 pub mod window;

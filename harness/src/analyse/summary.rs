@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::{cold::ColdStarts, elasticity::Elasticity, eviction::Eviction};
 use crate::experiment::{Arrivals, Metric};
 
 /// All of a run in numbers.
@@ -107,6 +108,23 @@ pub struct CellSummary {
     /// The same requests by revision, where several share the traffic.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by_revision: Vec<RevisionSummary>,
+    /// How the replicas followed a load that changes, where they were free to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elasticity: Option<Elasticity>,
+    pub cold: Option<ColdStarts>,
+    pub evicted: Option<Eviction>,
+}
+
+impl CellSummary {
+    /// Its cold starts, where that was asked.
+    pub fn cold_start(&self) -> Option<&ColdStarts> {
+        self.cold.as_ref()
+    }
+
+    /// What became of its idle instance, where that was asked.
+    pub fn eviction(&self) -> Option<&Eviction> {
+        self.evicted.as_ref()
+    }
 }
 
 /// The requests of an interval that one revision answered.

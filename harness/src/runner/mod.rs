@@ -2,10 +2,12 @@
 
 pub mod function_binary;
 mod image;
+mod kept;
 pub mod measure;
 mod own;
 pub mod pilot;
 pub mod prepare;
+mod procedures;
 pub mod progress;
 mod publish;
 pub mod spec;
@@ -119,6 +121,7 @@ pub async fn run(
     }
     let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
     prepared.notices.extend(pinned);
+    prepared.notices.extend(kept::notices(&experiment));
     let mut collector = None;
     let found = match &ground {
         Ground::Twin => {

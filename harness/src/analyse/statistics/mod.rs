@@ -5,3 +5,4 @@ pub mod distributions;
 pub mod effect;
 pub mod holm;
 pub mod mann_whitney;
+pub mod signed_rank;

@@ -68,7 +68,12 @@ mod tests {
         let stages: Vec<(Phase, f64)> = found[0].stages().iter().map(|s| (s.to, s.ms)).collect();
         assert_eq!(
             stages,
-            [(Phase::Requested, 1.0), (Phase::Started, 3.0), (Phase::Ready, 200.0), (Phase::FirstAnswer, 6.0)]
+            [
+                (Phase::Requested, 1.0),
+                (Phase::Started, 3.0),
+                (Phase::Ready, 200.0),
+                (Phase::FirstAnswer, 6.0)
+            ]
         );
         assert_eq!((found[0].at_ms(Phase::Gone), found[1].restarts), (Some(9050.0), 1));
     }

@@ -35,7 +35,8 @@ pub(super) async fn wait(twin: &Twin, limit: Duration) -> Result<ZeroProof, Plat
                 state.pids.len()
             )));
         }
-        let change = plane.wait_for(|news| news.state.as_ref().is_some_and(|(_, now)| now.ready != state.ready));
+        let change =
+            plane.wait_for(|news| news.state.as_ref().is_some_and(|(_, now)| now.ready != state.ready));
         let _ = tokio::time::timeout(LOOK, change).await;
     }
 }
@@ -47,13 +48,11 @@ fn refuse(twin: &Twin) -> Result<(), PlatformError> {
     };
     match (twin.kind, twin.life.min_replicas) {
         (PlatformKind::Knative, 0) => Ok(()),
-        (PlatformKind::Knative, kept) => limit(
-            format!("it keeps {kept} replicas, so it never scales to zero"),
-            "set replicas.min to 0",
-        ),
-        _ => limit(
-            "the Community Edition does not scale to zero".to_owned(),
-            "measure cold starts on knative",
-        ),
+        (PlatformKind::Knative, kept) => {
+            limit(format!("it keeps {kept} replicas, so it never scales to zero"), "set replicas.min to 0")
+        }
+        _ => {
+            limit("the Community Edition does not scale to zero".to_owned(), "measure cold starts on knative")
+        }
     }
 }

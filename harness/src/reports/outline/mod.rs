@@ -3,6 +3,7 @@
 mod fairness;
 mod headline;
 mod life;
+mod life_cycle;
 mod method;
 mod observed;
 mod tables;
@@ -135,6 +136,7 @@ pub fn sections(document: &Document, drawn: &[Plot]) -> Vec<Section> {
             Block::Table(headline::table(document, &load.name)),
         ];
         blocks.extend(tables::revisions(document, &load.name).map(Block::Table));
+        blocks.extend(life_cycle::blocks(document, load));
         blocks.extend(plots::PlotKind::BY_LOAD.into_iter().filter_map(|kind| plot(kind, &load.name)));
         out.push(section(&format!("load-{}", load.name), &format!("Load point {}", load.name), blocks));
     }

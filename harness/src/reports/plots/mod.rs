@@ -1,7 +1,10 @@
 //! The plots, one file each. To add one, write its file and its arm in [`PlotKind`].
 
 mod axis;
+mod canary;
 mod canvas;
+mod cold_starts;
+mod eviction;
 mod failures;
 mod latency_cdf;
 mod latency_over_time;
@@ -9,9 +12,11 @@ mod lives;
 mod observed;
 mod palette;
 mod phases;
+mod provisioning;
 mod rates;
 mod ratios;
 mod replicas;
+mod strips;
 mod text;
 
 use std::collections::BTreeSet;
@@ -50,6 +55,14 @@ pub enum PlotKind {
     Rates,
     /// Replicas, over time.
     Replicas,
+    /// Replicas ready against replicas needed, over time.
+    Provisioning,
+    /// Every cold start, beside warm requests.
+    ColdStarts,
+    /// How long idle instances lived.
+    Eviction,
+    /// Response times of revisions that share the traffic.
+    Canary,
     /// What went wrong how often.
     Failures,
     /// Ratios with their intervals and every trial.
@@ -86,7 +99,16 @@ struct Content {
 
 impl PlotKind {
     /// Drawn once for each load point, in this order.
-    pub const BY_LOAD: [Self; 4] = [Self::LatencyCdf, Self::LatencyOverTime, Self::Rates, Self::Replicas];
+    pub const BY_LOAD: [Self; 8] = [
+        Self::Canary,
+        Self::ColdStarts,
+        Self::Eviction,
+        Self::Provisioning,
+        Self::LatencyCdf,
+        Self::LatencyOverTime,
+        Self::Rates,
+        Self::Replicas,
+    ];
     /// Drawn once for the run.
     pub const ONCE: [Self; 4] = [Self::Failures, Self::Ratios, Self::Phases, Self::Lives];
 
@@ -97,6 +119,10 @@ impl PlotKind {
             Self::LatencyOverTime => "latency-over-time",
             Self::Rates => "rates",
             Self::Replicas => "replicas",
+            Self::Provisioning => "provisioning",
+            Self::ColdStarts => "cold-starts",
+            Self::Eviction => "eviction",
+            Self::Canary => "canary",
             Self::Failures => "failures",
             Self::Ratios => "ratios",
             Self::Phases => "phases",
@@ -112,6 +138,10 @@ impl PlotKind {
             Self::LatencyOverTime => latency_over_time::draw(document, load),
             Self::Rates => rates::draw(document, load),
             Self::Replicas => replicas::draw(document, load),
+            Self::Provisioning => provisioning::draw(document, load),
+            Self::ColdStarts => cold_starts::draw(document, load),
+            Self::Eviction => eviction::draw(document, load),
+            Self::Canary => canary::draw(document, load),
             Self::Failures => failures::draw(document),
             Self::Ratios => ratios::draw(document),
             Self::Phases => phases::draw(document),

@@ -1,0 +1,4 @@
+//! Procedures.
+mod cold;
+mod eviction;
+mod stage;
