@@ -52,8 +52,11 @@ fn spread(mut values: Vec<f64>, show: impl Fn(f64) -> String) -> Entry {
         return format::NONE.into();
     };
     let median = f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2]);
-    let range = if values.len() > 1 { format!("{}–{}", show(low), show(high)) } else { String::new() };
-    Entry::with(show(median), range)
+    Entry::with(show(median), range(show(low), show(high)))
+}
+
+fn range(low: String, high: String) -> String {
+    if low == high { String::new() } else { format!("{low}–{high}") }
 }
 
 fn elasticity(document: &Document, load: &str) -> Option<Table> {
@@ -106,8 +109,7 @@ fn waits(mut waits: Vec<Waited>) -> Entry {
     let show = |wait: &Waited| format!("{}{}", if wait.at_least { "> " } else { "" }, format::number(wait.s));
     let Some(middle) = waits.get(waits.len() / 2) else { return format::NONE.into() };
     let (low, high) = (&waits[0], &waits[waits.len() - 1]);
-    let range = if waits.len() > 1 { format!("{}–{}", show(low), show(high)) } else { String::new() };
-    Entry::with(show(middle), range)
+    Entry::with(show(middle), range(show(low), show(high)))
 }
 
 fn cold(document: &Document, load: &str) -> Option<Table> {
