@@ -28,7 +28,6 @@ use super::{
     window::{Pacing, Window, is_answer},
 };
 use crate::{
-    experiment::Arrivals,
     record::{Outcome, Record},
     store::CellData,
 };
@@ -92,7 +91,7 @@ pub(super) struct Change {
 pub(super) fn course<R>(data: &CellData<R>, watched: &Watched, counts: &Tally, used: &Resources) -> Course {
     let window = &watched.window;
     let behind = watched.falls_behind(counts.requests);
-    let steps = matches!(data.meta.cell.load.arrivals, Arrivals::Steps { .. });
+    let steps = !data.meta.cell.load.arrivals.is_stationary();
     let change = if steps || behind.is_some() { None } else { watched.change() };
     let mut course = Course { remarks: behind.into_iter().collect(), problem: None };
     let Some(change) = change else { return course };

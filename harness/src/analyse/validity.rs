@@ -152,7 +152,9 @@ fn too_few(arrivals: &Arrivals, primary: Metric, requests: u64) -> Option<Proble
             primary.title()
         ),
         remedy: match arrivals {
-            Arrivals::Closed { .. } => "Lengthen the interval (duration), or use fewer connections.".into(),
+            closed if closed.is_closed() => {
+                "Lengthen the interval (duration), or use fewer connections.".into()
+            }
             _ => "Lengthen the interval (duration), or raise the rate.".into(),
         },
     })
@@ -171,13 +173,9 @@ fn needed(arrivals: &Arrivals, primary: Metric) -> (u64, String) {
         debug_assert!(beyond(enough, permille) >= BEYOND_PRIMARY);
         (enough, format!("{BEYOND_PRIMARY} beyond the percentile"))
     });
-    let for_rounds = match arrivals {
-        Arrivals::Closed { connections, .. } => Some((
-            ROUNDS_PER_CONNECTION * u64::from(*connections),
-            format!("{ROUNDS_PER_CONNECTION} a connection"),
-        )),
-        _ => None,
-    };
+    let for_rounds = arrivals.connections().map(|connections| {
+        (ROUNDS_PER_CONNECTION * u64::from(connections), format!("{ROUNDS_PER_CONNECTION} a connection"))
+    });
     let least = (FEWEST_REQUESTS, "the least for any figure".to_owned());
     [for_percentile, for_rounds]
         .into_iter()

@@ -30,10 +30,7 @@ pub enum Pacing {
 
 impl From<&Arrivals> for Pacing {
     fn from(arrivals: &Arrivals) -> Self {
-        match arrivals {
-            Arrivals::Constant { .. } | Arrivals::Poisson { .. } | Arrivals::Steps { .. } => Self::Open,
-            Arrivals::Closed { .. } => Self::Closed,
-        }
+        if arrivals.is_closed() { Self::Closed } else { Self::Open }
     }
 }
 

@@ -127,7 +127,7 @@ impl ExperimentArgs {
                         load.rate_share = None;
                     }
                 }
-                Arrivals::Steps { .. } => {}
+                _ => {}
             }
         }
         experiment::validate(&e).map_err(usage)?;

@@ -23,6 +23,7 @@ pub use publish::{Finished, rebuild};
 
 use crate::{
     collect::{environment::Machine, prometheus::Collector, versions},
+    drive::shapes::Files,
     experiment::{self, Arrivals, Experiment, Site, Subject},
     interrupt::Interrupt,
     platforms::{
@@ -109,6 +110,9 @@ pub async fn run(
     let mut progress = Progress::new(options.quiet);
     progress.say(&describe(&experiment));
     check_names(&experiment)?;
+    let shapes = experiment.load.iter().map(|load| &load.arrivals);
+    let files = Files::parse(shapes, |file| std::fs::read_to_string(file))
+        .map_err(|error| RunError::Usage(error.to_string()))?;
     let name = run_name(&experiment, options);
     let ground = ground(&experiment, options, &name).await?;
     if let Ground::Cluster(cluster) = &ground {
@@ -122,6 +126,7 @@ pub async fn run(
     let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
     prepared.notices.extend(pinned);
     prepared.notices.extend(kept::notices(&experiment));
+    prepared.files = files;
     let mut collector = None;
     let found = match &ground {
         Ground::Twin => {

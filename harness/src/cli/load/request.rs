@@ -14,6 +14,7 @@ use crate::{
         answer::StatusJudge,
         shapes::{self, Extent},
     },
+    workloads::payloads,
 };
 
 /// The schedule is held in memory: 8 bytes a send, 800 MB of this many.
@@ -189,22 +190,9 @@ pub(in crate::cli) fn payload(body: Option<&Path>) -> Result<Payload, CliError> 
     let Some(path) = body else {
         return Ok(Payload { name: "empty".into(), content_type: String::new(), body: bytes::Bytes::new() });
     };
-    let bytes = std::fs::read(path).map_err(|error| {
+    payloads::file(path).map_err(|error| {
         CliError::Usage(format!("--body {} cannot be read ({error}); name a readable file", path.display()))
-    })?;
-    let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    let content_type = match extension.as_str() {
-        "jpg" | "jpeg" => "image/jpeg",
-        "png" => "image/png",
-        "webp" => "image/webp",
-        "gif" => "image/gif",
-        "bmp" => "image/bmp",
-        "json" => "application/json",
-        "txt" => "text/plain",
-        _ => "application/octet-stream",
-    };
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Payload { name, content_type: content_type.into(), body: bytes.into() })
+    })
 }
 
 #[cfg(test)]
