@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::stage::{Asked, Stage};
+use super::quiet::{Asked, Quiet};
 use crate::{
     analyse::cold::{Class, ColdStart, ColdStarts, classify, identity},
     platforms::{PlatformError, ZeroProof},
@@ -14,7 +14,7 @@ const WARM: u64 = 5;
 
 /// Measures so many cold starts, one after another. What cannot be done ends it and is said in what it
 /// returns; starts that were measured until then are kept.
-pub(super) async fn cold(stage: &mut impl Stage, starts: u32, zero_within: Duration) -> ColdStarts {
+pub(super) async fn cold(stage: &mut impl Quiet, starts: u32, zero_within: Duration) -> ColdStarts {
     let mut found = ColdStarts { planned: starts, ..ColdStarts::default() };
     let mut seen = BTreeSet::new();
     // Whoever is alive now shows the boot id that must not come back.
@@ -76,7 +76,7 @@ fn first(zero: ZeroProof, asked: &Asked, seen: &mut BTreeSet<String>) -> Result<
     })
 }
 
-async fn warm(stage: &mut impl Stage, seen: &mut BTreeSet<String>) -> Vec<f64> {
+async fn warm(stage: &mut impl Quiet, seen: &mut BTreeSet<String>) -> Vec<f64> {
     let Ok(asked) = stage.ask(WARM).await else { return Vec::new() };
     note(seen, &asked.rows);
     // A replica that another one joined meanwhile may answer its first request here.
@@ -109,7 +109,7 @@ mod tests {
         ZeroProof { waited: Duration::from_secs(6), gone: Vec::new(), autoscaler: "0".into() }
     }
 
-    impl Stage for Fake {
+    impl Quiet for Fake {
         async fn ask(&mut self, requests: u64) -> anyhow::Result<Asked> {
             self.calls.push(format!("ask {requests}"));
             let is_cold = !self.alive;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::stage::Stage;
+use super::quiet::Quiet;
 use crate::{analyse::eviction::Eviction, platforms::PlatformError, record::Outcome};
 
 /// Distance of two looks at the replicas; they cost the platform nothing, being answered from a watch
@@ -16,7 +16,7 @@ const LOOK: Duration = Duration::from_millis(if cfg!(test) { 5 } else { 250 });
 const ENDING: Duration = Duration::from_mins(2);
 
 /// Asks once and waits, for as long as `at_most`.
-pub(super) async fn eviction(stage: &mut impl Stage, at_most: Duration) -> Eviction {
+pub(super) async fn eviction(stage: &mut impl Quiet, at_most: Duration) -> Eviction {
     let mut found = Eviction { resolution_s: LOOK.as_secs_f64(), ..Eviction::default() };
     let answered = match stage.ask(1).await {
         Ok(asked) if asked.rows.iter().any(|row| row.outcome == Outcome::Ok) => Instant::now(),
@@ -66,7 +66,7 @@ mod tests {
         analyse::testing::{answered, ms},
         platforms::ZeroProof,
         record::Record,
-        runner::procedures::stage::Asked,
+        runner::procedures::quiet::Asked,
     };
 
     /// A replica that goes after a while of silence, or never.
@@ -77,7 +77,7 @@ mod tests {
         since: Instant,
     }
 
-    impl Stage for Fake {
+    impl Quiet for Fake {
         async fn ask(&mut self, _: u64) -> anyhow::Result<Asked> {
             self.asked.set(self.asked.get() + 1);
             self.since = Instant::now();

@@ -1,4 +1,4 @@
 //! Procedures.
 mod cold;
 mod eviction;
-mod stage;
+mod quiet;

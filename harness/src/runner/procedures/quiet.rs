@@ -1,4 +1,4 @@
-//! What the procedures about life cycles need: a way to ask, a look at the replicas, and zero.
+//! What the procedures about life cycles need: to ask rarely, a look at the replicas, and zero.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::{
 
 /// A deployed function that can be asked and watched. A trait, so that the procedures are tested
 /// without a platform.
-pub(super) trait Stage {
+pub(super) trait Quiet {
     /// Sends this many requests, one after another, and keeps their rows.
     ///
     /// # Errors
