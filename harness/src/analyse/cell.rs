@@ -3,30 +3,123 @@
 use super::{
     observed,
     resources::{Resources, resources},
-    revisions::by_revision,
-    steady,
+    revisions::ByRevision,
+    rows::Rows,
+    series::{Binning, TimeBin, bin_s},
+    sizes::{self, BySize},
+    steady::{self, Watched},
     summary::{CellSummary, Problem, Validity},
-    tally::{Tally, tally},
+    tally::{Counting, Tally, tally},
+    times::Times,
     validity,
     window::Window,
 };
 use crate::{
+    collect::timeline::FirstAnswers,
     experiment::Cell,
-    record::Outcome,
-    store::{CellData, CellState},
+    outcome::ProcedureOutcome,
+    record::{Outcome, Record},
+    store::{CellData, CellMeta, CellState},
 };
 
 /// Sums up one cell. Says INVALID with reasons where the instrument failed, and remarks what the
 /// platform did; never fails, whatever the data looks like.
-pub fn cell(data: &CellData) -> CellSummary {
-    let window = Window::of_cell(data);
-    let counts = tally(&data.records, &window);
-    let mut used = resources(&data.samples, &window);
-    let observed = fill_in(&mut used, data, &window);
-    let course = steady::course(data, &window, &counts, &used);
+pub fn cell<R: Rows>(data: CellData<R>) -> Examined {
+    let (mut data, rows) = data.without_rows();
+    let planned = Window::planned(&data.meta.cell.load);
+    let mut reading = Reading::new(&data, planned);
+    data.damage.extend(rows.scan(&mut |batch| reading.take(batch)));
+    let window = Window::of_cell(&data, reading.counting.last_done_ns());
+    if window != planned {
+        // The interval ended earlier than it was to: what belongs to it is known only now.
+        reading = Reading::new(&data, window);
+        rows.scan(&mut |batch| reading.take(batch));
+    }
+    let summary = sum_up(&data, &window, &reading);
+    let Reading { counting, binning, answers, .. } = reading;
+    let times = counting.response_times().clone();
+    let digest = Digest { bins: binning.finish(), times, answers, window };
+    Examined { summary, digest: data.with(digest) }
+}
+
+/// What is kept of a cell's records once they are summed up, for plots and time lines.
+#[derive(Debug, Clone)]
+pub struct Digest {
+    /// Response times and rates over time, in bins of [`super::series::bin_s`].
+    pub bins: Vec<TimeBin>,
+    /// Response times of the measured interval: correct answers and (censored) time-outs.
+    pub times: Times,
+    /// First answers of each instance.
+    pub answers: FirstAnswers,
+    /// The measured interval.
+    pub window: Window,
+}
+
+/// A cell without its records.
+pub type CellDigest = CellData<Digest>;
+
+/// A cell that was examined.
+#[derive(Debug, Clone)]
+pub struct Examined {
+    /// In numbers.
+    pub summary: CellSummary,
+    /// What plots are made from.
+    pub digest: CellDigest,
+}
+
+/// Everything that one reading of a cell's records yields.
+struct Reading {
+    records: u64,
+    counting: Counting,
+    watched: Watched,
+    by_revision: ByRevision,
+    by_size: BySize,
+    binning: Binning,
+    answers: FirstAnswers,
+    started_unix_ns: u64,
+}
+
+impl Reading {
+    fn new(data: &CellData<()>, window: Window) -> Self {
+        let CellMeta { cell, started_unix_ns, .. } = &data.meta;
+        let mut answers = FirstAnswers::default();
+        answers.load_begins(&cell.id, *started_unix_ns);
+        Self {
+            records: 0,
+            counting: Counting::new(window),
+            watched: Watched::new(window),
+            by_revision: ByRevision::new(window, data.meta.revisions.clone()),
+            by_size: BySize::new(window, &cell.load),
+            binning: Binning::new(bin_s(&cell.load), window.pacing),
+            answers,
+            started_unix_ns: *started_unix_ns,
+        }
+    }
+
+    fn take(&mut self, batch: &[Record]) {
+        self.records += batch.len() as u64;
+        for record in batch {
+            self.counting.take(record);
+            self.watched.take(record);
+            self.by_revision.take(record);
+            self.by_size.take(record);
+            self.binning.take(record);
+        }
+        self.answers.take(self.started_unix_ns, batch);
+    }
+}
+
+fn sum_up(data: &CellData<()>, window: &Window, reading: &Reading) -> CellSummary {
+    let counts = reading.counting.finish();
+    if let Some(outcome) = &data.outcome {
+        return of_procedure(data, outcome, counts);
+    }
+    let mut used = resources(&data.samples, window);
+    let observed = fill_in(&mut used, data, window);
+    let course = steady::course(data, &reading.watched, &counts, &used);
     let mut remarks = Vec::new();
     remarks.extend(data.meta.remarks.iter().map(|remark| format!("collecting: {remark}.")));
-    remarks.extend(cut_short(data, &window));
+    remarks.extend(cut_short(data, window));
     remarks.extend(course.remarks);
     remarks.extend(failures(&counts));
     remarks.extend(censoring(&counts));
@@ -38,8 +131,9 @@ pub fn cell(data: &CellData) -> CellSummary {
     if counts.cold_starts > 0 {
         remarks.push(format!("cold: answers that were an instance's first: {}.", counts.cold_starts));
     }
-    let mut problems = validity::of_cell(data, &window, &counts);
+    let mut problems = validity::of_cell(data, reading.records, window, &counts);
     problems.extend(course.problem);
+    let by_size = reading.by_size.finish();
     CellSummary {
         validity: Validity { problems },
         remarks,
@@ -48,14 +142,33 @@ pub fn cell(data: &CellData) -> CellSummary {
         plane_cpu_seconds: used.plane_cpu_seconds,
         memory_bytes: used.memory_bytes,
         ready_after_ms: data.meta.ready_after_ms,
-        by_revision: by_revision(&data.records, &window, &data.meta.revisions),
+        by_revision: reading.by_revision.finish(),
+        size_fit: sizes::fit(&by_size),
+        by_size,
+        ..summary(&data.meta.cell, counts)
+    }
+}
+
+/// A cell whose procedure played loads of their own: what it found, and what may be held against it.
+fn of_procedure(data: &CellData<()>, outcome: &ProcedureOutcome, counts: Tally) -> CellSummary {
+    let mut problems = validity::of_procedure(data);
+    problems.extend(outcome.problems());
+    let mut remarks: Vec<String> =
+        data.meta.remarks.iter().map(|remark| format!("collecting: {remark}.")).collect();
+    remarks.extend(outcome.remarks());
+    CellSummary {
+        validity: Validity { problems },
+        remarks,
+        requests: outcome.requests(),
+        ready_after_ms: data.meta.ready_after_ms,
+        outcome: Some(outcome.clone()),
         ..summary(&data.meta.cell, counts)
     }
 }
 
 /// CPU and memory from what Prometheus or the kubelet saw, where the platform itself told none; says
 /// what such figures can bear.
-fn fill_in(used: &mut Resources, data: &CellData, window: &Window) -> Option<String> {
+fn fill_in<R>(used: &mut Resources, data: &CellData<R>, window: &Window) -> Option<String> {
     let series = data.series.as_ref()?;
     let usage = observed::usage_of(series, window);
     let fills = used.cpu_seconds.is_none() && usage.cpu_seconds.is_some();
@@ -107,10 +220,13 @@ fn summary(cell: &Cell, counts: Tally) -> CellSummary {
         memory_bytes: None,
         ready_after_ms: 0.0,
         by_revision: Vec::new(),
+        outcome: None,
+        by_size: Vec::new(),
+        size_fit: None,
     }
 }
 
-fn cut_short(data: &CellData, window: &Window) -> Option<String> {
+fn cut_short<R>(data: &CellData<R>, window: &Window) -> Option<String> {
     let planned = Window::planned(&data.meta.cell.load);
     let cut = data.meta.state != CellState::Done || !data.damage.is_empty();
     (cut && window.end_ns < planned.end_ns).then(|| {

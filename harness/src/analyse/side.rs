@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     experiment::{LoadPoint, Metric},
+    outcome::ProcedureOutcome,
     record::Outcome,
 };
 
@@ -66,8 +67,15 @@ fn value_of(cell: &CellSummary, metric: Metric) -> Option<f64> {
         Metric::ResponseP95Ms => cell.response_ms.p95,
         Metric::ResponseP99Ms => cell.response_ms.p99,
         Metric::FailureShare => failure_share(cell),
-        // Of procedures and sweeps, which this cell's figures do not hold yet.
-        Metric::CapacityRps | Metric::PeakGoodputRps | Metric::BodyMsPerMib => None,
+        Metric::CapacityRps => match &cell.outcome {
+            Some(ProcedureOutcome::Capacity(found)) => found.capacity_rps(),
+            _ => None,
+        },
+        Metric::PeakGoodputRps => match &cell.outcome {
+            Some(ProcedureOutcome::Concurrency(found)) => found.peak().map(|step| step.part.goodput_rps),
+            _ => None,
+        },
+        Metric::BodyMsPerMib => cell.size_fit.map(|fit| fit.ms_per_mib),
     }
 }
 

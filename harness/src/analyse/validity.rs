@@ -78,7 +78,7 @@ fn late(counts: &Tally) -> Option<Problem> {
 }
 
 /// All faults that show in a cell, apart from the steady state.
-pub(super) fn of_cell(data: &CellData, window: &Window, counts: &Tally) -> Vec<Problem> {
+pub(super) fn of_cell<R>(data: &CellData<R>, records: u64, window: &Window, counts: &Tally) -> Vec<Problem> {
     if let CellState::Failed(why) = &data.meta.state {
         return vec![Problem {
             reason: format!("The cell could not be measured: {why}."),
@@ -94,7 +94,7 @@ pub(super) fn of_cell(data: &CellData, window: &Window, counts: &Tally) -> Vec<P
     match audit {
         Some(audit) => {
             problems.extend(of_generator(counts, audit));
-            problems.extend(lost(data.records.len() as u64, audit));
+            problems.extend(lost(records, audit));
         }
         None => problems.extend(late(counts)),
     }
@@ -105,6 +105,23 @@ pub(super) fn of_cell(data: &CellData, window: &Window, counts: &Tally) -> Vec<P
         counts.requests,
     ));
     problems
+}
+
+/// Faults that show in a cell whose procedure played loads of their own; theirs are told by the outcome.
+pub(super) fn of_procedure(data: &CellData<()>) -> Vec<Problem> {
+    let problem = |reason: String, remedy: &str| Problem { reason, remedy: remedy.into() };
+    let state = match &data.meta.state {
+        CellState::Failed(why) => Some(problem(
+            format!("The cell could not be measured: {why}."),
+            "Remove the cause, and run the experiment again.",
+        )),
+        CellState::Done => None,
+        other => of_state(other, None),
+    };
+    let damage = data.damage.iter().map(|damage| {
+        problem(format!("The cell's files are damaged: {damage}."), "Measure the cell again.")
+    });
+    state.into_iter().chain(damage).collect()
 }
 
 /// How the cell ended, unless the audit says the same.
@@ -133,7 +150,7 @@ fn lost(records: u64, audit: &GeneratorAudit) -> Option<Problem> {
     })
 }
 
-fn too_short(data: &CellData, window: &Window) -> Option<Problem> {
+fn too_short<R>(data: &CellData<R>, window: &Window) -> Option<Problem> {
     let planned_s = Window::planned(&data.meta.cell.load).seconds();
     (window.seconds() < SHORTEST_SHARE * planned_s).then(|| Problem {
         reason: format!(

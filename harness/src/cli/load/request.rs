@@ -14,11 +14,10 @@ use crate::{
         answer::StatusJudge,
         shapes::{self, Extent},
     },
-    record::Record,
 };
 
-/// More intended sends than this do not fit into memory with their records.
-const MOST_REQUESTS: f64 = 20e6;
+/// The schedule is held in memory: 8 bytes a send, 800 MB of this many.
+const MOST_REQUESTS: f64 = 100e6;
 
 /// How long to measure when nothing was said.
 const DEFAULT_DURATION: Duration = Duration::from_secs(10);
@@ -71,7 +70,7 @@ impl Request {
         if let (Loop::Open { rate, .. }, Some(duration)) = (loop_, duration) {
             let planned = rate * (warmup + duration).as_secs_f64();
             if planned > MOST_REQUESTS && args.requests.is_none_or(|n| n as f64 > MOST_REQUESTS) {
-                return usage("this plans more than 20 million requests; lower --rate or --duration");
+                return usage("this plans more than 100 million requests; lower --rate or --duration");
             }
         }
         if args.timeout.is_zero() {
@@ -135,23 +134,15 @@ impl Request {
         }
     }
 
-    /// The interval that counts: up to the last answer where the load ended before its time.
-    pub(super) fn window(&self, records: &[Record], ended_early: bool) -> Window {
+    /// The interval that counts; without a duration its end is known when the load has ended.
+    pub(super) fn window(&self) -> Window {
         let pacing = match self.loop_ {
             Loop::Open { .. } => Pacing::Open,
             Loop::Closed { .. } => Pacing::Closed,
         };
-        let whole = Window::whole(records, pacing);
-        let start_ns = self.warmup.as_nanos() as u64;
-        match self.duration {
-            Some(duration) => {
-                let end_ns = Window::first(self.warmup + duration, pacing).end_ns;
-                let early = ended_early || self.requests.is_some();
-                let end_ns = if early { end_ns.min(whole.end_ns) } else { end_ns };
-                Window { start_ns, end_ns: end_ns.max(start_ns), pacing }
-            }
-            None => whole,
-        }
+        let end_ns =
+            self.duration.map_or(u64::MAX, |duration| Window::first(self.warmup + duration, pacing).end_ns);
+        Window { start_ns: self.warmup.as_nanos() as u64, end_ns, pacing }
     }
 }
 
@@ -278,7 +269,7 @@ mod tests {
         [--rate 5 --requests 9 --warmup 1s]
           --warmup goes with --duration, not with --requests; leave one of them out
         [--rate 5000000 --duration 1h]
-          this plans more than 20 million requests; lower --rate or --duration
+          this plans more than 100 million requests; lower --rate or --duration
         [--rate 5 --header nonsense]
           a --header has no name or no colon; write --header 'Name: value'
         [--rate 5 --method PO:ST]

@@ -3,9 +3,9 @@
 use super::{
     Binned, Content, Document, Ink, Picture, all_data,
     axis::Axis,
-    bin_s, bins,
+    bins,
     canvas::{Key, Sample, Sheet, Stroke},
-    end_s, extent, faded_note, legend, load_words, median_over_trials, stacked, subtitle,
+    end_s, extent, faded_note, legend, load_words, median_over_trials, series, stacked, subtitle,
 };
 use crate::{
     experiment::{Arrivals, LoadPoint},
@@ -16,7 +16,7 @@ const PANEL: f64 = 130.0;
 const GAP: f64 = 62.0;
 
 pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
-    let width_s = bin_s(load);
+    let width_s = series::bin_s(load);
     let curves: Vec<(usize, &String, Binned)> = document
         .summary
         .subjects
