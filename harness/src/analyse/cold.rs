@@ -9,7 +9,10 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::lives::{At, ReplicaLife, Start};
+use super::{
+    lives::{At, ReplicaLife, Start},
+    summary::Problem,
+};
 use crate::{
     collect::timeline::{Phase, Source},
     platforms::ZeroProof,
@@ -115,6 +118,44 @@ impl ColdStarts {
     /// The same request warm: the median over the starts of each one's median, ms.
     pub fn warm_median_ms(&self) -> Option<f64> {
         median(self.proved().filter_map(ColdStart::warm_median_ms).collect())
+    }
+
+    /// Why the trial does not count: a start that could not be proved is a fault of the measurement (a
+    /// replica that something kept alive), and so are fewer starts than planned.
+    pub fn problems(&self) -> Vec<Problem> {
+        let remedy = |remedy: &str| remedy.to_owned();
+        let stopped = self.stopped.as_ref().map(|why| Problem {
+            reason: format!("{} of {} starts were measured: {why}.", self.starts.len(), self.planned),
+            remedy: remedy("Remove the cause, or give it more time to reach zero (zero-within); run it again."),
+        });
+        let unproved = self.limit.is_none() && self.stopped.is_none() && self.proved().next().is_none();
+        let unproved = unproved.then(|| Problem {
+            reason: "Not one cold start was proved.".to_owned(),
+            remedy: remedy("See the remarks for each; send nothing else to the function meanwhile."),
+        });
+        stopped.into_iter().chain(unproved).collect()
+    }
+
+    /// What must be known of single starts, and of the platform.
+    pub fn remarks(&self) -> Vec<String> {
+        let limit = self.limit.iter().map(|limit| format!("limit of the platform: {limit}."));
+        let not_cold = self.starts.iter().enumerate().filter(|(_, start)| start.class != Class::Cold);
+        let not_cold = not_cold.map(|(i, start)| format!("start {} is not counted: {}.", i + 1, start.why));
+        limit.chain(not_cold).collect()
+    }
+
+    /// The result in a few words.
+    pub fn line(&self) -> String {
+        match (&self.limit, self.median_ms()) {
+            (Some(limit), _) => limit.clone(),
+            (None, Some(cold)) => format!(
+                "{} of {} cold starts proved, median {cold:.0} ms (warm {} ms)",
+                self.count(Class::Cold),
+                self.planned,
+                self.warm_median_ms().map_or_else(|| "?".to_owned(), |warm| format!("{warm:.1}"))
+            ),
+            (None, None) => format!("no cold start of {} was proved", self.planned),
+        }
     }
 
     /// Gives the lives of the replicas that were started their begin and end: from the intended send to

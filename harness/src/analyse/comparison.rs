@@ -50,7 +50,7 @@ fn compare_by(experiment: &Experiment, cells: &[CellSummary], resamples: u32) ->
         for load in &experiment.load {
             for other in others {
                 let of = |label: &str| Side::new(label, experiment.trials, load, cells);
-                let metrics = METRICS.into_iter().filter(|&m| (m == load.primary_metric) == primary);
+                let metrics = metrics(load).into_iter().filter(|&m| (m == load.primary_metric) == primary);
                 found.extend(metrics.map(|metric| {
                     let name = format!("{}/{metric:?}/{}/{}", load.name, baseline.label, other.label);
                     let seed = seed_of(experiment.seed, &name);
@@ -71,6 +71,15 @@ fn compare_by(experiment: &Experiment, cells: &[CellSummary], resamples: u32) ->
             weighed.judge(p_adjusted, questions)
         })
         .collect()
+}
+
+/// What is compared at a load point. A procedure yields its own metric and no other.
+fn metrics(load: &LoadPoint) -> Vec<Metric> {
+    if !load.procedure.is_play() {
+        return vec![load.primary_metric];
+    }
+    let further = Some(load.primary_metric).filter(|primary| !METRICS.contains(primary));
+    METRICS.into_iter().chain(further).collect()
 }
 
 /// The values that count: of VALID trials that yield one.
@@ -175,6 +184,13 @@ impl<'a> Weighed<'a> {
         }
         let sides =
             [(&self.baseline.label, &self.baseline_trials), (&self.contender.label, &self.contender_trials)];
+        let limits: Vec<String> = [&self.baseline, &self.contender]
+            .into_iter()
+            .filter_map(|side| Some(format!("{}: {}", side.label, side.limit(self.metric)?)))
+            .collect();
+        if !limits.is_empty() {
+            return Verdict::Limited { reason: limits.join("; ") };
+        }
         let reasons: Vec<String> =
             sides.iter().filter_map(|(label, trials)| too_many_out(label, trials)).collect();
         if !reasons.is_empty() {
@@ -186,7 +202,8 @@ impl<'a> Weighed<'a> {
             Some(above) => {
                 let contender_wins = above == self.metric.higher_is_better();
                 // A figure that is only a lower bound may in truth be as bad as the other's.
-                if facts.bounded[usize::from(contender_wins)] {
+                // Where more is better, that is the loser's.
+                if facts.bounded[usize::from(contender_wins != self.metric.higher_is_better())] {
                     return Verdict::CannotTell;
                 }
                 let winner = if contender_wins { &self.contender } else { &self.baseline };
@@ -250,7 +267,7 @@ impl Interval {
 }
 
 /// A seed for one purpose: the experiment's, mixed with a name (FNV-1a, Fowler, Noll and Vo).
-fn seed_of(seed: u64, name: &str) -> u64 {
+pub(super) fn seed_of(seed: u64, name: &str) -> u64 {
     let start = 0xcbf2_9ce4_8422_2325 ^ seed;
     name.bytes().fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

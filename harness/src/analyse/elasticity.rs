@@ -14,9 +14,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::window::{NS_PER_S, Window};
+use super::{
+    CellDigest,
+    window::{NS_PER_S, Window},
+};
 use crate::{
-    experiment::{Arrivals, LoadPoint},
+    experiment::{Arrivals, Experiment, LoadPoint},
     store::TimedSample,
 };
 
@@ -125,6 +128,14 @@ pub fn elasticity(
         needed_replica_s: sums.needed_replica_s,
         demand,
     })
+}
+
+/// The same for a cell of an experiment; none where the replicas were pinned.
+pub fn of_cell(experiment: &Experiment, cell: &CellDigest, capacity_rps: f64) -> Option<Elasticity> {
+    if experiment.replicas.min == experiment.replicas.max {
+        return None;
+    }
+    elasticity(&cell.meta.cell.load, capacity_rps, &cell.samples, &cell.records.window)
 }
 
 /// The load's rate piece by piece, warm-up included; neighbours of equal rate are one piece.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::summary::Problem;
+
 /// What became of an idle instance in one trial.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Eviction {
@@ -28,6 +30,29 @@ impl Eviction {
     /// The trial's value, seconds; a lower bound where [`Eviction::at_least`] says so.
     pub fn value_s(&self) -> Option<f64> {
         self.failed.is_none().then_some(self.idle_life_s)
+    }
+
+    /// Why the trial does not count.
+    pub fn problems(&self) -> Vec<Problem> {
+        let problem = |why: &String| Problem {
+            reason: format!("The idle life was not measured: {why}."),
+            remedy: "Remove the cause, and run the experiment again.".to_owned(),
+        };
+        self.failed.iter().map(problem).collect()
+    }
+
+    /// What must be known of it.
+    pub fn remarks(&self) -> Vec<String> {
+        self.limit.iter().map(|limit| format!("limit of the platform: {limit}.")).collect()
+    }
+
+    /// The result in a few words.
+    pub fn line(&self) -> String {
+        match (&self.failed, self.at_least) {
+            (Some(why), _) => format!("not measured: {why}"),
+            (None, true) => format!("still there after {:.0} s of silence", self.idle_life_s),
+            (None, false) => format!("no replica was ready after {:.1} s of silence", self.idle_life_s),
+        }
     }
 }
 

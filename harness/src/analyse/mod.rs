@@ -6,6 +6,8 @@
 //! judges subjects (a `side` each) over trials with the tests in `statistics`, and `sentence` words the verdict.
 //! Nothing here does input or output, and nothing fails on data: what is missing is said.
 
+pub mod capacity;
+mod canary;
 mod cell;
 pub mod cold;
 mod comparison;
@@ -20,6 +22,7 @@ pub mod rows;
 mod sentence;
 pub mod series;
 mod side;
+mod sizes;
 pub mod statistics;
 mod steady;
 pub mod summary;
@@ -78,7 +81,8 @@ pub fn run(experiment: &Experiment, planned: &[Cell], cells: Vec<CellSummary>, f
         twin: experiment.on == Site::Twin,
         notices,
         subjects: experiment.subjects.iter().map(|s| s.label.clone()).collect(),
-        comparisons: comparison::compare(experiment, &summaries),
+        comparisons: [comparison::compare(experiment, &summaries), canary::compare(experiment, &summaries)]
+            .concat(),
         cells: summaries,
     }
 }

@@ -54,6 +54,9 @@ pub(super) fn sentence(facts: &Facts, verdict: &Verdict) -> String {
         Verdict::NoVerdict { reason } => {
             return format!("No verdict on the {}: {reason}.", noun(facts.metric));
         }
+        Verdict::Limited { reason } => {
+            return format!("The {} cannot be compared: a limit of the platform ({reason}).", noun(facts.metric));
+        }
         Verdict::Described => match facts.ratio.or(facts.difference) {
             Some(_) => {
                 format!("{} ({}; described, not judged).", claim(facts, false), evidence(facts, false))
@@ -89,7 +92,29 @@ fn claim(facts: &Facts, judged: bool) -> String {
             let word = if more { "more" } else { "fewer" };
             format!("{contender} fails {size} {word} of its requests than {baseline}")
         }
-        Metric::ResponseP50Ms | Metric::ResponseP95Ms | Metric::ResponseP99Ms => {
+        Metric::CapacityRps => {
+            let word = if more { "higher" } else { "lower" };
+            format!("{contender} holds the service level up to a rate {size} {word} than {baseline}")
+        }
+        Metric::PeakGoodputRps => {
+            let word = if more { "more" } else { "fewer" };
+            format!(
+                "{contender} serves {size} {word} correct answers per second than {baseline}, each at the number of connections that suits it best"
+            )
+        }
+        Metric::IdleLifeS => {
+            let word = if more { "longer" } else { "shorter" };
+            format!("{contender} keeps an idle instance {size} {word} than {baseline}")
+        }
+        Metric::TimeToScaleS => {
+            let word = if more { "longer" } else { "shorter" };
+            format!("{contender} takes {size} {word} than {baseline} until there are replicas enough")
+        }
+        Metric::ColdStartMs
+        | Metric::ResponseP50Ms
+        | Metric::ResponseP95Ms
+        | Metric::ResponseP99Ms
+        | Metric::BodyMsPerMib => {
             let word = if more { "longer" } else { "shorter" };
             format!("{contender} has a {size} {word} {} than {baseline}", noun(*metric))
         }
@@ -137,7 +162,7 @@ fn cannot_tell(facts: &Facts) -> String {
             format!(" This run could have seen a difference of {} or more.", percent(effect))
         }
         Some(effect) => {
-            let per_second = if *metric == Metric::GoodputRps { " correct answers per second" } else { "" };
+            let per_second = if matches!(metric, Metric::GoodputRps | Metric::PeakGoodputRps) { " correct answers per second" } else { "" };
             format!(
                 " This run could have seen a difference of {}{per_second} or more.",
                 amount(*metric, effect)
@@ -155,7 +180,11 @@ fn bounds(facts: &Facts) -> String {
         [false, true] => facts.contender.to_owned(),
         [true, true] => format!("{} and {}", facts.baseline, facts.contender),
     };
-    format!(" Time-outs make figures of {who} lower bounds: the true ones are longer.")
+    let why = match facts.metric {
+        Metric::IdleLifeS | Metric::TimeToScaleS => "Waits that ended first",
+        _ => "Time-outs",
+    };
+    format!(" {why} make figures of {who} lower bounds: the true ones are longer.")
 }
 
 fn failures(facts: &Facts) -> String {
@@ -187,6 +216,12 @@ fn noun(metric: Metric) -> &'static str {
         Metric::ResponseP95Ms => "p95 response time",
         Metric::ResponseP99Ms => "p99 response time",
         Metric::FailureShare => "share of failed requests",
+        Metric::CapacityRps => "capacity",
+        Metric::PeakGoodputRps => "highest goodput",
+        Metric::BodyMsPerMib => "response time per MiB of request body",
+        Metric::ColdStartMs => "cold start",
+        Metric::IdleLifeS => "life of an idle instance",
+        Metric::TimeToScaleS => "time to scale",
     }
 }
 
@@ -198,11 +233,17 @@ fn probability(p: f64) -> String {
 /// A difference with its unit; answers per second go without, since sentences say it.
 fn amount(metric: Metric, difference: f64) -> String {
     match metric {
-        Metric::GoodputRps => decimals(difference.abs()),
+        Metric::GoodputRps | Metric::PeakGoodputRps => decimals(difference.abs()),
+        Metric::CapacityRps => format!("{} requests/s", decimals(difference.abs())),
         Metric::FailureShare => format!("{} percentage points", decimals(100.0 * difference.abs())),
-        Metric::ResponseP50Ms | Metric::ResponseP95Ms | Metric::ResponseP99Ms => {
+        Metric::ColdStartMs
+        | Metric::ResponseP50Ms
+        | Metric::ResponseP95Ms
+        | Metric::ResponseP99Ms
+        | Metric::BodyMsPerMib => {
             format!("{} ms", decimals(difference.abs()))
         }
+        Metric::IdleLifeS | Metric::TimeToScaleS => format!("{} s", decimals(difference.abs())),
     }
 }
 

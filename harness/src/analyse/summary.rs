@@ -6,7 +6,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{cold::ColdStarts, elasticity::Elasticity, eviction::Eviction};
-use crate::experiment::{Arrivals, Metric};
+use crate::{
+    experiment::{Arrivals, Metric},
+    outcome::ProcedureOutcome,
+};
 
 /// All of a run in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -111,20 +114,61 @@ pub struct CellSummary {
     /// How the replicas followed a load that changes, where they were free to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elasticity: Option<Elasticity>,
-    pub cold: Option<ColdStarts>,
-    pub evicted: Option<Eviction>,
+    /// What the cell's procedure found, where it is more than one load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<ProcedureOutcome>,
+    /// The same requests by the size of their bodies, where sizes are swept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_size: Vec<SizeSummary>,
+    /// The line through their medians.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_fit: Option<SizeFit>,
 }
 
 impl CellSummary {
     /// Its cold starts, where that was asked.
     pub fn cold_start(&self) -> Option<&ColdStarts> {
-        self.cold.as_ref()
+        match &self.outcome {
+            Some(ProcedureOutcome::Cold(found)) => Some(found),
+            _ => None,
+        }
     }
 
     /// What became of its idle instance, where that was asked.
     pub fn eviction(&self) -> Option<&Eviction> {
-        self.evicted.as_ref()
+        match &self.outcome {
+            Some(ProcedureOutcome::Eviction(found)) => Some(found),
+            _ => None,
+        }
     }
+
+    /// What the platform said that it cannot do, where a procedure asked for it.
+    pub fn limit(&self) -> Option<&str> {
+        let eviction = || self.eviction().and_then(|found| found.limit.as_deref());
+        self.cold_start().and_then(|found| found.limit.as_deref()).or_else(eviction)
+    }
+}
+
+/// The requests of an interval whose bodies have one size.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SizeSummary {
+    /// Length of the body, bytes.
+    pub bytes: u64,
+    /// Requests in the interval.
+    pub requests: u64,
+    /// Of them correct.
+    pub correct: u64,
+    /// From the intended send to the end, of correct answers and (censored) time-outs.
+    pub response_ms: Quantiles,
+}
+
+/// Response time = `intercept_ms` + `ms_per_mib` x size of the body.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SizeFit {
+    /// Of a body of no bytes, ms.
+    pub intercept_ms: f64,
+    /// Added by each MiB, ms.
+    pub ms_per_mib: f64,
 }
 
 /// The requests of an interval that one revision answered.
@@ -278,6 +322,11 @@ pub enum Verdict {
     /// Too many trials are INVALID or missing.
     NoVerdict {
         /// Why.
+        reason: String,
+    },
+    /// A platform cannot do what is asked, and says so: there is nothing to compare.
+    Limited {
+        /// Which, and its limit.
         reason: String,
     },
     /// A secondary metric: described, not judged.

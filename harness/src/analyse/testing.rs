@@ -147,6 +147,7 @@ impl CellBuilder {
             records,
             samples: (0..=26).map(sample).collect(),
             series: None,
+            outcome: None,
             damage: Vec::new(),
         }
     }
@@ -175,6 +176,7 @@ pub fn experiment(trials: u32, load: Vec<LoadPoint>) -> Experiment {
             cpu_cores: 1.0,
             memory_mib: 256,
             container_concurrency: 0,
+            env: Default::default(),
             image: None,
             own: None,
         },

@@ -107,6 +107,23 @@ pub(super) fn of_cell<R>(data: &CellData<R>, records: u64, window: &Window, coun
     problems
 }
 
+/// Faults that show in a cell whose procedure played loads of their own; theirs are told by the outcome.
+pub(super) fn of_procedure(data: &CellData<()>) -> Vec<Problem> {
+    let problem = |reason: String, remedy: &str| Problem { reason, remedy: remedy.into() };
+    let state = match &data.meta.state {
+        CellState::Failed(why) => Some(problem(
+            format!("The cell could not be measured: {why}."),
+            "Remove the cause, and run the experiment again.",
+        )),
+        CellState::Done => None,
+        other => of_state(other, None),
+    };
+    let damage = data.damage.iter().map(|damage| {
+        problem(format!("The cell's files are damaged: {damage}."), "Measure the cell again.")
+    });
+    state.into_iter().chain(damage).collect()
+}
+
 /// How the cell ended, unless the audit says the same.
 fn of_state(state: &CellState, audit: Option<&GeneratorAudit>) -> Option<Problem> {
     let (reason, remedy) = match state {
@@ -166,7 +183,14 @@ fn needed(arrivals: &Arrivals, primary: Metric) -> (u64, String) {
         Metric::ResponseP50Ms => Some(500),
         Metric::ResponseP95Ms => Some(950),
         Metric::ResponseP99Ms => Some(990),
-        Metric::GoodputRps | Metric::FailureShare => None,
+        Metric::GoodputRps
+        | Metric::FailureShare
+        | Metric::CapacityRps
+        | Metric::PeakGoodputRps
+        | Metric::BodyMsPerMib
+        | Metric::ColdStartMs
+        | Metric::IdleLifeS
+        | Metric::TimeToScaleS => None,
     };
     let for_percentile = permille.map(|permille| {
         let enough = BEYOND_PRIMARY * 1000 / (1000 - permille);

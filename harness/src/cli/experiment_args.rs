@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use models::Places;
 
-use super::{CliError, cluster_args::ClusterArgs, function_args::FunctionArgs};
+use super::{CliError, cluster_args::ClusterArgs, function_args::FunctionArgs, question_args::QuestionArgs};
 use crate::{
     experiment::{self, Arrivals, Experiment, Site, label_subjects},
     platforms::PlatformKind,
@@ -20,6 +20,8 @@ pub struct ExperimentArgs {
     /// Experiment file (TOML); flags override it
     #[arg(long, value_name = "FILE")]
     pub experiment: Option<PathBuf>,
+    #[command(flatten)]
+    pub question: QuestionArgs,
     /// Fresh deployments of each platform
     #[arg(long, value_name = "N")]
     pub trials: Option<u32>,
@@ -91,8 +93,8 @@ impl ExperimentArgs {
     pub fn experiment(&self, platforms: Option<&[PlatformKind]>) -> Result<Experiment, CliError> {
         let usage = |error: experiment::ExperimentError| CliError::Usage(error.to_string());
         let mut e = match &self.experiment {
-            Some(path) => experiment::load_file(path).map_err(usage)?,
-            None => Experiment::default_on(self.on.unwrap_or(Site::Cluster)),
+            Some(path) => experiment::load_file(path, self.on).map_err(usage)?,
+            None => self.question.experiment(self.on.unwrap_or(Site::Cluster))?,
         };
         if let Some(platforms) = platforms {
             e.subjects = label_subjects(platforms);
@@ -107,6 +109,7 @@ impl ExperimentArgs {
         set(&mut e.seed, self.seed);
         set(&mut e.timeout, self.timeout);
         self.function.apply(&mut e)?;
+        self.question.apply(&mut e)?;
         e.cluster = self.cluster.over(e.cluster);
         set(&mut e.function.model, self.model.clone());
         set(&mut e.function.pictures, self.pictures.clone());

@@ -14,6 +14,7 @@ mod invoke_async;
 mod load;
 mod models;
 mod null_target;
+mod question_args;
 mod remove;
 mod report;
 mod status;

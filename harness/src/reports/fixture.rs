@@ -280,6 +280,7 @@ fn experiment(labels: &[&str]) -> Experiment {
             cpu_cores: 1.0,
             memory_mib: 512,
             container_concurrency: 0,
+            env: Default::default(),
             image: None,
             own: None,
         },
@@ -385,6 +386,7 @@ fn cell(
         records,
         samples: (0..=(end_s * 2.0) as u64).map(sample).collect(),
         series: None,
+        outcome: None,
         damage: Vec::new(),
     }
 }
@@ -510,8 +512,9 @@ fn summary(data: &CellData) -> CellSummary {
         ready_after_ms: data.meta.ready_after_ms,
         by_revision: Vec::new(),
         elasticity: None,
-        cold: None,
-        evicted: None,
+        outcome: None,
+        by_size: Vec::new(),
+        size_fit: None,
         outcomes,
     }
 }

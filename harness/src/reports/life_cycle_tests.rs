@@ -12,6 +12,7 @@ use crate::{
         window::Window,
     },
     experiment::Arrivals,
+    outcome::ProcedureOutcome,
     platforms::{ReplicaSample, ZeroProof},
     store::TimedSample,
 };
@@ -40,7 +41,7 @@ fn start(trial: u32, i: u32) -> ColdStart {
 fn cold() -> Run {
     let mut run = Run::without_failures(&["knative", "openfaas"]);
     for cell in run.summary.cells.iter_mut().filter(|cell| cell.load == LOAD) {
-        cell.cold = Some(if cell.subject == "knative" {
+        cell.outcome = Some(ProcedureOutcome::Cold(if cell.subject == "knative" {
             let trial = cell.trial;
             ColdStarts {
                 planned: 3,
@@ -50,7 +51,7 @@ fn cold() -> Run {
         } else {
             let limit = Some("the Community Edition does not scale to zero".to_owned());
             ColdStarts { planned: 3, limit, ..ColdStarts::default() }
-        });
+        }));
     }
     run
 }
@@ -59,7 +60,7 @@ fn eviction() -> Run {
     let mut run = Run::without_failures(&["knative", "openfaas"]);
     for cell in run.summary.cells.iter_mut().filter(|cell| cell.load == LOAD) {
         let idle_life_s = 61.0 + f64::from(cell.trial * 3 % 5);
-        cell.evicted = Some(if cell.subject == "knative" {
+        cell.outcome = Some(ProcedureOutcome::Eviction(if cell.subject == "knative" {
             Eviction {
                 idle_life_s,
                 gone_s: Some(idle_life_s + 0.3),
@@ -69,7 +70,7 @@ fn eviction() -> Run {
         } else {
             let limit = Some("the Community Edition does not scale to zero".to_owned());
             Eviction { idle_life_s: 100.2, at_least: true, limit, resolution_s: 0.25, ..Eviction::default() }
-        });
+        }));
     }
     run
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     experiment::{Experiment, Procedure},
-    platforms::{PlatformKind, ReplicaBounds},
+    platforms::{FunctionSpec, PlatformKind, ReplicaBounds},
 };
 
 /// The replica bounds of an experiment as one platform can have them: where the question is about zero
@@ -16,6 +16,11 @@ pub fn bounds(e: &Experiment, platform: PlatformKind) -> ReplicaBounds {
         // Their number is fixed.
         PlatformKind::Deployment | PlatformKind::Endpoint => ReplicaBounds { min: 1, max: 1 },
     }
+}
+
+/// What the pilot deploys: one replica that does not scale, so that what it serves is what one serves.
+pub fn for_pilot(spec: FunctionSpec) -> FunctionSpec {
+    if spec.is_pinned() { spec } else { FunctionSpec { replicas: ReplicaBounds { min: 1, max: 1 }, ..spec } }
 }
 
 /// What is said before the run of platforms that keep a replica, one sentence each.

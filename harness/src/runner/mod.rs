@@ -4,6 +4,7 @@ pub mod function_binary;
 mod image;
 mod kept;
 pub mod measure;
+mod null;
 mod own;
 pub mod pilot;
 pub mod prepare;
@@ -24,7 +25,7 @@ pub use publish::{Finished, rebuild};
 use crate::{
     collect::{environment::Machine, prometheus::Collector, versions},
     drive::shapes::Files,
-    experiment::{self, Arrivals, Experiment, Site, Subject},
+    experiment::{self, Arrivals, Experiment, LoadPoint, Site, Subject},
     interrupt::Interrupt,
     platforms::{
         AnyPlatform, Ground, Platform, PlatformError, PlatformKind,
@@ -237,7 +238,7 @@ pub fn estimate(experiment: &Experiment) -> Duration {
 }
 
 fn cells_estimate(experiment: &Experiment) -> Duration {
-    let load: Duration = experiment.load.iter().map(|l| l.warmup + l.duration).sum();
+    let load: Duration = experiment.load.iter().map(LoadPoint::estimate).sum();
     (load + deploy_estimate(experiment.on)) * experiment.subjects.len() as u32 * experiment.trials
 }
 
@@ -275,12 +276,16 @@ async fn pilot_all(
         progress.say(&format!(
             "pilot: {label} answers every picture as expected and serves about {capacity:.0} requests/s"
         ));
+        prepared.facts["pilot_rps"][&label] = capacity.into();
         slowest = Some(slowest.map_or(capacity, |s| s.min(capacity)));
     }
     pilot::settle_rates(experiment, slowest.unwrap_or_default());
     for load in experiment.load.iter().filter(|load| load.rate_share.is_some()) {
         if let Arrivals::Constant { rate } | Arrivals::Poisson { rate } = load.arrivals {
             progress.say(&format!("pilot: the rate of {} is set to {rate} requests/s", load.name));
+        }
+        if let Arrivals::Steps { rates } = &load.arrivals {
+            progress.say(&format!("pilot: the rates of {} are set to {rates:?} requests/s", load.name));
         }
     }
     Ok(())
@@ -297,7 +302,7 @@ async fn pilot_one(
     prepared: &mut Prepared,
     interrupt: &Interrupt,
 ) -> Result<f64, RunError> {
-    let deployed = platform.deploy(&prepared.spec_for(kind, experiment)).await?;
+    let deployed = platform.deploy(&kept::for_pilot(prepared.spec_for(kind, experiment))).await?;
     let endpoint = deployed.endpoints.first().context("the platform named no endpoint")?;
     let answered = pilot::ask_each(endpoint, prepared, experiment.timeout).await?;
     pilot::settle_expected(prepared, &answered, label)?;
@@ -410,6 +415,7 @@ fn environment(
             Expected::Classes(classes) => serde_json::json!(
                 prepared.payloads.iter().map(|p| p.name.clone()).zip(classes.iter().cloned())
                     .collect::<std::collections::BTreeMap<_, _>>()),
+            Expected::Checksum => serde_json::json!("the number of bytes that were sent, and their checksum"),
             Expected::Text(text) => serde_json::json!({ "success, with this text in it": text }),
         },
     })

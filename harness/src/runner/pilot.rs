@@ -10,12 +10,13 @@ use anyhow::{anyhow, bail};
 
 use super::prepare::{Expected, Prepared};
 use crate::{
-    drive::{self, Endpoint, Judge, Judgement, Load, Plan, PlayOptions, SinkError, answer::StatusJudge},
+    drive::{self, Endpoint, Judge, Judgement, Load, Payload, Plan, PlayOptions, SinkError, answer::StatusJudge},
     experiment::{Arrivals, Experiment},
     interrupt::Interrupt,
     record::{Outcome, Record},
     workloads::{
         classify::{self, ClassifyJudge},
+        null::NullJudge,
         own::OwnJudge,
     },
 };
@@ -68,8 +69,8 @@ pub async fn ask_each(
 /// Hears one answer.
 struct Listener {
     heard: Mutex<Option<Heard>>,
-    /// Judges a user's own function; none: the answer names a class.
-    own: Option<OwnJudge>,
+    /// Judges what is no class; none: the answer names a class.
+    own: Option<Arc<dyn Judge>>,
 }
 
 struct Heard {
@@ -83,7 +84,7 @@ impl Listener {
     fn new(prepared: &Prepared) -> Self {
         let own = match &prepared.expected {
             Expected::Classes(_) => None,
-            Expected::Text(contains) => Some(OwnJudge { contains: contains.clone() }),
+            Expected::Checksum | Expected::Text(_) => Some(judge(prepared, &prepared.payloads)),
         };
         Self { heard: Mutex::default(), own }
     }
@@ -106,7 +107,7 @@ impl Judge for Listener {
 }
 
 /// Plays a load and keeps its rows in memory: for short loads that are no measurement.
-async fn play_to_memory(
+pub(super) async fn play_to_memory(
     load: Load,
     core: Option<usize>,
     interrupt: Interrupt,
@@ -165,7 +166,7 @@ pub async fn capacity_rps(
         drain: experiment.drain,
         seed: experiment.seed,
         connections: experiment.connection,
-        ..Load::new(plan, endpoints.to_vec(), prepared.payloads.clone(), judge(prepared))
+        ..Load::new(plan, endpoints.to_vec(), prepared.payloads.clone(), judge(prepared, &prepared.payloads))
     };
     let records = play_to_memory(load, super::generator_core(experiment), interrupt.clone()).await?;
     let (from, to) = (WARMUP.as_nanos() as u64, (WARMUP + DURATION).as_nanos() as u64);
@@ -186,15 +187,23 @@ pub fn settle_rates(experiment: &mut Experiment, capacity_rps: f64) {
         if let Arrivals::Constant { rate } | Arrivals::Poisson { rate } = &mut load.arrivals {
             *rate = two_digits(share * capacity_rps);
         }
+        if let Arrivals::Steps { rates } = &mut load.arrivals {
+            // The highest becomes the share, the others keep their proportion to it.
+            let highest = rates.iter().copied().fold(0.0, f64::max);
+            for rate in rates {
+                *rate = two_digits(*rate / highest * share * capacity_rps);
+            }
+        }
     }
 }
 
-/// The judge of this run.
-pub fn judge(prepared: &Prepared) -> Arc<dyn Judge> {
+/// The judge of answers to these payloads.
+pub fn judge(prepared: &Prepared, payloads: &[Payload]) -> Arc<dyn Judge> {
     match &prepared.expected {
         Expected::Classes(classes) => Arc::new(ClassifyJudge {
             expected: classes.iter().map(|e| e.clone().unwrap_or_default()).collect(),
         }),
+        Expected::Checksum => Arc::new(NullJudge::of(payloads)),
         Expected::Text(contains) => Arc::new(OwnJudge { contains: contains.clone() }),
     }
 }
@@ -216,6 +225,18 @@ mod tests {
     fn a_rate_has_two_significant_digits() {
         let text = |value| two_digits(value).to_string();
         assert_eq!([33.98, 3.449, 1234.0, 0.0].map(text), ["34", "3.4", "1200", "0.1"]);
+    }
+
+    #[test]
+    fn steps_keep_their_proportions_and_a_settled_experiment_stays_as_it_is() {
+        let mut experiment = Experiment::default();
+        experiment.load[0].rate_share = Some(1.2);
+        experiment.load[0].arrivals = Arrivals::Steps { rates: vec![1.0, 6.0, 1.0] };
+        let settled = Arrivals::Steps { rates: vec![5.0, 30.0, 5.0] };
+        for _ in 0..2 {
+            settle_rates(&mut experiment, 25.0);
+            assert_eq!(experiment.load[0].arrivals, settled);
+        }
     }
 
     #[test]

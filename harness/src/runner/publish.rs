@@ -49,8 +49,11 @@ pub fn publish(folder: &RunFolder) -> Result<Finished, RunError> {
     let mut digests = Vec::new();
     for cell in folder.cells().context("cannot read the run's plan")? {
         // One after another: records stay on disk, what is kept of a cell is of bounded size.
-        let analyse::Examined { summary, digest } =
+        let analyse::Examined { mut summary, digest } =
             analyse::cell(cell.context("cannot read the run's cells")?);
+        if let Some(capacity_rps) = environment["function"]["pilot_rps"][&summary.subject].as_f64() {
+            summary.elasticity = analyse::elasticity::of_cell(&experiment, &digest, capacity_rps);
+        }
         cells.push(summary);
         digests.push(digest);
     }
