@@ -108,7 +108,11 @@ impl<'a> Document<'a> {
             let mut answers = FirstAnswers::default();
             cells.for_each(|cell| answers.merge(&cell.records.answers));
             let timeline = lives::with_answers(timeline, &answers);
-            Some((trial, lives::phases(&timeline)))
+            let mut lives = lives::phases(&timeline);
+            for cell in self.summary.cells.iter().filter(|cell| cell.subject == subject && cell.trial == trial) {
+                cell.cold_start().into_iter().for_each(|found| found.mark(&mut lives, timeline.started_unix_ns));
+            }
+            Some((trial, lives))
         });
         found.collect()
     }

@@ -125,16 +125,20 @@ pub fn sections(document: &Document, drawn: &[Plot]) -> Vec<Section> {
     };
     let mut out = vec![section("answers", "Answers", answers(document))];
     for load in &document.experiment.load {
-        let mut blocks = vec![
-            Block::Text(format!(
-                "{} Load: {}; {} measured after {} of warm-up.",
-                load.question,
-                format::arrivals(&load.arrivals),
-                format::duration(load.duration),
-                format::duration(load.warmup),
-            )),
-            Block::Table(headline::table(document, &load.name)),
-        ];
+        let mut blocks = match life_cycle::procedure(load) {
+            // No load was played whose rates and percentiles could be told.
+            Some(words) => vec![Block::Text(format!("{} {words}", load.question))],
+            None => vec![
+                Block::Text(format!(
+                    "{} Load: {}; {} measured after {} of warm-up.",
+                    load.question,
+                    format::arrivals(&load.arrivals),
+                    format::duration(load.duration),
+                    format::duration(load.warmup),
+                )),
+                Block::Table(headline::table(document, &load.name)),
+            ],
+        };
         blocks.extend(tables::revisions(document, &load.name).map(Block::Table));
         blocks.extend(life_cycle::blocks(document, load));
         blocks.extend(plots::PlotKind::BY_LOAD.into_iter().filter_map(|kind| plot(kind, &load.name)));

@@ -28,7 +28,7 @@ pub use palette::css_variables;
 use super::{Document, format};
 use crate::{
     analyse::{CellDigest, series},
-    experiment::LoadPoint,
+    experiment::{LoadPoint, Procedure},
 };
 
 /// A plot, as an SVG file of its own on white paper.
@@ -112,6 +112,12 @@ impl PlotKind {
     /// Drawn once for the run.
     pub const ONCE: [Self; 4] = [Self::Failures, Self::Ratios, Self::Phases, Self::Lives];
 
+    /// Whether there can be anything to see: without a load there are no rates and percentiles.
+    fn shows(self, procedure: &Procedure) -> bool {
+        let without_load = matches!(procedure, Procedure::Cold { .. } | Procedure::Eviction { .. });
+        !without_load || matches!(self, Self::ColdStarts | Self::Eviction)
+    }
+
     /// Name of the file without its ending; `load` counts only for kinds that are drawn for each load point.
     pub fn file_stem(self, load: &str) -> String {
         let stem = match self {
@@ -157,7 +163,10 @@ impl PlotKind {
 /// When the drawing library refuses, which is a fault of the plot and not of the data.
 pub fn all(document: &Document) -> Result<Vec<Plot>, PlotError> {
     let loads = &document.experiment.load;
-    let by_load = loads.iter().flat_map(|load| PlotKind::BY_LOAD.map(|kind| (kind, load)));
+    let by_load = loads
+        .iter()
+        .flat_map(|load| PlotKind::BY_LOAD.map(|kind| (kind, load)))
+        .filter(|(kind, load)| kind.shows(&load.procedure));
     let subjects = 0..document.summary.subjects.len();
     let observed = loads
         .iter()

@@ -52,7 +52,7 @@ pub(super) fn draw(document: &Document) -> Picture {
         legend: legend(rows.iter().flat_map(|row| row.summary.stages.iter().map(|stage| stage.to))),
         body_height: height,
         notes: vec![
-            "A start under load is a cold start or scaling up. Medians of stages need not add up to the median of \
+            "A start under load is scaling up, mostly. Medians of stages need not add up to the median of \
              the whole."
                 .to_owned(),
         ],
