@@ -36,6 +36,7 @@ pub mod window;
 use std::collections::BTreeMap;
 
 pub use cell::{CellDigest, Digest, Examined, cell};
+pub use side::value_of;
 use summary::{CellSummary, Summary};
 
 use crate::{

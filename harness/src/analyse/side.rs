@@ -78,7 +78,7 @@ fn enough(cell: &CellSummary) -> Option<Waited> {
 }
 
 /// The metric in one cell. No rate without requests: such a cell says nothing.
-fn value_of(cell: &CellSummary, metric: Metric) -> Option<f64> {
+pub fn value_of(cell: &CellSummary, metric: Metric) -> Option<f64> {
     match metric {
         Metric::GoodputRps => (cell.requests > 0).then_some(cell.goodput_rps),
         Metric::ResponseP50Ms => cell.response_ms.p50,

@@ -124,6 +124,7 @@ impl CellBuilder {
             },
         };
         CellData {
+            outcome: None,
             meta: CellMeta {
                 schema_version: SCHEMA_VERSION,
                 cell: self.cell(),
@@ -147,7 +148,6 @@ impl CellBuilder {
             records,
             samples: (0..=26).map(sample).collect(),
             series: None,
-            outcome: None,
             damage: Vec::new(),
         }
     }

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, ops::Range, path::Path, time::Duration};
 use serde::Deserialize as _;
 use toml::de::{DeTable, DeValue};
 
-use super::{Arrivals, Experiment, LoadPoint, NotYet, Site, cluster_checks};
+use super::{Arrivals, Experiment, LoadPoint, NotYet, Site, cluster_checks, procedure_checks};
 
 /// Why an experiment cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -180,6 +180,7 @@ fn problems(e: &Experiment) -> Vec<Problem> {
     list.check(!e.load.is_empty(), &["load"], "give at least one [[load]]");
     for (i, load) in e.load.iter().enumerate() {
         load_problems(&mut list, &i.to_string(), load);
+        procedure_checks::problems(&mut list, &i.to_string(), e, load);
         let twice = e.load[..i].iter().any(|other| other.name == load.name);
         list.check(!twice, &["load", &i.to_string(), "name"], &format!("'{}' is there twice", load.name));
     }

@@ -7,6 +7,7 @@ mod defaults;
 mod file;
 mod payloads;
 mod procedure;
+mod procedure_checks;
 mod questions;
 mod slo;
 mod stopping;

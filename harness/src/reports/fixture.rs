@@ -357,6 +357,7 @@ fn cell(
         (if i == 1 { "probe delay" } else { setting::BURST }, if i == 1 { "2 s" } else { "211" }),
     ];
     CellData {
+        outcome: None,
         meta: CellMeta {
             schema_version: SCHEMA_VERSION,
             cell: Cell {
@@ -386,7 +387,6 @@ fn cell(
         records,
         samples: (0..=(end_s * 2.0) as u64).map(sample).collect(),
         series: None,
-        outcome: None,
         damage: Vec::new(),
     }
 }

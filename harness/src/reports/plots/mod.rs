@@ -3,7 +3,9 @@
 mod axis;
 mod canary;
 mod canvas;
+mod capacity;
 mod cold_starts;
+mod concurrency;
 mod eviction;
 mod failures;
 mod latency_cdf;
@@ -16,6 +18,7 @@ mod provisioning;
 mod rates;
 mod ratios;
 mod replicas;
+mod sizes;
 mod strips;
 mod text;
 
@@ -24,6 +27,7 @@ use std::collections::BTreeSet;
 use canvas::{Anchor, Area, DrawError, Key, PANEL_LEFT, PANEL_RIGHT, Sample, Sheet};
 use palette::Ink;
 pub use palette::css_variables;
+pub(super) use sizes::middle_fit;
 
 use super::{Document, format};
 use crate::{
@@ -63,6 +67,12 @@ pub enum PlotKind {
     Eviction,
     /// Response times of revisions that share the traffic.
     Canary,
+    /// Response time against offered rate, of searches for the capacity.
+    Capacity,
+    /// Throughput and response time against connections.
+    Concurrency,
+    /// Response time against the size of the body.
+    Sizes,
     /// What went wrong how often.
     Failures,
     /// Ratios with their intervals and every trial.
@@ -99,11 +109,14 @@ struct Content {
 
 impl PlotKind {
     /// Drawn once for each load point, in this order.
-    pub const BY_LOAD: [Self; 8] = [
+    pub const BY_LOAD: [Self; 11] = [
         Self::Canary,
         Self::ColdStarts,
         Self::Eviction,
         Self::Provisioning,
+        Self::Capacity,
+        Self::Concurrency,
+        Self::Sizes,
         Self::LatencyCdf,
         Self::LatencyOverTime,
         Self::Rates,
@@ -129,6 +142,9 @@ impl PlotKind {
             Self::ColdStarts => "cold-starts",
             Self::Eviction => "eviction",
             Self::Canary => "canary",
+            Self::Capacity => "capacity",
+            Self::Concurrency => "concurrency",
+            Self::Sizes => "sizes",
             Self::Failures => "failures",
             Self::Ratios => "ratios",
             Self::Phases => "phases",
@@ -148,6 +164,9 @@ impl PlotKind {
             Self::ColdStarts => cold_starts::draw(document, load),
             Self::Eviction => eviction::draw(document, load),
             Self::Canary => canary::draw(document, load),
+            Self::Capacity => capacity::draw(document, load),
+            Self::Concurrency => concurrency::draw(document, load),
+            Self::Sizes => sizes::draw(document, load),
             Self::Failures => failures::draw(document),
             Self::Ratios => ratios::draw(document),
             Self::Phases => phases::draw(document),
