@@ -31,7 +31,8 @@ pub(super) fn compare(experiment: &Experiment, cells: &[CellSummary]) -> Vec<Com
             for subject in &experiment.subjects {
                 let pairs = Pairs::of(experiment, cells, &subject.label, load);
                 for other in others {
-                    let metrics = METRICS.into_iter().filter(|&metric| (metric == metric_of(load)) == primary);
+                    let metrics =
+                        METRICS.into_iter().filter(|&metric| (metric == metric_of(load)) == primary);
                     found.extend(metrics.filter_map(|metric| {
                         pairs.weigh(metric, primary, [&baseline.name, &other.name], experiment)
                     }));
@@ -61,7 +62,8 @@ struct Pairs<'a> {
 
 impl<'a> Pairs<'a> {
     fn of(experiment: &Experiment, cells: &'a [CellSummary], subject: &'a str, load: &'a LoadPoint) -> Self {
-        let cell = |trial| cells.iter().find(|c| c.subject == subject && c.load == load.name && c.trial == trial);
+        let cell =
+            |trial| cells.iter().find(|c| c.subject == subject && c.load == load.name && c.trial == trial);
         let cells = (1..=experiment.trials).map(|trial| (trial, cell(trial))).collect();
         Self { load, subject, cells }
     }
@@ -156,8 +158,14 @@ fn verdict(c: &Comparison) -> (Verdict, String) {
     let planned = c.baseline_trials.len();
     let counted = pairs_of(c);
     if planned == 0 || 5 * (planned - counted) > planned {
-        let reason = format!("{} of {planned} trials are INVALID, missing or without answers of both", planned - counted);
-        return (Verdict::NoVerdict { reason: reason.clone() }, format!("No verdict on the revisions: {reason}."));
+        let reason = format!(
+            "{} of {planned} trials are INVALID, missing or without answers of both",
+            planned - counted
+        );
+        return (
+            Verdict::NoVerdict { reason: reason.clone() },
+            format!("No verdict on the revisions: {reason}."),
+        );
     }
     let side = c.ratio.and_then(|ratio| ratio.side_of(1.0));
     let shown = c.p_adjusted.is_some_and(|p| p < LEVEL);
@@ -206,7 +214,13 @@ fn described(c: &Comparison) -> String {
 fn evidence(c: &Comparison) -> String {
     let mut parts = Vec::new();
     parts.extend(c.ratio.map(|r| {
-        format!("ratio {:.3}, {:.0} % interval {:.3} to {:.3}", r.estimate, 100.0 * r.confidence, r.low, r.high)
+        format!(
+            "ratio {:.3}, {:.0} % interval {:.3} to {:.3}",
+            r.estimate,
+            100.0 * r.confidence,
+            r.low,
+            r.high
+        )
     }));
     let test = c.p_adjusted.or(c.p_value).filter(|_| c.primary);
     parts.extend(test.map(|p| format!("exact signed-rank test p = {p:.3}")));
@@ -229,7 +243,8 @@ mod tests {
 
     /// Runs whose trials differ a lot from each other, and whose canary takes so many times as long.
     fn compared(trials: u32, times: f64, invalid: u32) -> Vec<Comparison> {
-        let share = |name: &str, percent| RevisionShare { name: name.into(), percent, env: Default::default() };
+        let share =
+            |name: &str, percent| RevisionShare { name: name.into(), percent, env: Default::default() };
         let load = CellBuilder::open(20.0).cell().load;
         let mut e = experiment(trials, vec![load]);
         e.subjects.truncate(1);
@@ -250,7 +265,13 @@ mod tests {
                 let revision = |name: &str, p95: f64| {
                     let mut response_ms = cell.response_ms.clone();
                     response_ms.p95 = Some(p95);
-                    RevisionSummary { revision: name.into(), requests: 100, share: 0.5, correct: 100, response_ms }
+                    RevisionSummary {
+                        revision: name.into(),
+                        requests: 100,
+                        share: 0.5,
+                        correct: 100,
+                        response_ms,
+                    }
                 };
                 cell.by_revision = vec![
                     revision("classify-canary", level * times * ripple),

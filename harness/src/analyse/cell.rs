@@ -1,7 +1,7 @@
 //! One cell in numbers: what its interval amounted to, and whether the instrument can be trusted.
 
 use super::{
-    observed,
+    machine, observed,
     resources::{Resources, resources},
     revisions::ByRevision,
     rows::Rows,
@@ -124,6 +124,7 @@ fn sum_up(data: &CellData<()>, window: &Window, reading: &Reading) -> CellSummar
     remarks.extend(failures(&counts));
     remarks.extend(censoring(&counts));
     remarks.extend(observed);
+    remarks.extend(data.meta.audit.iter().flat_map(machine::remarks));
     if used.restarts > 0 {
         remarks
             .push(format!("restarted: replicas that ended without having been told to: {}.", used.restarts));

@@ -126,7 +126,9 @@ impl ColdStarts {
         let remedy = |remedy: &str| remedy.to_owned();
         let stopped = self.stopped.as_ref().map(|why| Problem {
             reason: format!("{} of {} starts were measured: {why}.", self.starts.len(), self.planned),
-            remedy: remedy("Remove the cause, or give it more time to reach zero (zero-within); run it again."),
+            remedy: remedy(
+                "Remove the cause, or give it more time to reach zero (zero-within); run it again.",
+            ),
         });
         let unproved = self.limit.is_none() && self.stopped.is_none() && self.proved().next().is_none();
         let unproved = unproved.then(|| Problem {

@@ -1,11 +1,13 @@
 //! Stage 5, pure: from records to numbers, and from numbers to verdicts. Formulas cite their source.
 //!
-//! `rows` hands over records batch by batch, `window` says what counts, `tally` counts it, `times`, `quantiles` and `resources` sum it up (`observed` from
-//! what Prometheus or the kubelet measured), `validity`
-//! and `steady` judge the instrument, `cell` puts these together for one cell; `comparison`
+//! `rows` hands over records batch by batch, `window` says what counts, `tally` counts it, `times`,
+//! `quantiles` and `resources` sum it up (`observed` from what Prometheus or the kubelet measured),
+//! `validity`, `machine` and `steady` judge the instrument, `cell` puts these together for one cell;
+//! `itself` is what the harness measured of itself; `comparison`
 //! judges subjects (a `side` each) over trials with the tests in `statistics`, and `sentence` words the verdict.
 //! Nothing here does input or output, and nothing fails on data: what is missing is said.
 
+pub mod calibration;
 pub mod capacity;
 mod canary;
 mod cell;
@@ -13,7 +15,10 @@ pub mod cold;
 mod comparison;
 pub mod elasticity;
 pub mod eviction;
+pub mod ground_truth;
+pub mod itself;
 pub mod lives;
+pub mod machine;
 pub mod observed;
 pub mod quantiles;
 mod resources;

@@ -3,7 +3,7 @@
 //! After MLPerf LoadGen, whose results say VALID or INVALID with each unmet constraint and what to
 //! change. Nothing that a platform does under load is a fault here (invariant 6 of the design).
 
-use super::{quantiles::beyond, summary::Problem, tally::Tally, window::Window};
+use super::{machine, quantiles::beyond, summary::Problem, tally::Tally, window::Window};
 use crate::{
     drive::GeneratorAudit,
     experiment::{Arrivals, Metric},
@@ -62,13 +62,25 @@ pub fn of_generator(counts: &Tally, audit: &GeneratorAudit) -> Vec<Problem> {
             "Raise its limits (ulimit -n, net.ipv4.ip_local_port_range), or lower --rate or --connections."
                 .into(),
     });
-    [write_error, interrupted, local, busy, late(counts)].into_iter().flatten().collect()
+    let (median_ms, limit_ms) = (counts.response_ms.p50.unwrap_or(0.0), lateness_limit_ms(counts));
+    // The loop's lag says the same as lateness, and is seen where a closed loop hides it.
+    let late = late(counts).or_else(|| machine::lagging(audit.loop_lag.as_ref(), limit_ms));
+    let mut problems: Vec<Problem> =
+        [write_error, interrupted, local, busy, late].into_iter().flatten().collect();
+    problems.extend(machine::problems(audit, median_ms, limit_ms));
+    problems
+}
+
+/// The lateness (p99) that the generator may have at this median response time, ms.
+fn lateness_limit_ms(counts: &Tally) -> f64 {
+    let median_ms = counts.response_ms.p50.unwrap_or(0.0);
+    (LATENESS_SHARE_OF_MEDIAN * median_ms).clamp(LATENESS_FLOOR_MS, LATENESS_CEILING_MS)
 }
 
 fn late(counts: &Tally) -> Option<Problem> {
     let p99_ms = counts.lateness_ms.p99?;
     let median_ms = counts.response_ms.p50.unwrap_or(0.0);
-    let limit_ms = (LATENESS_SHARE_OF_MEDIAN * median_ms).clamp(LATENESS_FLOOR_MS, LATENESS_CEILING_MS);
+    let limit_ms = lateness_limit_ms(counts);
     (p99_ms > limit_ms).then(|| Problem {
         reason: format!(
             "The generator sent late: p99 {p99_ms:.2} ms, and {limit_ms:.2} ms is the limit at a median response time of {median_ms:.1} ms."

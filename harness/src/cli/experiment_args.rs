@@ -4,7 +4,11 @@ use std::{path::PathBuf, time::Duration};
 
 use models::Places;
 
-use super::{CliError, cluster_args::ClusterArgs, function_args::FunctionArgs, question_args::QuestionArgs};
+use super::{
+    CliError, cluster_args::ClusterArgs, connection_args::ConnectionArgs, function_args::FunctionArgs,
+    question_args::QuestionArgs,
+    screen_args::ScreenArgs,
+};
 use crate::{
     experiment::{self, Arrivals, Experiment, Site, label_subjects},
     platforms::PlatformKind,
@@ -76,6 +80,10 @@ pub struct ExperimentArgs {
     #[arg(long, value_enum, default_value = "text")]
     pub output: Output,
     #[command(flatten)]
+    pub connection: ConnectionArgs,
+    #[command(flatten)]
+    pub screen: ScreenArgs,
+    #[command(flatten)]
     pub cluster: ClusterArgs,
 }
 
@@ -111,6 +119,7 @@ impl ExperimentArgs {
         self.function.apply(&mut e)?;
         self.question.apply(&mut e)?;
         e.cluster = self.cluster.over(e.cluster);
+        e.connection = self.connection.over(e.connection);
         set(&mut e.function.model, self.model.clone());
         set(&mut e.function.pictures, self.pictures.clone());
         for load in &mut e.load {
@@ -160,6 +169,7 @@ impl ExperimentArgs {
             runs_dir: self.runs_dir.clone(),
             name: self.name.clone(),
             quiet: self.quiet,
+            live: !self.screen.no_live,
             login: self.cluster.login()?,
         })
     }

@@ -1,8 +1,10 @@
 //! `harness load`: drives load at any HTTP endpoint, and says what it did.
 
+mod external;
 mod output;
 mod play;
 mod request;
+mod what;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -10,7 +12,7 @@ use clap::ValueEnum;
 
 pub(super) use request::payload;
 
-use super::{CliError, Exit, experiment_args::Output};
+use super::{CliError, Exit, experiment_args::Output, screen_args::ScreenArgs};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -18,12 +20,16 @@ use super::{CliError, Exit, experiment_args::Output};
   harness load http://127.0.0.1:8080/ --rate 100 --duration 30s
   harness load http://127.0.0.1:8080/predict --body cat.jpg --rate 20 --arrivals poisson
   harness load http://127.0.0.1:8080/ --connections 8 --requests 10000 --output json
+  harness load http://127.0.0.1:8080/ --connections 8 --driver wrk
+  harness load http://127.0.0.1:8080/ --shape \"kind = 'square', low = 5, high = 50, period = '10s'\"
+  harness load http://127.0.0.1:8080/ --shape \"kind = 'azure-minutes', file = 'day1.csv', time-scale = 60\"
 
 --rate is an open loop: requests are sent at their times, whatever the answers do, and the response
 time counts from the intended time. --connections is a closed loop, as wrk's: each connection sends
 its next request after its last answer, so a stall delays few requests and hides from percentiles.
 
-Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID.")]
+Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID
+(--allow-invalid: 0).")]
 pub struct Args {
     /// Where to: http:// or https://, with path and query
     url: String,
@@ -57,10 +63,10 @@ pub struct Args {
     /// A header of each request, for example 'Host: f.example.com'; may be repeated
     #[arg(long = "header", short = 'H', value_name = "K: V")]
     headers: Vec<String>,
-    /// File to send as body of each request
-    #[arg(long, value_name = "FILE")]
+    /// File to send as body of each request, or a folder of files of which each request draws one
+    #[arg(long, value_name = "FILE|DIR")]
     body: Option<PathBuf>,
-    /// Seed of Poisson arrivals
+    /// Seed of everything random: arrivals, bodies, endpoints
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// What is printed
@@ -75,6 +81,14 @@ pub struct Args {
     /// Print no progress
     #[arg(long, short)]
     quiet: bool,
+    #[command(flatten)]
+    what: what::WhatArgs,
+    #[command(flatten)]
+    connection: super::connection_args::ConnectionArgs,
+    #[command(flatten)]
+    screen: ScreenArgs,
+    #[command(flatten)]
+    external: external::DriverArg,
 }
 
 /// How requests of an open loop arrive.
@@ -88,6 +102,10 @@ enum ArrivalsArg {
 
 /// Runs it.
 pub fn run(args: Args) -> Result<Exit, CliError> {
+    let screen = args.screen;
+    if args.external.is_external() {
+        return external::run(args).map(|exit| screen.exit(exit));
+    }
     let request = request::Request::new(args)?;
     let result = play::play(&request)?;
     match request.output {
@@ -103,6 +121,6 @@ pub fn run(args: Args) -> Result<Exit, CliError> {
     Ok(match (result.audit.interrupted, result.validity.is_valid()) {
         (true, _) => Exit::Failed,
         (false, true) => Exit::Valid,
-        (false, false) => Exit::Invalid,
+        (false, false) => screen.exit(Exit::Invalid),
     })
 }

@@ -79,6 +79,15 @@ mod tests {
             format!("{closed}\npayload = {{ kind = 'sizes', bytes = [] }}"),
         ];
         let messages = texts.map(|text| parse(&load(&text), "x.toml").unwrap_err().to_string());
-        insta::assert_snapshot!(messages.join("\n"), @"");
+        insta::assert_snapshot!(messages.join("\n"), @r#"
+        x.toml:7:12: load.0.arrivals: a search for the capacity needs Poisson arrivals; their rate is where it begins
+        x.toml:8:13: load.0.procedure: precision must be between 0.01 and 0.5
+        x.toml:8:13: load.0.procedure: the limit of 60000 ms is not below the time-out; raise timeout (--timeout)
+        x.toml:8:13: load.0.procedure: the percentile must be between p50 and p99.99
+        x.toml:7:12: load.0.arrivals: a sweep over connections needs a closed loop; its own number of connections is not used
+        x.toml:8:13: load.0.procedure: connections must be a list of numbers between 1 and 10000
+        x.toml:8:11: load.0.payload: random bytes mean something to the workload null alone; set function.workload = "null"
+        x.toml:8:11: load.0.payload: bytes must be a list of numbers between 1 and 10485760
+        "#);
     }
 }

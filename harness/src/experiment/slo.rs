@@ -26,7 +26,7 @@ impl Default for Slo {
 
 /// A service level that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("'{part}' {cause}; write for example p99<500ms,failures<1%")]
+#[error("'{part}': {cause}; write for example p99<500ms,failures<1%")]
 pub struct SloError {
     part: String,
     cause: &'static str,
@@ -72,19 +72,19 @@ impl FromStr for Slo {
         let mut slo = Self::default();
         for part in text.split(',').map(str::trim) {
             let fail = |cause| SloError { part: part.to_owned(), cause };
-            let (name, limit) = part.split_once('<').ok_or_else(|| fail("names no limit"))?;
+            let (name, limit) = part.split_once('<').ok_or_else(|| fail("it names no limit"))?;
             let limit = limit.trim_start_matches('=').trim();
             let number = |text: &str| text.trim().parse::<f64>().ok().filter(|v| v.is_finite());
             match name.trim() {
                 "failures" => {
-                    let percent = limit.strip_suffix('%').ok_or_else(|| fail("is no percentage"))?;
-                    slo.failures = number(percent).ok_or_else(|| fail("is no percentage"))? / 100.0;
+                    let percent = limit.strip_suffix('%').ok_or_else(|| fail("it is no percentage"))?;
+                    slo.failures = number(percent).ok_or_else(|| fail("it is no percentage"))? / 100.0;
                 }
                 name => {
                     let percent = name.strip_prefix('p').and_then(number);
                     slo.quantile =
-                        percent.ok_or_else(|| fail("names neither a percentile nor failures"))? / 100.0;
-                    let time = humantime::parse_duration(limit).map_err(|_| fail("names no time"))?;
+                        percent.ok_or_else(|| fail("it names neither a percentile nor failures"))? / 100.0;
+                    let time = humantime::parse_duration(limit).map_err(|_| fail("it names no time"))?;
                     slo.limit_ms = time.as_secs_f64() * 1e3;
                 }
             }
@@ -113,6 +113,15 @@ mod tests {
     fn what_cannot_be_read_is_named_with_the_remedy() {
         let message = |text: &str| text.parse::<Slo>().unwrap_err().to_string();
         let texts = ["p99", "", "p99<fast", "q99<1s", "failures<1", "failures<0%", "p100<1s", "p99<0ms"];
-        insta::assert_snapshot!(texts.map(message).join("\n"), @"");
+        insta::assert_snapshot!(texts.map(message).join("\n"), @r"
+        'p99': it names no limit; write for example p99<500ms,failures<1%
+        '': it names no limit; write for example p99<500ms,failures<1%
+        'p99<fast': it names no time; write for example p99<500ms,failures<1%
+        'q99<1s': it names neither a percentile nor failures; write for example p99<500ms,failures<1%
+        'failures<1': it is no percentage; write for example p99<500ms,failures<1%
+        'failures<0%': the share of failures must be between 0.01 % and 50 %: less takes too long to show; write for example p99<500ms,failures<1%
+        'p100<1s': the percentile must be between p50 and p99.99; write for example p99<500ms,failures<1%
+        'p99<0ms': the limit of the response time must be above 0 and at most an hour; write for example p99<500ms,failures<1%
+        ");
     }
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
-use super::{pilot, prepare::Prepared, procedures, progress::Progress};
+use super::{live::Watch, pilot, prepare::Prepared, procedures, progress::Progress, verdict};
 use crate::{
     collect::{
         clock::unix_now_ns,
@@ -57,12 +57,14 @@ pub(super) struct Listener {
     pub(super) stop: Interrupt,
     /// Gets each batch of rows.
     pub(super) hear: Box<dyn FnMut(&[Record]) + Send>,
+    /// The screen.
+    pub(super) watch: Watch,
 }
 
 impl Listener {
-    /// One that hears nothing.
-    pub(super) fn new(stop: Interrupt) -> Self {
-        Self { stop, hear: Box::new(|_| ()) }
+    /// One that hears nothing and only shows.
+    pub(super) fn new(stop: Interrupt, watch: Watch) -> Self {
+        Self { stop, hear: Box::new(|_| ()), watch }
     }
 }
 
@@ -104,16 +106,16 @@ impl Run<'_> {
                         break;
                     }
                     progress.now(&format!("cell {} of {}: {}", cell.order + 1, self.total, cell.id));
-                    let line = match self.measure(cell, &mut platform, &deployed, progress).await {
-                        Ok((line, cell)) => {
-                            played.push(cell);
-                            line
+                    let (line, word) = match self.measure(cell, &mut platform, &deployed, progress).await {
+                        Ok((line, ended)) => {
+                            played.push(ended);
+                            (line, verdict::of_cell(self.folder, cell).await)
                         }
-                        Err(error) => format!("{}: failed: {error:#}", cell.id),
+                        Err(error) => (format!("{}: failed: {error:#}", cell.id), "INVALID".to_owned()),
                     };
                     progress.advance(cell.load.estimate());
                     progress.say(&format!(
-                        "[{:>2}/{}] {line}; {} left",
+                        "[{:>2}/{}] {line}; {} left; {word}",
                         cell.order + 1,
                         self.total,
                         progress.left()
@@ -205,7 +207,8 @@ impl Run<'_> {
         progress: &Progress,
     ) -> anyhow::Result<(String, Played)> {
         if cell.load.procedure.is_play() {
-            return self.play(cell, platform, deployed, Listener::new(self.interrupt.clone())).await;
+            let listener = Listener::new(self.interrupt.clone(), progress.watch());
+            return self.play(cell, platform, deployed, listener).await;
         }
         procedures::run(self, cell, (platform, deployed), progress).await
     }
@@ -226,9 +229,13 @@ impl Run<'_> {
         let writer = self.begin(cell, deployed)?;
         let playing = Arc::new(drive::Progress::default());
         let options = PlayOptions { core: super::generator_core(self.experiment), progress: playing.clone() };
+        let load = self.load(cell, deployed);
+        let watch = listener.watch;
+        let count = watch.begin(&load.plan, Some(cell.load.warmup + cell.load.duration), &playing);
         let rows = writer.clone();
         let mut hear = listener.hear;
         let sink = move |batch: &[Record]| {
+            count.take(batch);
             // What listens must not keep rows from the disk.
             let appended = rows.append(batch).map_err(Into::into);
             hear(batch);
@@ -237,12 +244,13 @@ impl Run<'_> {
 
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let play = async {
-            let played = drive::play(self.load(cell, deployed), options, sink, listener.stop).await;
+            let played = drive::play(load, options, sink, listener.stop).await;
             drop(stop);
             played
         };
         let mut unwritten = 0;
         let sample = sampler::sample(platform, &playing, async { _ = stopped.await }, |sample| {
+            watch.replicas(&cell.subject, sample.sample.ready, sample.sample.desired);
             unwritten += u32::from(writer.sample(&sample).is_err());
         });
         let (played, missed) = tokio::join!(play, sample);

@@ -1,8 +1,10 @@
 //! The pipeline: prepare, pilot, plan, then deploy and measure cell by cell, then report.
 
+mod calibration;
 pub mod function_binary;
 mod image;
 mod kept;
+pub mod live;
 pub mod measure;
 mod null;
 mod own;
@@ -12,6 +14,7 @@ mod procedures;
 pub mod progress;
 mod publish;
 pub mod spec;
+pub mod verdict;
 
 use std::{
     path::PathBuf,
@@ -23,8 +26,9 @@ use anyhow::Context;
 pub use publish::{Finished, rebuild};
 
 use crate::{
+    analyse::itself,
     collect::{environment::Machine, prometheus::Collector, versions},
-    drive::shapes::Files,
+    drive::{self, shapes::Files},
     experiment::{self, Arrivals, Experiment, LoadPoint, Site, Subject},
     interrupt::Interrupt,
     platforms::{
@@ -60,6 +64,8 @@ pub struct Options {
     pub name: Option<String>,
     /// No progress.
     pub quiet: bool,
+    /// A live screen, where there is a terminal for it.
+    pub live: bool,
     /// The gateway's login, if flags or environment gave one.
     pub login: Option<Login>,
 }
@@ -109,6 +115,10 @@ pub async fn run(
     interrupt: Interrupt,
 ) -> Result<Finished, RunError> {
     let mut progress = Progress::new(options.quiet);
+    if options.live {
+        let twin = (experiment.on == Site::Twin).then_some("the twin, not a cluster");
+        progress = progress.with_screen(&experiment.title, twin);
+    }
     progress.say(&describe(&experiment));
     check_names(&experiment)?;
     let shapes = experiment.load.iter().map(|load| &load.arrivals);
@@ -164,10 +174,21 @@ pub async fn run(
         return Err(error);
     }
 
+    progress.now("measuring the harness by itself");
+    let by_itself = calibration::calibrate(&experiment, &prepared, &interrupt).await;
+    progress.say(&format!("the harness by itself, {}", by_itself.describe()));
+    let unreadable = drive::blind_spots();
+    if !unreadable.is_empty() {
+        progress.say(&format!("note: this machine does not tell {}", unreadable.join(", ")));
+    }
+
     let cells = experiment::expand(&experiment);
     folder.write_experiment(&experiment).context("cannot write into the run's folder")?;
+    let mut environment = environment(&experiment, &prepared, &found);
+    environment[itself::KEY] = serde_json::json!(by_itself);
+    environment[itself::UNREADABLE_KEY] = serde_json::json!(unreadable);
     folder
-        .write_environment(&environment(&experiment, &prepared, &found))
+        .write_environment(&environment)
         .context("cannot write into the run's folder")?;
     folder.write_plan(&cells).context("cannot write into the run's folder")?;
 
@@ -234,7 +255,7 @@ pub fn describe(experiment: &Experiment) -> String {
 /// How long the run takes, building apart.
 pub fn estimate(experiment: &Experiment) -> Duration {
     let pilot = deploy_estimate(experiment.on) + pilot::WARMUP + pilot::DURATION;
-    pilot * experiment.subjects.len() as u32 + cells_estimate(experiment)
+    pilot * experiment.subjects.len() as u32 + calibration::DURATION + cells_estimate(experiment)
 }
 
 fn cells_estimate(experiment: &Experiment) -> Duration {

@@ -63,7 +63,7 @@ pub async fn prepare(
         method: hyper::Method::POST,
         expected: Expected::Checksum,
         notices: Vec::new(),
-        files: crate::drive::shapes::Files::default(),
         generator: "this machine".to_owned(),
+        files: crate::drive::shapes::Files::default(),
     })
 }

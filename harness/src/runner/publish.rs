@@ -64,7 +64,10 @@ pub fn publish(folder: &RunFolder) -> Result<Finished, RunError> {
         .unwrap_or_default();
     notices.extend(torn.into_iter().map(|damage| format!("A time line was left out: {damage}")));
     let facts = analyse::RunFacts { run_id: folder.id(), notices };
-    let summary = analyse::run(&experiment, &planned, cells, facts);
+    let mut summary = analyse::run(&experiment, &planned, cells, facts);
+    let by_itself = analyse::itself::HarnessItself::of(&environment);
+    let own = by_itself.and_then(|by_itself| by_itself.notice(&summary));
+    summary.notices.extend(own);
     folder.write_summary(&summary).context("cannot write the run's summary.json")?;
 
     let document = Document {

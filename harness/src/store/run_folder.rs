@@ -209,6 +209,14 @@ impl RunFolder {
         self.cells()?.map(|cell| cell.map(load)).collect()
     }
 
+    /// One cell that was begun, without its rows, which are read when they are asked for.
+    ///
+    /// # Errors
+    /// When a newer harness wrote it, or the disk fails.
+    pub fn cell(&self, cell: &Cell) -> Result<CellData<RowsOnDisk>, StoreError> {
+        read_cell(cell.clone(), self.path.join(CELLS).join(&cell.id))
+    }
+
     /// The cells that were begun, in the plan's order, one after another and without their rows, which
     /// are read when they are asked for. Damage of the rows shows when they are read.
     ///

@@ -21,6 +21,7 @@ use crate::{
     drive::{self, DriveError, GeneratorAudit, PlayOptions, Progress},
     interrupt::Interrupt,
     record::Record,
+    runner::live::{self, Live},
     store::{self, RecordFile},
 };
 
@@ -42,7 +43,7 @@ pub(super) fn play(request: &Request) -> Result<Measured, CliError> {
     let mut file = request.save.as_deref().map(begin_folder).transpose()?;
     let counting = Arc::new(Mutex::new(Counting::new(request.window())));
     let rows = Arc::clone(&counting);
-    let sink = move |batch: &[Record]| {
+    let mut keep = move |batch: &[Record]| {
         let mut counting = rows.lock().unwrap_or_else(PoisonError::into_inner);
         batch.iter().for_each(|record| counting.take(record));
         match &mut file {
@@ -59,9 +60,17 @@ pub(super) fn play(request: &Request) -> Result<Measured, CliError> {
     let audit = runtime
         .block_on(async {
             let interrupt = Interrupt::on_signals()?;
+            let (load, live) = (request.load(), live_screen(request));
+            let length = request.duration.map(|duration| request.warmup + duration);
+            let watch = live.as_ref().map(Live::watch).unwrap_or_default();
+            let count = watch.begin(&load.plan, length, &progress);
+            let sink = move |batch: &[Record]| {
+                count.take(batch);
+                keep(batch)
+            };
             tokio::select! {
-                audit = drive::play(request.load(), options, sink, interrupt) => audit,
-                never = show(request, &progress) => match never {},
+                audit = drive::play(load, options, sink, interrupt) => audit,
+                never = show(request, &progress, live.is_some()) => match never {},
             }
         })
         .map_err(|error| match error {
@@ -91,7 +100,7 @@ pub(super) fn play(request: &Request) -> Result<Measured, CliError> {
 }
 
 /// Makes the folder of `--save`, which must not hold a measurement already.
-fn begin_folder(folder: &Path) -> Result<RecordFile, CliError> {
+pub(super) fn begin_folder(folder: &Path) -> Result<RecordFile, CliError> {
     fs::create_dir_all(folder).map_err(|error| {
         CliError::Usage(format!(
             "--save {} cannot be made ({error}); choose another folder",
@@ -108,9 +117,20 @@ fn begin_folder(folder: &Path) -> Result<RecordFile, CliError> {
     RecordFile::create(&stream).map_err(|error| CliError::Failed(error.into()))
 }
 
-/// Shows on stderr how far it has come, for as long as it is polled.
-async fn show(request: &Request, progress: &Progress) -> std::convert::Infallible {
-    if request.quiet {
+/// The live screen, where one is wanted and there is a terminal for it.
+fn live_screen(request: &Request) -> Option<Live> {
+    if request.quiet || !request.live || !live::is_possible() {
+        return None;
+    }
+    let length = request.duration.map(|duration| request.warmup + duration);
+    let live = Live::start(&request.endpoint.url, length)?;
+    live.doing(&output::arrived(request));
+    Some(live)
+}
+
+/// Shows on stderr how far it has come, for as long as it is polled, unless a live screen does.
+async fn show(request: &Request, progress: &Progress, live: bool) -> std::convert::Infallible {
+    if request.quiet || live {
         std::future::pending::<()>().await;
     }
     let window_ms = request.duration.map(|duration| (request.warmup + duration).as_millis() as u64);

@@ -20,8 +20,10 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
     let subjects = document.summary.subjects.iter().enumerate();
     let shown: Vec<Shown> = subjects
         .filter_map(|(i, subject)| {
-            let (trial, elasticity) = median_trial(document.summaries(subject, &load.name))?;
-            Some(Shown { position: i, subject, trial, elasticity })
+            let cell = median_trial(document.summaries(subject, &load.name))?;
+            let elasticity = cell.elasticity.as_ref()?;
+            let counts = cell.validity.is_valid();
+            Some(Shown { position: i, subject, trial: cell.trial, counts, elasticity })
         })
         .collect();
     let Some(first) = shown.first() else { return Ok(None) };
@@ -58,7 +60,8 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
         for (index, one) in shown.iter().enumerate() {
             let y = Axis::whole(most, 4);
             let y_range = (y.range_low(), y.range_high());
-            let name = format!("{}, trial {} (replicas)", one.subject, one.trial);
+            let not_counted = if one.counts { "" } else { ", INVALID and not counted" };
+            let name = format!("{}, trial {}{not_counted} (replicas)", one.subject, one.trial);
             let area = stacked(canvas.top, PANEL, GAP, index);
             let panel = canvas.panel(area, (Axis::time(end_s), ""), (y, &name))?;
             panel.band((0.0, load.warmup.as_secs_f64()), y_range)?;
@@ -83,6 +86,8 @@ struct Shown<'a> {
     position: usize,
     subject: &'a str,
     trial: u32,
+    /// Whether the trial is VALID.
+    counts: bool,
     elasticity: &'a Elasticity,
 }
 
@@ -112,15 +117,15 @@ impl Elasticity {
 }
 
 /// Of the VALID trials (of all, where none is) the one with the median shortfall.
-fn median_trial(cells: Vec<&CellSummary>) -> Option<(u32, &Elasticity)> {
-    let valid = cells.iter().any(|cell| cell.validity.is_valid());
-    let mut found: Vec<(u32, &Elasticity)> = cells
+fn median_trial(cells: Vec<&CellSummary>) -> Option<&CellSummary> {
+    let valid = cells.iter().any(|cell| cell.validity.is_valid() && cell.elasticity.is_some());
+    let mut found: Vec<(f64, &CellSummary)> = cells
         .into_iter()
         .filter(|cell| cell.validity.is_valid() || !valid)
-        .filter_map(|cell| Some((cell.trial, cell.elasticity.as_ref()?)))
+        .filter_map(|cell| Some((cell.elasticity.as_ref()?.under_accuracy, cell)))
         .collect();
-    found.sort_by(|a, b| a.1.under_accuracy.total_cmp(&b.1.under_accuracy));
-    found.get(found.len().saturating_sub(1) / 2).copied()
+    found.sort_by(|a, b| a.0.total_cmp(&b.0));
+    found.get(found.len().saturating_sub(1) / 2).map(|(_, cell)| *cell)
 }
 
 /// A value holds until the next one.

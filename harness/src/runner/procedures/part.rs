@@ -66,7 +66,7 @@ impl Stage<'_> {
         rows: &Rows,
         stop: Interrupt,
     ) -> anyhow::Result<GeneratorAudit> {
-        let listener = Listener { hear: rows.hear(), ..Listener::new(stop) };
+        let listener = Listener { hear: rows.hear(), ..Listener::new(stop, self.progress.watch()) };
         let (_, played) = self.run.play(part, self.platform, self.deployed, listener).await?;
         // A load that was played has an audit.
         Ok(played.audit.unwrap_or_default())
