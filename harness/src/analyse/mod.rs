@@ -25,6 +25,7 @@ mod resources;
 mod revisions;
 pub mod rows;
 mod sentence;
+pub mod sequential;
 pub mod series;
 mod side;
 mod sizes;
