@@ -222,6 +222,13 @@ impl<'a> Weighed<'a> {
         }
         let sides =
             [(&self.baseline.label, &self.baseline_trials), (&self.contender.label, &self.contender_trials)];
+        let limits: Vec<String> = [&self.baseline, &self.contender]
+            .into_iter()
+            .filter_map(|side| Some(format!("{}: {}", side.label, side.limit(self.metric)?)))
+            .collect();
+        if !limits.is_empty() {
+            return Verdict::Limited { reason: limits.join("; ") };
+        }
         let reasons: Vec<String> =
             sides.iter().filter_map(|(label, trials)| too_many_out(label, trials)).collect();
         if !reasons.is_empty() {
@@ -233,7 +240,8 @@ impl<'a> Weighed<'a> {
             Some(above) => {
                 let contender_wins = above == self.metric.higher_is_better();
                 // A figure that is only a lower bound may in truth be as bad as the other's.
-                if facts.bounded[usize::from(contender_wins)] {
+                // Where more is better, that is the loser's.
+                if facts.bounded[usize::from(contender_wins != self.metric.higher_is_better())] {
                     return Verdict::CannotTell;
                 }
                 let winner = if contender_wins { &self.contender } else { &self.baseline };
@@ -297,7 +305,7 @@ impl Interval {
 }
 
 /// A seed for one purpose: the experiment's, mixed with a name (FNV-1a, Fowler, Noll and Vo).
-fn seed_of(seed: u64, name: &str) -> u64 {
+pub(super) fn seed_of(seed: u64, name: &str) -> u64 {
     let start = 0xcbf2_9ce4_8422_2325 ^ seed;
     name.bytes().fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -86,7 +86,7 @@ impl Diff {
             Verdict::Better { subject } if *subject == comparison.contender => Change::Better,
             Verdict::Better { .. } => Change::Worse,
             Verdict::CannotTell => Change::CannotTell,
-            Verdict::NoVerdict { .. } | Verdict::Described => Change::None,
+            Verdict::NoVerdict { .. } | Verdict::Limited { .. } | Verdict::Described => Change::None,
         }
     }
 

@@ -10,10 +10,14 @@
 //! Nothing here does input or output, and nothing fails on data: what is missing is said.
 
 pub mod calibration;
+mod canary;
 pub mod capacity;
 mod cell;
+pub mod cold;
 mod comparison;
 pub mod diff;
+pub mod elasticity;
+pub mod eviction;
 pub mod foresight;
 pub mod ground_truth;
 pub mod itself;
@@ -36,7 +40,7 @@ mod steady;
 pub mod summary;
 pub mod tally;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod thresholds;
 pub mod times;
 pub mod validity;
@@ -84,7 +88,8 @@ pub fn run(experiment: &Experiment, planned: &[Cell], cells: Vec<CellSummary>, f
             .keys()
             .map(|id| format!("The cell {id} is not part of the plan and was left out of the analysis.")),
     );
-    let comparisons = sequential::judge(experiment, &summaries);
+    let comparisons =
+        [sequential::judge(experiment, &summaries), canary::compare(experiment, &summaries)].concat();
     let thresholds = thresholds::evaluate(experiment, &summaries, &comparisons);
     Summary {
         schema_version: SCHEMA_VERSION,

@@ -58,6 +58,12 @@ pub(super) fn sentence(facts: &Facts, verdict: &Verdict) -> String {
         Verdict::NoVerdict { reason } => {
             return format!("No verdict on the {}: {reason}.", noun(facts.metric));
         }
+        Verdict::Limited { reason } => {
+            return format!(
+                "The {} cannot be compared: a limit of the platform ({reason}).",
+                noun(facts.metric)
+            );
+        }
         Verdict::Described => match facts.ratio.or(facts.difference) {
             Some(_) => {
                 format!("{} ({}; {}).", claim(facts, false), evidence(facts, false), standing(facts))
@@ -103,7 +109,19 @@ fn claim(facts: &Facts, judged: bool) -> String {
                 "{contender} serves {size} {word} correct answers per second than {baseline}, each at the number of connections that suits it best"
             )
         }
-        Metric::ResponseP50Ms | Metric::ResponseP95Ms | Metric::ResponseP99Ms | Metric::BodyMsPerMib => {
+        Metric::IdleLifeS => {
+            let word = if more { "longer" } else { "shorter" };
+            format!("{contender} keeps an idle instance {size} {word} than {baseline}")
+        }
+        Metric::TimeToScaleS => {
+            let word = if more { "longer" } else { "shorter" };
+            format!("{contender} takes {size} {word} than {baseline} until there are replicas enough")
+        }
+        Metric::ColdStartMs
+        | Metric::ResponseP50Ms
+        | Metric::ResponseP95Ms
+        | Metric::ResponseP99Ms
+        | Metric::BodyMsPerMib => {
             let word = if more { "longer" } else { "shorter" };
             format!("{contender} has a {size} {word} {} than {baseline}", noun(*metric))
         }
@@ -192,7 +210,11 @@ fn bounds(facts: &Facts) -> String {
         [false, true] => facts.contender.to_owned(),
         [true, true] => format!("{} and {}", facts.baseline, facts.contender),
     };
-    format!(" Time-outs make figures of {who} lower bounds: the true ones are longer.")
+    let why = match facts.metric {
+        Metric::IdleLifeS | Metric::TimeToScaleS => "Waits that ended first",
+        _ => "Time-outs",
+    };
+    format!(" {why} make figures of {who} lower bounds: the true ones are longer.")
 }
 
 fn failures(facts: &Facts) -> String {
@@ -227,6 +249,9 @@ fn noun(metric: Metric) -> &'static str {
         Metric::CapacityRps => "capacity",
         Metric::PeakGoodputRps => "highest goodput",
         Metric::BodyMsPerMib => "response time per MiB of request body",
+        Metric::ColdStartMs => "cold start",
+        Metric::IdleLifeS => "life of an idle instance",
+        Metric::TimeToScaleS => "time to scale",
     }
 }
 
@@ -241,9 +266,14 @@ fn amount(metric: Metric, difference: f64) -> String {
         Metric::GoodputRps | Metric::PeakGoodputRps => decimals(difference.abs()),
         Metric::CapacityRps => format!("{} requests/s", decimals(difference.abs())),
         Metric::FailureShare => format!("{} percentage points", decimals(100.0 * difference.abs())),
-        Metric::ResponseP50Ms | Metric::ResponseP95Ms | Metric::ResponseP99Ms | Metric::BodyMsPerMib => {
+        Metric::ColdStartMs
+        | Metric::ResponseP50Ms
+        | Metric::ResponseP95Ms
+        | Metric::ResponseP99Ms
+        | Metric::BodyMsPerMib => {
             format!("{} ms", decimals(difference.abs()))
         }
+        Metric::IdleLifeS | Metric::TimeToScaleS => format!("{} s", decimals(difference.abs())),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::{cold::ColdStarts, elasticity::Elasticity, eviction::Eviction};
 use crate::{
     experiment::{Arrivals, Metric},
     outcome::ProcedureOutcome,
@@ -138,6 +139,9 @@ pub struct CellSummary {
     /// The same requests by revision, where several share the traffic.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by_revision: Vec<RevisionSummary>,
+    /// How the replicas followed a load that changes, where they were free to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elasticity: Option<Elasticity>,
     /// What the cell's procedure found, where it is more than one load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<ProcedureOutcome>,
@@ -147,6 +151,30 @@ pub struct CellSummary {
     /// The line through their medians.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_fit: Option<SizeFit>,
+}
+
+impl CellSummary {
+    /// Its cold starts, where that was asked.
+    pub fn cold_start(&self) -> Option<&ColdStarts> {
+        match &self.outcome {
+            Some(ProcedureOutcome::Cold(found)) => Some(found),
+            _ => None,
+        }
+    }
+
+    /// What became of its idle instance, where that was asked.
+    pub fn eviction(&self) -> Option<&Eviction> {
+        match &self.outcome {
+            Some(ProcedureOutcome::Eviction(found)) => Some(found),
+            _ => None,
+        }
+    }
+
+    /// What the platform said that it cannot do, where a procedure asked for it.
+    pub fn limit(&self) -> Option<&str> {
+        let eviction = || self.eviction().and_then(|found| found.limit.as_deref());
+        self.cold_start().and_then(|found| found.limit.as_deref()).or_else(eviction)
+    }
 }
 
 /// The requests of an interval whose bodies have one size.
@@ -327,6 +355,11 @@ pub enum Verdict {
     /// Too many trials are INVALID or missing.
     NoVerdict {
         /// Why.
+        reason: String,
+    },
+    /// A platform cannot do what is asked, and says so: there is nothing to compare.
+    Limited {
+        /// Which, and its limit.
         reason: String,
     },
     /// A secondary metric: described, not judged.

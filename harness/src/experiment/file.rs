@@ -205,12 +205,16 @@ fn load_problems(list: &mut Checks, i: &str, load: &LoadPoint) {
     );
     let has_one_rate = matches!(load.arrivals, Arrivals::Constant { .. } | Arrivals::Poisson { .. });
     if let Some(share) = load.rate_share {
+        let steps = matches!(load.arrivals, Arrivals::Steps { .. });
         list.check(
-            has_one_rate,
+            has_one_rate || steps,
             &["load", i, "rate-share"],
-            "is for constant and poisson arrivals alone; leave it out",
+            "is for constant and poisson arrivals and for steps; leave it out",
         );
-        list.check(share > 0.0 && share < 1.0, &["load", i, "rate-share"], "must be between 0 and 1");
+        // Steps are there to overload one replica.
+        let (most, message) =
+            if steps { (100.0, "must be between 0 and 100") } else { (1.0, "must be between 0 and 1") };
+        list.check(share > 0.0 && share < most, &["load", i, "rate-share"], message);
     }
     // A rate that the pilot settles may be anything until then.
     let settled = load.rate_share.is_none() || !has_one_rate;

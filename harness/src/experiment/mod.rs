@@ -265,12 +265,18 @@ pub enum Metric {
     PeakGoodputRps,
     /// What each further MiB of a request body adds to the response time, ms.
     BodyMsPerMib,
+    /// First answer after zero replicas, proved; median of a trial's starts, ms.
+    ColdStartMs,
+    /// From the last answer until no replica is ready, s.
+    IdleLifeS,
+    /// From a rise of the load until as many replicas are ready as it needs, s.
+    TimeToScaleS,
 }
 
 impl Metric {
     /// Whether more is better.
     pub fn higher_is_better(self) -> bool {
-        matches!(self, Self::GoodputRps | Self::CapacityRps | Self::PeakGoodputRps)
+        matches!(self, Self::GoodputRps | Self::CapacityRps | Self::PeakGoodputRps | Self::IdleLifeS)
     }
 
     /// Name and unit for people.
@@ -284,6 +290,9 @@ impl Metric {
             Self::CapacityRps => "capacity (requests/s)",
             Self::PeakGoodputRps => "highest goodput (correct answers/s)",
             Self::BodyMsPerMib => "response time per MiB of body (ms)",
+            Self::ColdStartMs => "cold start (ms)",
+            Self::IdleLifeS => "life of an idle instance (s)",
+            Self::TimeToScaleS => "time to scale (s)",
         }
     }
 }

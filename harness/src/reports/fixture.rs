@@ -530,6 +530,7 @@ fn summary(data: &CellData) -> CellSummary {
         memory_bytes: Some(Spread { min: 9e7, mean: 1.05e8, max: 1.2e8 }),
         ready_after_ms: data.meta.ready_after_ms,
         by_revision: Vec::new(),
+        elasticity: None,
         outcome: None,
         by_size: Vec::new(),
         size_fit: None,

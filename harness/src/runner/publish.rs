@@ -51,8 +51,11 @@ pub fn publish(folder: &RunFolder) -> Result<Finished, RunError> {
         // One after another: records stay on disk, what is kept of a cell is of bounded size.
         let cell = cell.context("cannot read the run's cells")?;
         let (meta, rows) = (cell.meta.clone(), cell.records.clone());
-        let analyse::Examined { summary, digest } = analyse::cell(cell);
+        let analyse::Examined { mut summary, digest } = analyse::cell(cell);
         write_histograms(folder, &meta, digest.records.window, &rows)?;
+        if let Some(capacity_rps) = environment["function"]["pilot_rps"][&summary.subject].as_f64() {
+            summary.elasticity = analyse::elasticity::of_cell(&experiment, &digest, capacity_rps);
+        }
         cells.push(summary);
         digests.push(digest);
     }

@@ -7,3 +7,4 @@ pub mod effect;
 pub mod holm;
 pub mod mann_whitney;
 pub mod order;
+pub mod signed_rank;

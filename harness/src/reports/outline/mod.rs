@@ -4,6 +4,7 @@ mod certainty;
 mod fairness;
 mod headline;
 mod life;
+mod life_cycle;
 mod method;
 mod observed;
 mod questions;
@@ -128,18 +129,24 @@ pub fn sections(document: &Document, drawn: &[Plot]) -> Vec<Section> {
     let mut out = vec![section("answers", "Answers", answers(document))];
     out.extend(certainty::thresholds(document).map(|blocks| section("thresholds", "Thresholds", blocks)));
     for load in &document.experiment.load {
-        let mut blocks = vec![Block::Text(format!(
-            "{} Load: {}; {} measured after {} of warm-up.",
-            load.question,
-            format::arrivals(&load.arrivals),
-            format::duration(load.duration),
-            format::duration(load.warmup),
+        let mut blocks = vec![Block::Text(life_cycle::procedure(load).map_or_else(
+            || {
+                format!(
+                    "{} Load: {}; {} measured after {} of warm-up.",
+                    load.question,
+                    format::arrivals(&load.arrivals),
+                    format::duration(load.duration),
+                    format::duration(load.warmup),
+                )
+            },
+            |words| format!("{} {words}", load.question),
         ))];
         if load.procedure.is_play() {
             blocks.push(Block::Table(headline::table(document, &load.name)));
         }
         blocks.extend(questions::blocks(document, load));
         blocks.extend(tables::revisions(document, &load.name).map(Block::Table));
+        blocks.extend(life_cycle::blocks(document, load));
         blocks.extend(plots::PlotKind::BY_LOAD.into_iter().filter_map(|kind| plot(kind, &load.name)));
         out.push(section(&format!("load-{}", load.name), &format!("Load point {}", load.name), blocks));
     }

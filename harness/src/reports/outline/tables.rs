@@ -100,6 +100,7 @@ fn comparison(comparison: &Comparison) -> Row {
         Verdict::Better { subject } => format!("{subject} is better").into(),
         Verdict::CannotTell => "cannot tell".into(),
         Verdict::NoVerdict { reason } => Entry::with("no verdict", reason),
+        Verdict::Limited { reason } => Entry::with("a platform's limit", reason),
         Verdict::Described => "described only".into(),
     };
     let better = if comparison.metric.higher_is_better() { "more is better" } else { "less is better" };
