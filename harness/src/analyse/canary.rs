@@ -169,26 +169,23 @@ fn verdict(c: &Comparison) -> (Verdict, String) {
     }
     let side = c.ratio.and_then(|ratio| ratio.side_of(1.0));
     let shown = c.p_adjusted.is_some_and(|p| p < LEVEL);
-    match side.filter(|_| shown) {
-        Some(above) => {
-            let subject = if above == c.metric.higher_is_better() { &c.contender } else { &c.baseline };
-            (Verdict::Better { subject: subject.clone() }, described(c))
-        }
-        None => {
-            let few = if signed_rank::attainable_level(counted, LEVEL).is_none() {
-                " So few trials could never have shown one: use more (--trials)."
-            } else {
-                ""
-            };
-            let sentence = format!(
-                "Cannot tell: {} and {} do not clearly differ in {} ({}).{few}",
-                c.contender,
-                c.baseline,
-                c.metric.title(),
-                evidence(c)
-            );
-            (Verdict::CannotTell, sentence)
-        }
+    if let Some(above) = side.filter(|_| shown) {
+        let subject = if above == c.metric.higher_is_better() { &c.contender } else { &c.baseline };
+        (Verdict::Better { subject: subject.clone() }, described(c))
+    } else {
+        let few = if signed_rank::attainable_level(counted, LEVEL).is_none() {
+            " So few trials could never have shown one: use more (--trials)."
+        } else {
+            ""
+        };
+        let sentence = format!(
+            "Cannot tell: {} and {} do not clearly differ in {} ({}).{few}",
+            c.contender,
+            c.baseline,
+            c.metric.title(),
+            evidence(c)
+        );
+        (Verdict::CannotTell, sentence)
     }
 }
 

@@ -24,7 +24,7 @@ pub fn p_value(differences: &[f64]) -> f64 {
     }
     let distance = |sum: usize| (2 * sum).abs_diff(total);
     let far: f64 = (0..=total).filter(|&sum| distance(sum) >= distance(positive)).map(|sum| ways[sum]).sum();
-    (far / 2f64.powi(signed.len() as i32)).min(1.0)
+    (far / (signed.len() as f64).exp2()).min(1.0)
 }
 
 /// The largest p-value below `alpha` that so many pairs without ties can yield; none if the test can

@@ -18,13 +18,13 @@ const KNATIVE_TARGET: &str = "2";
 /// OpenFaaS's rule takes half a minute and more to add a replica (scrapes every 5 s, evaluation every
 /// 15 s), so the high load must last that long. On the twin, whose replicas share one machine, the
 /// high rate is only a little above what one replica serves: more of them add no capacity there.
-pub(super) fn experiment(site: Site) -> Option<Experiment> {
+pub(super) fn experiment(site: Site) -> Experiment {
     let (trials, length, peak) = match site {
         Site::Twin => (3, Duration::from_secs(90), 1.2),
         Site::Cluster => (5, Duration::from_secs(150), 2.4),
     };
     let warmup = Duration::from_secs(5);
-    Some(Experiment {
+    Experiment {
         title: "Autoscaling: how the replicas follow a step of the load".into(),
         trials,
         replicas: ReplicaBounds { min: 1, max: 3 },
@@ -46,5 +46,5 @@ pub(super) fn experiment(site: Site) -> Option<Experiment> {
             ..LoadPoint::default()
         }],
         ..Experiment::default_on(site)
-    })
+    }
 }

@@ -13,13 +13,13 @@ const CANARY_PERCENT: u8 = 20;
 /// Revisions are paired inside a trial, so an exact test needs six trials at least; eight leave room
 /// for one that does not count. Both revisions are the same until a file says what differs: as it
 /// stands, this is an A/A comparison.
-pub(super) fn experiment(site: Site) -> Option<Experiment> {
+pub(super) fn experiment(site: Site) -> Experiment {
     let (warmup, duration) = match site {
         Site::Twin => (Duration::from_secs(3), Duration::from_secs(50)),
         Site::Cluster => (Duration::from_secs(5), Duration::from_secs(90)),
     };
     let revision = |name: &str, percent| RevisionShare { name: name.into(), percent, env: BTreeMap::new() };
-    Some(Experiment {
+    Experiment {
         title: "Canary: two revisions behind a traffic split".into(),
         subjects: label_subjects(&[PlatformKind::Knative]),
         trials: 8,
@@ -36,5 +36,5 @@ pub(super) fn experiment(site: Site) -> Option<Experiment> {
             ..LoadPoint::default()
         }],
         ..Experiment::default_on(site)
-    })
+    }
 }

@@ -13,13 +13,13 @@ const WINDOW: &str = "10s";
 
 /// Three starts a trial. A platform that keeps a replica says so; the first answer of its fresh
 /// deployments stands beside, under its own name.
-pub(super) fn experiment(site: Site) -> Option<Experiment> {
+pub(super) fn experiment(site: Site) -> Experiment {
     let zero_within = match site {
         Site::Twin => Duration::from_mins(1),
         // The last replica goes up to 30 s (scale-to-zero-grace-period) after the window, and drains.
         Site::Cluster => Duration::from_mins(5),
     };
-    Some(Experiment {
+    Experiment {
         title: "Cold starts from zero replicas, proved".into(),
         replicas: ReplicaBounds { min: 0, max: 1 },
         // A start that pulls an image takes long, and is no failure.
@@ -36,5 +36,5 @@ pub(super) fn experiment(site: Site) -> Option<Experiment> {
             ..LoadPoint::default()
         }],
         ..Experiment::default_on(site)
-    })
+    }
 }

@@ -9,12 +9,12 @@ use crate::{
 
 /// Each platform with its own settings: they are what is measured. Knative's are a window of 60 s and
 /// up to 30 s of grace.
-pub(super) fn experiment(site: Site) -> Option<Experiment> {
+pub(super) fn experiment(site: Site) -> Experiment {
     let (trials, at_most) = match site {
         Site::Twin => (3, Duration::from_secs(100)),
         Site::Cluster => (5, Duration::from_mins(4)),
     };
-    Some(Experiment {
+    Experiment {
         title: "Eviction: how long an idle instance lives".into(),
         trials,
         replicas: ReplicaBounds { min: 0, max: 1 },
@@ -28,5 +28,5 @@ pub(super) fn experiment(site: Site) -> Option<Experiment> {
             ..LoadPoint::default()
         }],
         ..Experiment::default_on(site)
-    })
+    }
 }

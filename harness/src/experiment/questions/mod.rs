@@ -82,13 +82,13 @@ impl Question {
     pub fn experiment(self, site: Site) -> Result<Experiment, NotYet> {
         let experiment = match self {
             Self::Pinned => Some(pinned::experiment(site)),
-            Self::Autoscale => autoscale::experiment(site),
-            Self::Cold => cold::experiment(site),
+            Self::Autoscale => Some(autoscale::experiment(site)),
+            Self::Cold => Some(cold::experiment(site)),
             Self::Capacity => Some(capacity::experiment(site)),
-            Self::Eviction => eviction::experiment(site),
+            Self::Eviction => Some(eviction::experiment(site)),
             Self::Overhead => Some(overhead::experiment(site)),
             Self::Concurrency => Some(concurrency::experiment(site)),
-            Self::Canary => canary::experiment(site),
+            Self::Canary => Some(canary::experiment(site)),
             Self::Reference => Some(reference::experiment(site)),
         };
         let experiment = experiment.ok_or(NotYet(self))?;

@@ -167,7 +167,7 @@ async fn listen(
     output: ChildStdout,
     tell: watch::Sender<News>,
     pids: Arc<StdMutex<BTreeSet<u32>>>,
-    lives: Lives,
+    told: Lives,
 ) {
     let mut lines = BufReader::new(output).lines();
     while let Ok(Some(line)) = lines.next_line().await {
@@ -180,7 +180,7 @@ async fn listen(
             Ok(Event::Ended { pid }) => {
                 pids.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
             }
-            Ok(Event::Replica(news)) => lives.lock().unwrap_or_else(PoisonError::into_inner).push(news),
+            Ok(Event::Replica(news)) => told.lock().unwrap_or_else(PoisonError::into_inner).push(news),
             Ok(Event::Stopped) | Err(_) => {}
         }
     }

@@ -68,10 +68,10 @@ fn spread(mut values: Vec<f64>, show: impl Fn(f64) -> String) -> Entry {
         return format::NONE.into();
     };
     let median = f64::midpoint(values[(values.len() - 1) / 2], values[values.len() / 2]);
-    Entry::with(show(median), range(show(low), show(high)))
+    Entry::with(show(median), range(&show(low), &show(high)))
 }
 
-fn range(low: String, high: String) -> String {
+fn range(low: &str, high: &str) -> String {
     if low == high { String::new() } else { format!("{low}–{high}") }
 }
 
@@ -125,7 +125,7 @@ fn waits(mut waits: Vec<Waited>) -> Entry {
     let show = |wait: &Waited| format!("{}{}", if wait.at_least { "> " } else { "" }, format::number(wait.s));
     let Some(middle) = waits.get(waits.len() / 2) else { return format::NONE.into() };
     let (low, high) = (&waits[0], &waits[waits.len() - 1]);
-    Entry::with(show(middle), range(show(low), show(high)))
+    Entry::with(show(middle), range(&show(low), &show(high)))
 }
 
 fn cold(document: &Document, load: &str) -> Option<Table> {

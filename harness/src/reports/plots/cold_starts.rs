@@ -7,10 +7,13 @@ use super::{
 };
 use crate::{analyse::summary::CellSummary, experiment::LoadPoint};
 
+/// What one cell contributes to a row, ms.
+type Values = fn(&CellSummary) -> Vec<f64>;
+
 pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
     let subjects = &document.summary.subjects;
     let mut rows = Vec::new();
-    let kinds: [(&str, fn(&CellSummary) -> Vec<f64>); 3] =
+    let kinds: [(&str, Values); 3] =
         [("cold start from zero", cold), ("the same request, warm", warm), ("fresh deployment", deployment)];
     for (kind, values) in kinds {
         for (i, subject) in subjects.iter().enumerate() {
@@ -56,7 +59,7 @@ fn cold(cell: &CellSummary) -> Vec<f64> {
 }
 
 fn warm(cell: &CellSummary) -> Vec<f64> {
-    cell.cold_start().and_then(|c| c.warm_median_ms()).into_iter().collect()
+    cell.cold_start().and_then(crate::analyse::cold::ColdStarts::warm_median_ms).into_iter().collect()
 }
 
 fn deployment(cell: &CellSummary) -> Vec<f64> {
