@@ -1,7 +1,7 @@
 //! Subjects against each other, over trials: the unit of replication is the trial, not the request.
 //!
-//! The first subject is the baseline; each other one is compared with it (not all pairs: every
-//! further pair would cost power under Holm's correction). At each load point the metric that was
+//! Inside a variant the first subject is the baseline; each other one is compared with it (not all
+//! pairs: every further pair would cost power under Holm's correction; see `Experiment::pairs`). At each load point the metric that was
 //! named before the run gets a verdict, the others are described.
 //!
 //! The estimate is the ratio of geometric means over trials. Rates and times are positive and vary
@@ -44,13 +44,12 @@ pub(super) fn compare(experiment: &Experiment, cells: &[CellSummary]) -> Vec<Com
 
 /// The same with another number of resamples; simulations of many runs need fewer.
 fn compare_by(experiment: &Experiment, cells: &[CellSummary], resamples: u32) -> Vec<Comparison> {
-    let Some((baseline, others)) = experiment.subjects.split_first() else { return Vec::new() };
     let mut found = Vec::new();
     for primary in [true, false] {
         for load in &experiment.load {
-            for other in others {
+            for (baseline, other) in experiment.pairs() {
                 let of = |label: &str| Side::new(label, experiment.trials, load, cells);
-                let metrics = METRICS.into_iter().filter(|&m| (m == load.primary_metric) == primary);
+                let metrics = metrics(load).into_iter().filter(|&m| (m == load.primary_metric) == primary);
                 found.extend(metrics.map(|metric| {
                     let name = format!("{}/{metric:?}/{}/{}", load.name, baseline.label, other.label);
                     let seed = seed_of(experiment.seed, &name);
@@ -71,6 +70,15 @@ fn compare_by(experiment: &Experiment, cells: &[CellSummary], resamples: u32) ->
             weighed.judge(p_adjusted, questions)
         })
         .collect()
+}
+
+/// What is compared at a load point. A procedure yields its own metric and no other.
+fn metrics(load: &LoadPoint) -> Vec<Metric> {
+    if !load.procedure.is_play() {
+        return vec![load.primary_metric];
+    }
+    let further = Some(load.primary_metric).filter(|primary| !METRICS.contains(primary));
+    METRICS.into_iter().chain(further).collect()
 }
 
 /// The values that count: of VALID trials that yield one.

@@ -8,6 +8,7 @@
 //! Nothing here does input or output, and nothing fails on data: what is missing is said.
 
 pub mod calibration;
+pub mod capacity;
 mod cell;
 mod comparison;
 pub mod ground_truth;
@@ -20,8 +21,10 @@ mod resources;
 mod revisions;
 pub mod rows;
 mod sentence;
+pub mod sequential;
 pub mod series;
 mod side;
+mod sizes;
 pub mod statistics;
 mod steady;
 pub mod summary;
@@ -35,6 +38,7 @@ pub mod window;
 use std::collections::BTreeMap;
 
 pub use cell::{CellDigest, Digest, Examined, cell};
+pub use side::value_of;
 use summary::{CellSummary, Summary};
 
 use crate::{

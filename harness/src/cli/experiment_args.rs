@@ -6,10 +6,10 @@ use models::Places;
 
 use super::{
     CliError, cluster_args::ClusterArgs, connection_args::ConnectionArgs, function_args::FunctionArgs,
-    screen_args::ScreenArgs,
+    matrix_args::MatrixArgs, question_args::QuestionArgs, screen_args::ScreenArgs,
 };
 use crate::{
-    experiment::{self, Arrivals, Experiment, Site, label_subjects},
+    experiment::{self, Arrivals, Experiment, Site},
     platforms::PlatformKind,
     runner::{Options, prepare::Sources},
 };
@@ -23,6 +23,8 @@ pub struct ExperimentArgs {
     /// Experiment file (TOML); flags override it
     #[arg(long, value_name = "FILE")]
     pub experiment: Option<PathBuf>,
+    #[command(flatten)]
+    pub question: QuestionArgs,
     /// Fresh deployments of each platform
     #[arg(long, value_name = "N")]
     pub trials: Option<u32>,
@@ -67,7 +69,7 @@ pub struct ExperimentArgs {
     /// Name of the run's folder (default: date, time and platforms)
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Print the plan and its duration, and do nothing
+    /// Print the plan, its order and its cost, and do nothing
     #[arg(long)]
     pub dry_run: bool,
     /// No progress, only the result
@@ -76,6 +78,8 @@ pub struct ExperimentArgs {
     /// What is printed at the end
     #[arg(long, value_enum, default_value = "text")]
     pub output: Output,
+    #[command(flatten)]
+    pub matrix: MatrixArgs,
     #[command(flatten)]
     pub connection: ConnectionArgs,
     #[command(flatten)]
@@ -98,11 +102,11 @@ impl ExperimentArgs {
     pub fn experiment(&self, platforms: Option<&[PlatformKind]>) -> Result<Experiment, CliError> {
         let usage = |error: experiment::ExperimentError| CliError::Usage(error.to_string());
         let mut e = match &self.experiment {
-            Some(path) => experiment::load_file(path).map_err(usage)?,
-            None => Experiment::default_on(self.on.unwrap_or(Site::Cluster)),
+            Some(path) => experiment::load_file(path, self.on).map_err(usage)?,
+            None => self.question.experiment(self.on.unwrap_or(Site::Cluster))?,
         };
         if let Some(platforms) = platforms {
-            e.subjects = label_subjects(platforms);
+            e.set_platforms(platforms);
             // A file for two platforms may be run on one of them.
             e.settings.retain(|platform, _| platforms.contains(platform));
             if !platforms.contains(&PlatformKind::Knative) {
@@ -114,6 +118,8 @@ impl ExperimentArgs {
         set(&mut e.seed, self.seed);
         set(&mut e.timeout, self.timeout);
         self.function.apply(&mut e)?;
+        self.matrix.apply(&mut e)?;
+        self.question.apply(&mut e)?;
         e.cluster = self.cluster.over(e.cluster);
         e.connection = self.connection.over(e.connection);
         set(&mut e.function.model, self.model.clone());

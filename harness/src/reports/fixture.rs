@@ -19,7 +19,7 @@ use crate::{
         timeline::{Moment, Phase, Source, Timeline},
     },
     drive::GeneratorAudit,
-    experiment::{Arrivals, Cell, Experiment, FunctionChoice, LoadPoint, Metric, Subject},
+    experiment::{Arrivals, Cell, Experiment, FunctionChoice, LoadPoint, Metric, Subject, Variant},
     platforms::{PlatformKind, ReplicaBounds, ReplicaSample, setting},
     record::{Outcome, Record},
     store::{CellData, CellMeta, CellState, SCHEMA_VERSION, TimedSample},
@@ -110,6 +110,24 @@ impl Run {
             }
         }
         self
+    }
+
+    /// Two platforms with two variants, as the analysis sums it up.
+    pub(super) fn varied() -> Self {
+        let labels = ["knative-1-core", "openfaas-1-core", "knative-2-cores", "openfaas-2-cores"];
+        let mut run = Self::new(&labels);
+        let variant = |name: &str, cores| Variant {
+            name: name.to_owned(),
+            cpu_cores: Some(cores),
+            ..Variant::default()
+        };
+        run.experiment.set_variants(vec![variant("1-core", 1.0), variant("2-cores", 2.0)]);
+        run.experiment.set_platforms(&[PlatformKind::Knative, PlatformKind::OpenFaas]);
+        for data in &mut run.cells {
+            let two = data.meta.cell.subject.ends_with("2-cores");
+            data.meta.settings.insert(setting::CPU.to_owned(), if two { "2" } else { "1" }.to_owned());
+        }
+        run.analysed(40)
     }
 
     /// As the analysis sums it up, with all cells of the plan and those of them that are there.
@@ -280,6 +298,7 @@ fn experiment(labels: &[&str]) -> Experiment {
             cpu_cores: 1.0,
             memory_mib: 512,
             container_concurrency: 0,
+            env: Default::default(),
             image: None,
             own: None,
         },
@@ -356,6 +375,7 @@ fn cell(
         (if i == 1 { "probe delay" } else { setting::BURST }, if i == 1 { "2 s" } else { "211" }),
     ];
     CellData {
+        outcome: None,
         meta: CellMeta {
             schema_version: SCHEMA_VERSION,
             cell: Cell {
@@ -509,6 +529,9 @@ fn summary(data: &CellData) -> CellSummary {
         memory_bytes: Some(Spread { min: 9e7, mean: 1.05e8, max: 1.2e8 }),
         ready_after_ms: data.meta.ready_after_ms,
         by_revision: Vec::new(),
+        outcome: None,
+        by_size: Vec::new(),
+        size_fit: None,
         outcomes,
     }
 }

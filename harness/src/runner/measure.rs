@@ -1,9 +1,14 @@
 //! Deploys, plays and removes, cell by cell. Records reach the disk while a cell runs; whatever
 //! goes wrong is written into the cell and the run goes on.
 
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use super::{live::Watch, pilot, prepare::Prepared, progress::Progress, verdict};
+use super::{budget, live::Watch, pilot, prepare::Prepared, procedures, progress::Progress, verdict};
 use crate::{
     collect::{
         clock::unix_now_ns,
@@ -12,8 +17,8 @@ use crate::{
         timeline::{FirstAnswers, Recorder, Target},
         usage::UsageSampler,
     },
-    drive::{self, Load, PlayOptions},
-    experiment::{Cell, Experiment, deployments},
+    drive::{self, GeneratorAudit, Load, PlayOptions},
+    experiment::{Cell, Experiment},
     interrupt::Interrupt,
     platforms::{AnyPlatform, Deployed, FunctionSpec, Ground, Platform, setting},
     record::Record,
@@ -40,39 +45,51 @@ pub struct Run<'a> {
     pub interrupt: &'a Interrupt,
     /// Cells in the plan.
     pub total: usize,
+    /// Subjects whose answers were checked before their cells.
+    pub asked: Mutex<BTreeSet<String>>,
 }
 
 /// A cell that was played, for what is collected of it afterwards.
-struct Played {
-    writer: CellWriter,
-    started_unix_ns: u64,
-    elapsed_ns: u64,
+pub(super) struct Played {
+    pub(super) writer: CellWriter,
+    pub(super) started_unix_ns: u64,
+    pub(super) elapsed_ns: u64,
+    /// What the generator says of itself; none for a procedure, which played several loads.
+    pub(super) audit: Option<GeneratorAudit>,
+}
+
+/// What follows a load while it plays, and may end it.
+pub(super) struct Listener {
+    /// Ends the load.
+    pub(super) stop: Interrupt,
+    /// Gets each batch of rows.
+    pub(super) hear: Box<dyn FnMut(&[Record]) + Send>,
+    /// The screen.
+    pub(super) watch: Watch,
+}
+
+impl Listener {
+    /// One that hears nothing and only shows.
+    pub(super) fn new(stop: Interrupt, watch: Watch) -> Self {
+        Self { stop, hear: Box::new(|_| ()), watch }
+    }
 }
 
 impl Run<'_> {
-    /// Measures every cell of the plan, until the end or an interrupt.
-    pub async fn all(&self, cells: &[Cell], progress: &mut Progress) {
-        for group in deployments(cells) {
-            if self.interrupt.is_raised() {
-                break;
-            }
-            self.deployment(group, progress).await;
-        }
-    }
-
-    /// The cells of one subject in one trial, on fresh replicas.
-    async fn deployment(&self, cells: &[Cell], progress: &mut Progress) {
+    /// The cells of one subject that share a deployment, on fresh replicas.
+    pub(super) async fn deployment(&self, cells: &[Cell], progress: &mut Progress) {
         let [first, ..] = cells else { return };
         progress.now(&format!(
             "trial {} of {}: deploying on {}",
             first.trial, self.experiment.trials, first.subject
         ));
         let mut platform = self.ground.platform(first.platform);
-        let spec = self.prepared.spec_for(first.platform, self.experiment);
+        let Some(subject) = self.experiment.subject(&first.subject) else { return };
+        let spec = self.prepared.spec_for(subject, self.experiment);
         let recorder = self.recorder(first, &spec).await;
         let mut answers = FirstAnswers::default();
         let deployed = tokio::select! {
-            deployed = platform.deploy(&spec) => Some(deployed),
+            deployed = self.deploy(&mut platform, &spec, &first.subject) => Some(deployed),
             () = self.interrupt.raised() => None,
         };
         match deployed {
@@ -87,14 +104,14 @@ impl Run<'_> {
                         break;
                     }
                     progress.now(&format!("cell {} of {}: {}", cell.order + 1, self.total, cell.id));
-                    let (line, word) = match self.play(cell, &platform, &deployed, &progress.watch()).await {
+                    let (line, word) = match self.measure(cell, &mut platform, &deployed, progress).await {
                         Ok((line, ended)) => {
                             played.push(ended);
                             (line, verdict::of_cell(self.folder, cell).await)
                         }
                         Err(error) => (format!("{}: failed: {error:#}", cell.id), "INVALID".to_owned()),
                     };
-                    progress.advance(cell.load.warmup + cell.load.duration);
+                    progress.advance(cell.load.estimate());
                     progress.say(&format!(
                         "[{:>2}/{}] {line}; {} left; {word}",
                         cell.order + 1,
@@ -112,7 +129,7 @@ impl Run<'_> {
                 progress.say(&format!("error: {error}; its cells are marked as failed and the run goes on"));
                 for cell in cells {
                     self.keep_failure(cell, &error.to_string(), progress);
-                    progress.advance(cell.load.warmup + cell.load.duration);
+                    progress.advance(cell.load.estimate());
                 }
             }
         }
@@ -127,7 +144,7 @@ impl Run<'_> {
                 progress.say(&format!("error: the time line of {id} is lost: {error}"));
             }
         }
-        progress.advance(super::deploy_estimate(self.experiment.on));
+        progress.advance(budget::deploy_estimate(self.experiment.on));
     }
 
     /// Begins to record the lives of the replicas, where there is a cluster to watch.
@@ -176,28 +193,53 @@ impl Run<'_> {
         lost
     }
 
-    /// Plays one cell and says in a line how it went.
-    async fn play(
+    /// Measures one cell as its load point says, and tells in a line how it went.
+    async fn measure(
+        &self,
+        cell: &Cell,
+        platform: &mut AnyPlatform,
+        deployed: &Deployed,
+        progress: &Progress,
+    ) -> anyhow::Result<(String, Played)> {
+        if cell.load.procedure.is_play() {
+            let listener = Listener::new(self.interrupt.clone(), progress.watch());
+            return self.play(cell, platform, deployed, listener).await;
+        }
+        procedures::run(self, cell, (platform, deployed), progress).await
+    }
+
+    /// Begins a cell whose records, if any, the caller appends.
+    pub(super) fn begin(&self, cell: &Cell, deployed: &Deployed) -> anyhow::Result<CellWriter> {
+        Ok(self.folder.cell_writer(self.meta(cell, CellState::Running, Some(deployed)))?)
+    }
+
+    /// Plays one load into a cell of its own and says in a line how it went.
+    pub(super) async fn play(
         &self,
         cell: &Cell,
         platform: &AnyPlatform,
         deployed: &Deployed,
-        watch: &Watch,
+        listener: Listener,
     ) -> anyhow::Result<(String, Played)> {
-        let writer = self.folder.cell_writer(self.meta(cell, CellState::Running, Some(deployed)))?;
+        let writer = self.begin(cell, deployed)?;
         let playing = Arc::new(drive::Progress::default());
         let options = PlayOptions { core: super::generator_core(self.experiment), progress: playing.clone() };
         let load = self.load(cell, deployed);
+        let watch = listener.watch;
         let count = watch.begin(&load.plan, Some(cell.load.warmup + cell.load.duration), &playing);
         let rows = writer.clone();
+        let mut hear = listener.hear;
         let sink = move |batch: &[Record]| {
             count.take(batch);
-            rows.append(batch).map_err(Into::into)
+            // What listens must not keep rows from the disk.
+            let appended = rows.append(batch).map_err(Into::into);
+            hear(batch);
+            appended
         };
 
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let play = async {
-            let played = drive::play(load, options, sink, self.interrupt.clone()).await;
+            let played = drive::play(load, options, sink, listener.stop).await;
             drop(stop);
             played
         };
@@ -215,7 +257,11 @@ impl Run<'_> {
                 return Err(error.into());
             }
         };
-        let state = if audit.interrupted { CellState::Interrupted } else { CellState::Done };
+        let by_user = audit.interrupted && self.interrupt.is_raised();
+        if audit.interrupted && !by_user {
+            writer.remark(format!("ended by its procedure after {:.1} s", audit.elapsed_ns as f64 / 1e9));
+        }
+        let state = if by_user { CellState::Interrupted } else { CellState::Done };
         let failed = playing.failed.load(std::sync::atomic::Ordering::Relaxed);
         let mut line = format!("{}: {} requests, {failed} failed", cell.id, audit.sent);
         if missed.count + unwritten > 0 {
@@ -231,18 +277,19 @@ impl Run<'_> {
             writer.revisions(platform.revisions());
         }
         let (started_unix_ns, elapsed_ns) = (audit.started_unix_ns, audit.elapsed_ns);
-        writer.finish(Some(audit), state)?;
-        Ok((line, Played { writer, started_unix_ns, elapsed_ns }))
+        writer.finish(Some(audit.clone()), state)?;
+        Ok((line, Played { writer, started_unix_ns, elapsed_ns, audit: Some(audit) }))
     }
 
-    fn load(&self, cell: &Cell, deployed: &Deployed) -> Load {
+    pub(super) fn load(&self, cell: &Cell, deployed: &Deployed) -> Load {
         let plan = drive::shapes::plan(
             &cell.load.arrivals,
             &self.prepared.files,
             cell.load.warmup + cell.load.duration,
             cell.seed,
         );
-        let (payloads, judge) = (self.prepared.payloads.clone(), pilot::judge(self.prepared));
+        let payloads = self.prepared.payloads(&cell.load);
+        let judge = pilot::judge(self.prepared, &payloads);
         Load {
             method: self.prepared.method.clone(),
             timeout: self.experiment.timeout,
@@ -263,8 +310,9 @@ impl Run<'_> {
     }
 
     /// The platform's settings in force, and what is the same for every side by design.
-    fn settings(&self, deployed: &Deployed) -> BTreeMap<String, String> {
-        let sizes = || self.prepared.payloads.iter().map(|payload| payload.body.len());
+    fn settings(&self, cell: &Cell, deployed: &Deployed) -> BTreeMap<String, String> {
+        let payloads = self.prepared.payloads(&cell.load);
+        let sizes = || payloads.iter().map(|payload| payload.body.len());
         let bodies = format!(
             "{} different, {} to {} bytes",
             sizes().count(),
@@ -284,8 +332,8 @@ impl Run<'_> {
             state,
             started_unix_ns: unix_now_ns(),
             ready_after_ms: deployed.map_or(0.0, |d| d.ready_after.as_secs_f64() * 1e3),
-            settings: deployed.map(|d| self.settings(d)).unwrap_or_default(),
-            payloads: self.prepared.payloads.iter().map(|p| p.name.clone()).collect(),
+            settings: deployed.map(|d| self.settings(cell, d)).unwrap_or_default(),
+            payloads: self.prepared.payloads(&cell.load).iter().map(|p| p.name.clone()).collect(),
             audit: None,
             revisions: BTreeMap::new(),
             remarks: Vec::new(),

@@ -1,19 +1,20 @@
 //! Everything a run needs before the first deployment: binary, model, pictures, expected answers.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, bail};
 use models::{FoundModel, FoundPictures, Manifest, Places, find_model, find_pictures};
 
-use super::{function_binary, own, spec};
+use super::{function_binary, null, own, spec};
 use crate::{
     drive::{Payload, shapes::Files},
-    experiment::{Experiment, Site},
-    platforms::{FunctionSpec, PlatformKind},
+    experiment::{Experiment, LoadPoint, Site, Subject},
+    platforms::FunctionSpec,
+    workloads,
 };
 
 /// Name of the function on every platform.
-const FUNCTION_NAME: &str = "classify";
+pub(super) const FUNCTION_NAME: &str = "classify";
 /// Name of the model that our own code makes.
 const GENERATED_MODEL: &str = "mobilenetv2-generated";
 /// Name of the pictures that our own code draws.
@@ -25,6 +26,8 @@ pub struct Prepared {
     pub spec: FunctionSpec,
     /// What is sent.
     pub payloads: Arc<[Payload]>,
+    /// What is sent at load points that choose payloads of their own, by the load point's name.
+    pub by_load: BTreeMap<String, Arc<[Payload]>>,
     /// HTTP method.
     pub method: hyper::Method,
     /// What counts as a right answer.
@@ -46,12 +49,26 @@ pub enum Expected {
     Classes(Vec<Option<String>>),
     /// A success, with this text in it if there is one: a user's own function.
     Text(Option<String>),
+    /// Length and checksum of what was sent: the null workload.
+    Checksum,
+}
+
+impl Expected {
+    /// Whether nobody knows the right answer to some payload.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Classes(classes) if classes.iter().any(Option::is_none))
+    }
 }
 
 impl Prepared {
-    /// What is deployed on one platform: the common spec with the platform's own settings.
-    pub fn spec_for(&self, platform: PlatformKind, experiment: &Experiment) -> FunctionSpec {
-        spec::for_platform(&self.spec, experiment, platform)
+    /// What is sent at a load point.
+    pub fn payloads(&self, load: &LoadPoint) -> Arc<[Payload]> {
+        self.by_load.get(&load.name).unwrap_or(&self.payloads).clone()
+    }
+
+    /// What is deployed for one subject: the common spec with its platform's settings and its variant.
+    pub fn spec_for(&self, subject: &Subject, experiment: &Experiment) -> FunctionSpec {
+        spec::for_subject(&self.spec, experiment, subject)
     }
 }
 
@@ -75,6 +92,9 @@ pub async fn prepare(
 ) -> anyhow::Result<Prepared> {
     if let Some(own) = &experiment.function.own {
         return own::prepare(experiment, own);
+    }
+    if experiment.function.workload == workloads::null::NAME {
+        return null::prepare(experiment, sources, say).await;
     }
     let manifest = Manifest::builtin()?;
     let mut notices = Vec::new();
@@ -117,6 +137,7 @@ pub async fn prepare(
     Ok(Prepared {
         spec: spec(experiment, binary, &model)?,
         payloads,
+        by_load: BTreeMap::new(),
         method: hyper::Method::POST,
         expected: Expected::Classes(expected),
         notices,

@@ -5,12 +5,17 @@
 //!   experiment.toml     the effective experiment
 //!   environment.json    versions, hardware, digests, seeds
 //!   plan.json           the cells, in the order in which they are to run
+//!   stopped.json        how the run ended before its last trial, if it did (Stopped)
+//!   lock                held by the process that measures
 //!   cells/<cell id>/
 //!     cell.json         metadata and state of the cell (CellMeta)
 //!     records.arrows    Arrow IPC stream, appended while the cell runs
 //!     records.parquet   the same rows, after the cell
 //!     replicas.jsonl    replica samples, appended while the cell runs
+//!     outcome.json      what the cell's procedure found (ProcedureOutcome), where it has one; the
+//!                       loads that it played have folders of their own: <cell id>-p03
 //!     series.json       what Prometheus or the kubelet measured meanwhile (CellSeries), if asked
+//!   cells/<cell id>.torn-1/   what a stop left of a cell that was measured again
 //!   deployments/<trial-subject>.json   what was watched of a deployment's replicas (Timeline)
 //!   summary.json report.md report.html plots/
 //! ```
@@ -19,6 +24,7 @@ mod cell;
 mod columns;
 mod files;
 mod parquet;
+mod resuming;
 mod run_folder;
 mod stream;
 #[cfg(test)]
@@ -30,12 +36,13 @@ use serde::{Deserialize, Serialize};
 
 pub use cell::CellWriter;
 pub use parquet::convert as write_parquet;
+pub use resuming::{CellProgress, RunLock};
 pub use run_folder::{RowsOnDisk, RunFolder};
 pub use stream::RecordFile;
 
 use crate::{
-    collect::series::CellSeries, drive::GeneratorAudit, experiment::Cell, platforms::ReplicaSample,
-    record::Record,
+    collect::series::CellSeries, drive::GeneratorAudit, experiment::Cell, outcome::ProcedureOutcome,
+    platforms::ReplicaSample, record::Record,
 };
 
 /// Version of everything in the run folder; a reader refuses a newer one.
@@ -103,6 +110,8 @@ pub struct CellData<R = Vec<Record>> {
     pub samples: Vec<TimedSample>,
     /// What others measured of it; none if nobody was asked.
     pub series: Option<CellSeries>,
+    /// What its procedure found; none if it has none, or came to nothing.
+    pub outcome: Option<ProcedureOutcome>,
     /// What was found damaged and left out, in words (a torn last batch after a kill, say).
     pub damage: Vec<String>,
 }
@@ -115,15 +124,15 @@ impl<R> CellData<R> {
 
     /// The cell apart from its rows, and these.
     pub fn without_rows(self) -> (CellData<()>, R) {
-        let Self { meta, records, samples, series, damage } = self;
-        (CellData { meta, records: (), samples, series, damage }, records)
+        let Self { meta, records, samples, series, outcome, damage } = self;
+        (CellData { meta, records: (), samples, series, outcome, damage }, records)
     }
 }
 
 impl CellData<()> {
     fn put<S>(self, records: S) -> CellData<S> {
-        let Self { meta, records: (), samples, series, damage } = self;
-        CellData { meta, records, samples, series, damage }
+        let Self { meta, records: (), samples, series, outcome, damage } = self;
+        CellData { meta, records, samples, series, outcome, damage }
     }
 }
 
@@ -142,6 +151,12 @@ pub enum StoreError {
     /// A run of this name is there already.
     #[error("{path} exists already; choose another name or folder", path = path.display())]
     Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another process measures in it.
+    #[error("{path} is being measured by another process; wait for its end, or stop it", path = path.display())]
+    Busy {
         /// The folder.
         path: PathBuf,
     },

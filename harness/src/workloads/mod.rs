@@ -2,5 +2,6 @@
 //! Everything after this folder sees endpoints, bytes and a judge.
 
 pub mod classify;
+pub mod null;
 pub mod own;
 pub mod payloads;
