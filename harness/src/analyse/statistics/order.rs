@@ -167,11 +167,12 @@ mod tests {
         fn ranks_are_in_order_and_closer_ones_would_not_reach_the_level(n in 1u64..400, share in 0.01f64..0.99) {
             let found = ranks(n, share, 0.95).unwrap();
             prop_assert!(1 <= found.low && found.low <= found.high && found.high <= n);
-            if found.confidence >= 0.95 {
-                let outside = |rank: u64| binomial_cdf(rank, n, share);
-                prop_assert!(outside(found.low - 1) <= 0.025 + 1e-12, "the lower tail");
-                prop_assert!(outside(found.low) > 0.025, "the lower rank could be higher");
-            }
+            let below = |rank: u64| binomial_cdf(rank - 1, n, share);
+            // The extreme rank is taken where even it leaves out more than a tail.
+            prop_assert!(found.low == 1 || below(found.low) <= 0.025, "the lower tail");
+            prop_assert!(below(found.low + 1) > 0.025, "the lower rank could be higher");
+            prop_assert!(found.high == n || 1.0 - below(found.high) <= 0.025, "the upper tail");
+            prop_assert!(found.high == 1 || 1.0 - below(found.high - 1) > 0.025, "the upper rank could be lower");
         }
     }
 }
