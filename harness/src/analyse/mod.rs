@@ -24,6 +24,7 @@ pub mod tally;
 mod testing;
 pub mod validity;
 pub mod window;
+mod workers;
 
 use std::collections::BTreeMap;
 

@@ -62,7 +62,8 @@ pub fn of_generator(counts: &Tally, audit: &GeneratorAudit) -> Vec<Problem> {
             "Raise its limits (ulimit -n, net.ipv4.ip_local_port_range), or lower --rate or --connections."
                 .into(),
     });
-    [write_error, interrupted, local, busy, late(counts)].into_iter().flatten().collect()
+    let own = [write_error, interrupted, local, busy, late(counts)].into_iter().flatten();
+    own.chain(super::workers::problems(&audit.workers)).collect()
 }
 
 fn late(counts: &Tally) -> Option<Problem> {

@@ -3,6 +3,7 @@
 mod output;
 mod play;
 mod request;
+mod source;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -10,7 +11,7 @@ use clap::ValueEnum;
 
 pub(super) use request::payload;
 
-use super::{CliError, Exit, experiment_args::Output};
+use super::{CliError, Exit, experiment_args::Output, load_from_args::LoadFromArgs};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -18,6 +19,7 @@ use super::{CliError, Exit, experiment_args::Output};
   harness load http://127.0.0.1:8080/ --rate 100 --duration 30s
   harness load http://127.0.0.1:8080/predict --body cat.jpg --rate 20 --arrivals poisson
   harness load http://127.0.0.1:8080/ --connections 8 --requests 10000 --output json
+  harness load http://10.0.0.9/ --rate 60000 --workers 3              three processes, one result
 
 --rate is an open loop: requests are sent at their times, whatever the answers do, and the response
 time counts from the intended time. --connections is a closed loop, as wrk's: each connection sends
@@ -75,6 +77,14 @@ pub struct Args {
     /// Print no progress
     #[arg(long, short)]
     quiet: bool,
+    #[command(flatten)]
+    load_from: LoadFromArgs,
+    /// Context of the kubeconfig, with --load-from cluster [default: the current one]
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// Namespace for workers on a cluster [default: testbed]
+    #[arg(long, value_name = "NAME")]
+    namespace: Option<String>,
 }
 
 /// How requests of an open loop arrive.

@@ -12,12 +12,14 @@ mod image;
 mod invoke;
 mod invoke_async;
 mod load;
+mod load_from_args;
 mod models;
 mod null_target;
 mod remove;
 mod report;
 mod status;
 mod twin_plane;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -128,6 +130,9 @@ enum Command {
     /// The twin's data plane of one platform (the harness starts it itself).
     #[command(hide = true)]
     TwinPlane(twin_plane::Args),
+    /// One of several load generators (the harness starts it itself).
+    #[command(hide = true)]
+    Worker(worker::Args),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -160,6 +165,7 @@ pub fn main() -> ExitCode {
         Command::Image(args) => image::run(args),
         Command::NullTarget(args) => null_target::run(args),
         Command::TwinPlane(args) => twin_plane::run(args),
+        Command::Worker(args) => worker::run(args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "harness", &mut std::io::stdout());
             Ok(Exit::Valid)

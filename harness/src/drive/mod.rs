@@ -9,6 +9,7 @@ pub mod answer;
 mod audit;
 mod client;
 mod connections;
+pub mod distributed;
 mod draws;
 pub mod null_target;
 mod play;
@@ -22,6 +23,7 @@ mod timer;
 use std::{sync::Arc, time::Duration};
 
 pub use connections::{ConnectionPolicy, Protocol, Reuse};
+pub use distributed::{LoadFrom, Share, WorkerReport};
 pub use play::{PlayOptions, Progress, SinkError, play};
 
 use bytes::Bytes;
@@ -106,6 +108,12 @@ pub struct Judgement {
 pub trait Judge: Send + Sync {
     /// Judges the complete answer to the payload with this index.
     fn judge(&self, payload: usize, status: u16, headers: &hyper::HeaderMap, body: &[u8]) -> Judgement;
+
+    /// What it takes to make the same judge in another process (`workloads::judge_of`); none: it
+    /// cannot leave this one.
+    fn spec(&self) -> Option<serde_json::Value> {
+        None
+    }
 }
 
 /// Everything the player needs to play one cell.
@@ -131,6 +139,8 @@ pub struct Load {
     pub connections: ConnectionPolicy,
     /// Weight of each payload in the draw; empty: equal.
     pub weights: Arc<[f64]>,
+    /// Which share of a larger plan `plan` is: it gives its calls their ids in that one.
+    pub share: Share,
 }
 
 impl Load {
@@ -152,6 +162,7 @@ impl Load {
             judge,
             connections: ConnectionPolicy::default(),
             weights: Arc::default(),
+            share: Share::WHOLE,
         }
     }
 }
@@ -184,6 +195,9 @@ pub struct GeneratorAudit {
     pub local_error: Option<String>,
     /// Whether the user stopped it.
     pub interrupted: bool,
+    /// The workers that it is the audit of, where there were several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workers: Vec<WorkerReport>,
 }
 
 /// Why a load could not be played. Failed requests are not errors: they are records.
@@ -221,6 +235,9 @@ pub enum DriveError {
     /// The machine refused what the generator needs.
     #[error("the load generator could not start ({0}); free memory, threads or open files, and try again")]
     Start(#[from] std::io::Error),
+    /// Several workers were to play it, and could not.
+    #[error(transparent)]
+    Crew(#[from] distributed::CrewError),
     /// The generator's thread ended without a word: a fault of the harness.
     #[error("the load generator ended unexpectedly; please report this as a fault of the harness")]
     Lost,

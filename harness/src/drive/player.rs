@@ -15,7 +15,7 @@ use hyper::{HeaderMap, Method, header::CONTENT_TYPE, header::HeaderValue};
 use tokio::sync::Notify;
 
 use super::{
-    Judge, Load, Payload, Plan,
+    Judge, Load, Payload, Plan, Share,
     client::{Client, Slot},
     draws::Choice,
     play::Progress,
@@ -109,6 +109,7 @@ pub(super) struct Job {
     headers: Vec<HeaderMap>,
     choose_endpoint: Choice,
     choose_payload: Choice,
+    share: Share,
     progress: Arc<Progress>,
     slots: RefCell<Vec<Rc<Slot>>>,
     batch: RefCell<Vec<Record>>,
@@ -165,6 +166,7 @@ impl Job {
             timeout: load.timeout,
             judge: Arc::clone(&load.judge),
             headers,
+            share: load.share,
             progress,
             slots: RefCell::default(),
             batch: RefCell::new(Vec::with_capacity(BATCH_ROWS)),
@@ -206,7 +208,9 @@ impl Job {
         }
     }
 
-    fn call(&self, id: u64, scheduled_ns: u64) -> Call {
+    /// Call number `own` of this plan.
+    fn call(&self, own: u64, scheduled_ns: u64) -> Call {
+        let id = self.share.call_id(own);
         Call { id, scheduled_ns, endpoint: self.choose_endpoint.of(id), payload: self.choose_payload.of(id) }
     }
 

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, ops::Range, path::Path, time::Duration};
 use serde::Deserialize as _;
 use toml::de::{DeTable, DeValue};
 
-use super::{Arrivals, Experiment, LoadPoint, cluster_checks};
+use super::{Arrivals, Experiment, LoadPoint, cluster_checks, load_from};
 
 /// Why an experiment cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -103,6 +103,7 @@ pub fn parse(text: &str, file: &str) -> Result<Experiment, ExperimentError> {
 pub fn validate(experiment: &Experiment) -> Result<(), ExperimentError> {
     let mut missing = Checks::default();
     cluster_checks::missing(&mut missing, experiment);
+    load_from::missing(&mut missing, &experiment.load_from, experiment.on);
     match problems(experiment).into_iter().chain(missing.0).next() {
         None => Ok(()),
         Some(problem) => Err(ExperimentError::Value { place: String::new(), problem }),
@@ -147,6 +148,7 @@ fn problems(e: &Experiment) -> Vec<Problem> {
     );
     list.check(e.function.memory_mib >= 64, &["function", "memory-mib"], "must be at least 64");
     cluster_checks::problems(&mut list, e);
+    load_from::problems(&mut list, &e.load_from);
     list.check(!e.load.is_empty(), &["load"], "give at least one [[load]]");
     for (i, load) in e.load.iter().enumerate() {
         load_problems(&mut list, &i.to_string(), load);

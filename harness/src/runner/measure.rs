@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
-use super::{pilot, prepare::Prepared, progress::Progress};
+use super::{load_from::Source, pilot, prepare::Prepared, progress::Progress};
 use crate::{
     collect::{
         clock::unix_now_ns,
@@ -40,6 +40,8 @@ pub struct Run<'a> {
     pub interrupt: &'a Interrupt,
     /// Cells in the plan.
     pub total: usize,
+    /// Where the load comes from.
+    pub source: &'a Source,
 }
 
 /// A cell that was played, for what is collected of it afterwards.
@@ -185,13 +187,21 @@ impl Run<'_> {
     ) -> anyhow::Result<(String, Played)> {
         let writer = self.folder.cell_writer(self.meta(cell, CellState::Running, Some(deployed)))?;
         let playing = Arc::new(drive::Progress::default());
-        let options = PlayOptions { core: super::generator_core(self.experiment), progress: playing.clone() };
+        let core = super::generator_core(self.experiment);
+        let options = PlayOptions { core, progress: playing.clone(), ..PlayOptions::default() };
         let rows = writer.clone();
         let sink = move |batch: &[Record]| rows.append(batch).map_err(Into::into);
 
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let play = async {
-            let played = drive::play(self.load(cell, deployed), options, sink, self.interrupt.clone()).await;
+            let load = self.load(cell, deployed);
+            let played = match self.source.accepts(&load.endpoints) {
+                Ok(()) => {
+                    let played = self.source.from.play(load, options, sink, self.interrupt.clone()).await;
+                    played.map_err(anyhow::Error::from)
+                }
+                Err(error) => Err(error),
+            };
             drop(stop);
             played
         };
@@ -205,7 +215,7 @@ impl Run<'_> {
             Ok(audit) => audit,
             Err(error) => {
                 writer.finish(None, CellState::Failed(error.to_string()))?;
-                return Err(error.into());
+                return Err(error);
             }
         };
         let state = if audit.interrupted { CellState::Interrupted } else { CellState::Done };

@@ -2,6 +2,7 @@
 
 pub mod function_binary;
 mod image;
+pub mod load_from;
 pub mod measure;
 mod own;
 pub mod pilot;
@@ -21,7 +22,7 @@ pub use publish::{Finished, rebuild};
 
 use crate::{
     collect::{environment::Machine, prometheus::Collector, versions},
-    experiment::{self, Arrivals, Experiment, Site, Subject},
+    experiment::{self, Arrivals, Experiment, LoadPlace, Site, Subject},
     interrupt::Interrupt,
     platforms::{
         AnyPlatform, Ground, Platform, PlatformError, PlatformKind,
@@ -30,6 +31,7 @@ use crate::{
     },
     store::RunFolder,
 };
+use load_from::Source;
 use prepare::{Expected, Prepared, Sources, prepare};
 use progress::Progress;
 
@@ -136,6 +138,9 @@ pub async fn run(
             found
         }
     };
+    if experiment.load_from.place != LoadPlace::Here {
+        prepared.generator = experiment.load_from.words();
+    }
     for subject in &experiment.subjects {
         limits::accept(subject.platform, &prepared.spec_for(subject.platform, &experiment))?;
     }
@@ -162,6 +167,17 @@ pub async fn run(
         .context("cannot write into the run's folder")?;
     folder.write_plan(&cells).context("cannot write into the run's folder")?;
 
+    let on_cluster = match &ground {
+        Ground::Cluster(cluster) => Some(cluster.as_ref()),
+        Ground::Twin | Ground::Urls(_) => None,
+    };
+    let source = match Source::start(&experiment.load_from, on_cluster).await {
+        Ok(source) => source,
+        Err(error) => {
+            _ = leave().await;
+            return Err(error.into());
+        }
+    };
     progress.begin(cells_estimate(&experiment));
     let run = measure::Run {
         experiment: &experiment,
@@ -171,8 +187,12 @@ pub async fn run(
         folder: &folder,
         interrupt: &interrupt,
         total: cells.len(),
+        source: &source,
     };
     run.all(&cells, &mut progress).await;
+    if let Err(error) = source.end().await {
+        progress.say(&format!("error: {error}"));
+    }
     if let Err(error) = leave().await {
         progress.say(&format!("error: the namespace stays behind, remove it with `harness clean`: {error}"));
     }
@@ -303,9 +323,10 @@ fn check_names(experiment: &Experiment) -> Result<(), RunError> {
     Ok(())
 }
 
-/// Whether all that is compared is there already.
+/// Whether all that is compared is there already, and the load comes from no cluster either.
 fn needs_no_cluster(experiment: &Experiment) -> bool {
-    experiment.subjects.iter().all(|subject| subject.platform == PlatformKind::Endpoint)
+    experiment.load_from.place != LoadPlace::Cluster
+        && experiment.subjects.iter().all(|subject| subject.platform == PlatformKind::Endpoint)
 }
 
 /// The twin, or the cluster of the chosen context once it has answered.

@@ -2,4 +2,7 @@
 //! Everything after this folder sees endpoints, bytes and a judge.
 
 pub mod classify;
+mod judge_spec;
 pub mod own;
+
+pub use judge_spec::{JudgeSpec, judge_of};

@@ -11,14 +11,14 @@ use std::{
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{super::CliError, output, request::Request};
+use super::{super::CliError, output, request::Request, source::Source};
 use crate::{
     analyse::{
         summary::Validity,
         tally::{Tally, tally},
         validity,
     },
-    drive::{self, DriveError, GeneratorAudit, PlayOptions, Progress},
+    drive::{DriveError, GeneratorAudit, PlayOptions, Progress},
     interrupt::Interrupt,
     record::Record,
     store::{self, RecordFile},
@@ -55,20 +55,20 @@ pub(super) fn play(request: &Request) -> Result<Measured, CliError> {
         .enable_all()
         .build()
         .context("cannot start: free memory or open files")?;
-    let audit = runtime
-        .block_on(async {
-            let interrupt = Interrupt::on_signals()?;
-            tokio::select! {
-                audit = drive::play(request.load(), options, sink, interrupt) => audit,
+    let audit = runtime.block_on(async {
+        let interrupt = Interrupt::on_signals().map_err(DriveError::from).map_err(refused)?;
+        let source = Source::start(request).await?;
+        let load = request.load();
+        let audit = match source.accepts(&load.endpoints) {
+            Ok(()) => tokio::select! {
+                audit = source.play(load, options, sink, interrupt) => audit.map_err(refused),
                 never = show(request, &progress) => match never {},
-            }
-        })
-        .map_err(|error| match error {
-            DriveError::Url { .. } | DriveError::Core { .. } | DriveError::Load(_) => {
-                CliError::Usage(error.to_string())
-            }
-            other => CliError::Failed(other.into()),
-        })?;
+            },
+            Err(error) => Err(error),
+        };
+        source.end().await;
+        audit
+    })?;
     let records = std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
     let counts = tally(&records, &request.window(&records, audit.interrupted));
     let problems = validity::of_generator(&counts, &audit);
@@ -82,6 +82,15 @@ pub(super) fn play(request: &Request) -> Result<Measured, CliError> {
             .context("the records were not converted")?;
     }
     Ok(measured)
+}
+
+fn refused(error: DriveError) -> CliError {
+    match error {
+        DriveError::Url { .. } | DriveError::Core { .. } | DriveError::Load(_) => {
+            CliError::Usage(error.to_string())
+        }
+        other => CliError::Failed(other.into()),
+    }
 }
 
 /// Makes the folder of `--save`, which must not hold a measurement already.

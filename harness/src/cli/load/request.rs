@@ -14,6 +14,8 @@ use crate::{
         answer::StatusJudge,
         shapes::{self, Extent},
     },
+    experiment::{LoadFromChoice, Site},
+    platforms::cluster::ClusterChoice,
     record::Record,
 };
 
@@ -36,6 +38,8 @@ pub(super) struct Request {
     pub(super) core: Option<usize>,
     pub(super) quiet: bool,
     pub(super) seed: u64,
+    pub(super) load_from: LoadFromChoice,
+    pub(super) cluster: ClusterChoice,
     timeout: Duration,
     method: hyper::Method,
     payload: Payload,
@@ -81,6 +85,8 @@ impl Request {
         let Ok(method) = hyper::Method::from_bytes(method.to_ascii_uppercase().as_bytes()) else {
             return usage(format!("--method '{method}' is not an HTTP method; write for example POST"));
         };
+        let load_from = args.load_from.over(LoadFromChoice::default());
+        load_from.check(Site::Cluster).map_err(|error| CliError::Usage(error.to_string()))?;
         let headers = args.headers.iter().map(|text| header(text)).collect::<Result<_, _>>()?;
         Ok(Self {
             endpoint: Endpoint { url: args.url, headers },
@@ -93,6 +99,12 @@ impl Request {
             core: args.core,
             quiet: args.quiet,
             seed: args.seed,
+            load_from,
+            cluster: ClusterChoice {
+                context: args.context,
+                namespace: args.namespace,
+                ..ClusterChoice::default()
+            },
             timeout: args.timeout,
             method,
             payload: payload(args.body.as_deref())?,
