@@ -34,7 +34,7 @@ fn load(target: &NullTarget, save: &Path, flags: &str) -> Command {
 fn result(ran: &Output, save: &Path) -> (Value, Vec<Record>) {
     let err = String::from_utf8_lossy(&ran.stderr);
     assert!(matches!(ran.status.code(), Some(0 | 3)), "{:?}: {err}", ran.status);
-    let mut records = batch::from_bytes(&fs::read(save.join("records.arrows")).unwrap()).unwrap();
+    let mut records = records_in(save).unwrap();
     records.sort_by_key(|record| record.call_id);
     (serde_json::from_slice(&ran.stdout).unwrap(), records)
 }
@@ -83,12 +83,7 @@ fn a_worker_that_is_killed_half_way_makes_it_invalid_and_the_rest_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let mut running = load(&target, folder.path(), "--rate 150 --duration 4s --workers 3").spawn().unwrap();
     // Once records have come, all three play.
-    wait_for(&mut running, || {
-        fs::read(folder.path().join("records.arrows"))
-            .ok()
-            .and_then(|bytes| first_rows(&bytes))
-            .is_some_and(|rows| rows > 100)
-    });
+    wait_for(&mut running, || records_in(folder.path()).is_some_and(|records| records.len() > 100));
     let workers = children(running.id());
     assert_eq!(workers.len(), 3, "{workers:?}");
     let victim = i32::try_from(workers[1]).unwrap();
@@ -127,11 +122,11 @@ fn a_worker_that_people_start_themselves_says_how_it_is_meant() {
     assert!(worker("--listen 127.0.0.1:0").contains("HARNESS_WORKER_TOKEN"));
 }
 
-/// Rows that a file which is being written holds; none while its last batch is torn.
-fn first_rows(bytes: &[u8]) -> Option<usize> {
-    // Without its end mark the stream is cut: the mark of an Arrow stream is eight bytes.
-    let ended = [bytes, &[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]].concat();
-    batch::from_bytes(&ended).ok().map(|rows| rows.len())
+/// Records of a file that may still be written; none while its last batch is torn.
+fn records_in(save: &Path) -> Option<Vec<Record>> {
+    // An Arrow stream ends with eight bytes; this one has no end until it is converted.
+    let bytes = fs::read(save.join("records.arrows")).ok()?;
+    batch::from_bytes(&[&bytes[..], &[0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]].concat()).ok()
 }
 
 fn wait_for(running: &mut Child, mut holds: impl FnMut() -> bool) {
