@@ -1,36 +1,122 @@
 //! One cell in numbers: what its interval amounted to, and whether the instrument can be trusted.
 
 use super::{
-    observed,
+    machine, observed,
     resources::{Resources, resources},
-    revisions::by_revision,
-    steady,
+    revisions::ByRevision,
+    rows::Rows,
+    series::{Binning, TimeBin, bin_s},
+    steady::{self, Watched},
     summary::{CellSummary, Problem, Validity},
-    tally::{Tally, tally},
+    tally::{Counting, Tally, tally},
+    times::Times,
     validity,
     window::Window,
 };
 use crate::{
+    collect::timeline::FirstAnswers,
     experiment::Cell,
-    record::Outcome,
-    store::{CellData, CellState},
+    record::{Outcome, Record},
+    store::{CellData, CellMeta, CellState},
 };
 
 /// Sums up one cell. Says INVALID with reasons where the instrument failed, and remarks what the
 /// platform did; never fails, whatever the data looks like.
-pub fn cell(data: &CellData) -> CellSummary {
-    let window = Window::of_cell(data);
-    let counts = tally(&data.records, &window);
-    let mut used = resources(&data.samples, &window);
-    let observed = fill_in(&mut used, data, &window);
-    let course = steady::course(data, &window, &counts, &used);
+pub fn cell<R: Rows>(data: CellData<R>) -> Examined {
+    let (mut data, rows) = data.without_rows();
+    let planned = Window::planned(&data.meta.cell.load);
+    let mut reading = Reading::new(&data, planned);
+    data.damage.extend(rows.scan(&mut |batch| reading.take(batch)));
+    let window = Window::of_cell(&data, reading.counting.last_done_ns());
+    if window != planned {
+        // The interval ended earlier than it was to: what belongs to it is known only now.
+        reading = Reading::new(&data, window);
+        rows.scan(&mut |batch| reading.take(batch));
+    }
+    let summary = sum_up(&data, &window, &reading);
+    let Reading { counting, binning, answers, .. } = reading;
+    let times = counting.response_times().clone();
+    let digest = Digest { bins: binning.finish(), times, answers, window };
+    Examined { summary, digest: data.with(digest) }
+}
+
+/// What is kept of a cell's records once they are summed up, for plots and time lines.
+#[derive(Debug, Clone)]
+pub struct Digest {
+    /// Response times and rates over time, in bins of [`super::series::bin_s`].
+    pub bins: Vec<TimeBin>,
+    /// Response times of the measured interval: correct answers and (censored) time-outs.
+    pub times: Times,
+    /// First answers of each instance.
+    pub answers: FirstAnswers,
+    /// The measured interval.
+    pub window: Window,
+}
+
+/// A cell without its records.
+pub type CellDigest = CellData<Digest>;
+
+/// A cell that was examined.
+#[derive(Debug, Clone)]
+pub struct Examined {
+    /// In numbers.
+    pub summary: CellSummary,
+    /// What plots are made from.
+    pub digest: CellDigest,
+}
+
+/// Everything that one reading of a cell's records yields.
+struct Reading {
+    records: u64,
+    counting: Counting,
+    watched: Watched,
+    by_revision: ByRevision,
+    binning: Binning,
+    answers: FirstAnswers,
+    started_unix_ns: u64,
+}
+
+impl Reading {
+    fn new(data: &CellData<()>, window: Window) -> Self {
+        let CellMeta { cell, started_unix_ns, .. } = &data.meta;
+        let mut answers = FirstAnswers::default();
+        answers.load_begins(&cell.id, *started_unix_ns);
+        Self {
+            records: 0,
+            counting: Counting::new(window),
+            watched: Watched::new(window),
+            by_revision: ByRevision::new(window, data.meta.revisions.clone()),
+            binning: Binning::new(bin_s(&cell.load), window.pacing),
+            answers,
+            started_unix_ns: *started_unix_ns,
+        }
+    }
+
+    fn take(&mut self, batch: &[Record]) {
+        self.records += batch.len() as u64;
+        for record in batch {
+            self.counting.take(record);
+            self.watched.take(record);
+            self.by_revision.take(record);
+            self.binning.take(record);
+        }
+        self.answers.take(self.started_unix_ns, batch);
+    }
+}
+
+fn sum_up(data: &CellData<()>, window: &Window, reading: &Reading) -> CellSummary {
+    let counts = reading.counting.finish();
+    let mut used = resources(&data.samples, window);
+    let observed = fill_in(&mut used, data, window);
+    let course = steady::course(data, &reading.watched, &counts, &used);
     let mut remarks = Vec::new();
     remarks.extend(data.meta.remarks.iter().map(|remark| format!("collecting: {remark}.")));
-    remarks.extend(cut_short(data, &window));
+    remarks.extend(cut_short(data, window));
     remarks.extend(course.remarks);
     remarks.extend(failures(&counts));
     remarks.extend(censoring(&counts));
     remarks.extend(observed);
+    remarks.extend(data.meta.audit.iter().flat_map(machine::remarks));
     if used.restarts > 0 {
         remarks
             .push(format!("restarted: replicas that ended without having been told to: {}.", used.restarts));
@@ -38,7 +124,7 @@ pub fn cell(data: &CellData) -> CellSummary {
     if counts.cold_starts > 0 {
         remarks.push(format!("cold: answers that were an instance's first: {}.", counts.cold_starts));
     }
-    let mut problems = validity::of_cell(data, &window, &counts);
+    let mut problems = validity::of_cell(data, reading.records, window, &counts);
     problems.extend(course.problem);
     CellSummary {
         validity: Validity { problems },
@@ -48,14 +134,14 @@ pub fn cell(data: &CellData) -> CellSummary {
         plane_cpu_seconds: used.plane_cpu_seconds,
         memory_bytes: used.memory_bytes,
         ready_after_ms: data.meta.ready_after_ms,
-        by_revision: by_revision(&data.records, &window, &data.meta.revisions),
+        by_revision: reading.by_revision.finish(),
         ..summary(&data.meta.cell, counts)
     }
 }
 
 /// CPU and memory from what Prometheus or the kubelet saw, where the platform itself told none; says
 /// what such figures can bear.
-fn fill_in(used: &mut Resources, data: &CellData, window: &Window) -> Option<String> {
+fn fill_in<R>(used: &mut Resources, data: &CellData<R>, window: &Window) -> Option<String> {
     let series = data.series.as_ref()?;
     let usage = observed::usage_of(series, window);
     let fills = used.cpu_seconds.is_none() && usage.cpu_seconds.is_some();
@@ -110,7 +196,7 @@ fn summary(cell: &Cell, counts: Tally) -> CellSummary {
     }
 }
 
-fn cut_short(data: &CellData, window: &Window) -> Option<String> {
+fn cut_short<R>(data: &CellData<R>, window: &Window) -> Option<String> {
     let planned = Window::planned(&data.meta.cell.load);
     let cut = data.meta.state != CellState::Done || !data.damage.is_empty();
     (cut && window.end_ns < planned.end_ns).then(|| {

@@ -17,7 +17,7 @@ type Damage = fn(&mut CellData);
 fn summary_after(cell: &CellBuilder, damage: Damage) -> CellSummary {
     let mut data = cell.build();
     damage(&mut data);
-    super::cell(&data)
+    super::cell(data).summary
 }
 
 fn reasons(summary: &CellSummary) -> Vec<&str> {
@@ -281,13 +281,16 @@ fn failures_and_cold_answers_are_remarks() {
 fn steps_have_no_steady_state_to_keep() {
     let mut data = open().taking(|at_s| if at_s < 4.5 { ms(50) } else { ms(20) }).build();
     data.meta.cell.load.arrivals = crate::experiment::Arrivals::Steps { rates: vec![10.0, 90.0] };
-    assert!(cell(&data).validity.is_valid());
+    assert!(cell(data).summary.validity.is_valid());
 }
 
 #[test]
 fn a_load_without_warm_up_is_tallied_whole() {
     let rows: Vec<Record> = (0..10).map(|i| answered(i, ms(100 * i), ms(100))).collect();
-    let counts = tally(&rows, &Window::whole(&rows, Pacing::Open));
+    let mut counting = Counting::new(Window { start_ns: 0, end_ns: u64::MAX, pacing: Pacing::Open });
+    rows.iter().for_each(|record| counting.take(record));
+    counting.until(counting.last_done_ns() + 1);
+    let counts = counting.finish();
     assert_eq!((counts.requests, counts.offered_rps), (10, Some(10.0)));
     assert!((counts.achieved_rps - 10.0).abs() < 1e-6, "{}", counts.achieved_rps);
     let first = tally(&rows, &Window::first(std::time::Duration::from_millis(500), Pacing::Closed));
@@ -298,7 +301,7 @@ proptest! {
     #[test]
     fn any_records_whatever_yield_a_summary_that_adds_up(
         rows in prop::collection::vec((any::<u64>(), any::<u64>(), any::<u64>(), 0u8..7), 0..200),
-        cut in any::<bool>(), bin_s in any::<f64>(),
+        cut in any::<bool>(),
     ) {
         for builder in [open(), closed()] {
             let mut data = builder.build();
@@ -308,12 +311,11 @@ proptest! {
                 record.outcome = Outcome::from_code(*code).unwrap();
             }
             data.records.truncate(rows.len());
-            let summary = cell(&data);
- prop_assert_eq!(summary.outcomes.values().sum::<u64>(), summary.requests);
+            let summary = cell(data).summary;
+            prop_assert_eq!(summary.outcomes.values().sum::<u64>(), summary.requests);
             prop_assert_eq!(summary.response_ms.count + summary.failure_ms.count, summary.requests);
             prop_assert_eq!(summary.lateness_ms.count, summary.requests);
             prop_assert!(summary.goodput_rps <= summary.achieved_rps);
-            let _ = crate::analyse::series::percentiles_over_time(&data, bin_s);
         }
     }
 }
@@ -342,7 +344,7 @@ fn cpu_and_memory_are_from_the_series_where_the_platform_told_none() {
         ],
         ..CellSeries::default()
     });
-    let told = cell(&data);
+    let told = cell(data.clone()).summary;
     assert!((told.cpu_seconds.unwrap() - 8.0).abs() < 0.01, "the samples go first: {:?}", told.cpu_seconds);
     assert!(!told.remarks.iter().any(|remark| remark.contains("Prometheus")));
 
@@ -350,7 +352,7 @@ fn cpu_and_memory_are_from_the_series_where_the_platform_told_none() {
         (sample.sample.cpu_seconds, sample.sample.plane_cpu_seconds, sample.sample.memory_bytes) =
             (None, None, None);
     }
-    let filled = cell(&data);
+    let filled = cell(data).summary;
     assert!((filled.cpu_seconds.unwrap() - 5.0).abs() < 1e-9, "{:?}", filled.cpu_seconds);
     assert!((filled.plane_cpu_seconds.unwrap() - 3.0).abs() < 1e-9, "{:?}", filled.plane_cpu_seconds);
     assert!((filled.memory_bytes.unwrap().mean - 20.0).abs() < 1e-9, "{:?}", filled.memory_bytes);

@@ -28,7 +28,7 @@ fn load_point(name: &str, primary_metric: Metric) -> LoadPoint {
 
 /// A summed-up cell with this goodput and p95.
 fn cell(load: &str, subject: &str, trial: u32, goodput_rps: f64, p95_ms: f64) -> CellSummary {
-    let mut cell = crate::analyse::cell(&CellBuilder::open(20.0).of(subject, trial).build());
+    let mut cell = crate::analyse::cell(CellBuilder::open(20.0).of(subject, trial).build()).summary;
     cell.load = load.into();
     cell.goodput_rps = goodput_rps;
     cell.response_ms.p95 = Some(p95_ms);

@@ -1,18 +1,24 @@
 //! Stage 5, pure: from records to numbers, and from numbers to verdicts. Formulas cite their source.
 //!
-//! `window` says what counts, `tally` counts it, `quantiles` and `resources` sum it up (`observed` from
-//! what Prometheus or the kubelet measured), `validity`
-//! and `steady` judge the instrument, `cell` puts these together for one cell; `comparison`
+//! `rows` hands over records batch by batch, `window` says what counts, `tally` counts it, `times`,
+//! `quantiles` and `resources` sum it up (`observed` from what Prometheus or the kubelet measured),
+//! `validity`, `machine` and `steady` judge the instrument, `cell` puts these together for one cell;
+//! `itself` is what the harness measured of itself; `comparison`
 //! judges subjects (a `side` each) over trials with the tests in `statistics`, and `sentence` words the verdict.
 //! Nothing here does input or output, and nothing fails on data: what is missing is said.
 
+pub mod calibration;
 mod cell;
 mod comparison;
+pub mod ground_truth;
+pub mod itself;
 pub mod lives;
+pub mod machine;
 pub mod observed;
 pub mod quantiles;
 mod resources;
 mod revisions;
+pub mod rows;
 mod sentence;
 pub mod series;
 mod side;
@@ -22,18 +28,19 @@ pub mod summary;
 pub mod tally;
 #[cfg(test)]
 mod testing;
+pub mod times;
 pub mod validity;
 pub mod window;
 mod workers;
 
 use std::collections::BTreeMap;
 
-pub use cell::cell;
-use summary::Summary;
+pub use cell::{CellDigest, Digest, Examined, cell};
+use summary::{CellSummary, Summary};
 
 use crate::{
     experiment::{Cell, Experiment, Site},
-    store::{CellData, SCHEMA_VERSION},
+    store::SCHEMA_VERSION,
 };
 
 /// What the analysis cannot know from the experiment and its cells.
@@ -45,17 +52,19 @@ pub struct RunFacts {
     pub notices: Vec<String>,
 }
 
-/// Sums up a run: each planned cell, found or missing, in the order of the plan, and each comparison.
+/// Sums up a run from its cells' figures (see [`cell`]): each planned cell, found or missing, in the
+/// order of the plan, and each comparison.
 ///
 /// Cells that were not planned are left out, with a notice.
-pub fn run(experiment: &Experiment, planned: &[Cell], cells: &[CellData], facts: RunFacts) -> Summary {
-    let mut found: BTreeMap<&str, &CellData> = cells.iter().map(|c| (c.meta.cell.id.as_str(), c)).collect();
+pub fn run(experiment: &Experiment, planned: &[Cell], cells: Vec<CellSummary>, facts: RunFacts) -> Summary {
+    let mut found: BTreeMap<String, CellSummary> =
+        cells.into_iter().map(|cell| (cell.id.clone(), cell)).collect();
     let mut plan: Vec<&Cell> = planned.iter().collect();
     plan.sort_by_key(|c| c.order);
     let summaries: Vec<_> = plan
         .into_iter()
         .map(|planned| match found.remove(planned.id.as_str()) {
-            Some(data) => cell(data),
+            Some(summary) => summary,
             None => cell::missing(planned),
         })
         .collect();
@@ -84,6 +93,11 @@ mod tests {
         testing::{CellBuilder, experiment},
         *,
     };
+    use crate::store::CellData;
+
+    fn sums(cells: &[CellData]) -> Vec<CellSummary> {
+        cells.iter().map(|data| cell(data.clone()).summary).collect()
+    }
 
     fn facts() -> RunFacts {
         RunFacts { run_id: "r1".into(), notices: vec!["Generated weights.".into()] }
@@ -98,7 +112,7 @@ mod tests {
         plan.push(CellBuilder::open(20.0).of("openfaas", 2).cell());
         plan.iter_mut().zip([2, 0, 1, 3]).for_each(|(cell, order)| cell.order = order);
         let experiment = experiment(2, vec![plan[0].load.clone()]);
-        let summary = run(&experiment, &plan, &cells, facts());
+        let summary = run(&experiment, &plan, sums(&cells), facts());
         let ids: Vec<&str> = summary.cells.iter().map(|c| c.id.as_str()).collect();
         assert_eq!(ids, ["t01-knative-open", "t02-knative-open", "t01-openfaas-open", "t02-openfaas-open"]);
         assert_eq!(
@@ -116,7 +130,7 @@ mod tests {
     #[test]
     fn a_cell_that_was_not_planned_is_left_out_with_a_notice() {
         let stray = CellBuilder::open(20.0).of("knative", 9).build();
-        let summary = run(&experiment(1, vec![stray.meta.cell.load.clone()]), &[], &[stray], facts());
+        let summary = run(&experiment(1, vec![stray.meta.cell.load.clone()]), &[], sums(&[stray]), facts());
         assert!(summary.cells.is_empty());
         assert!(summary.notices[1].contains("t09-knative-open is not part of the plan"));
     }
@@ -125,7 +139,7 @@ mod tests {
     fn a_summary_survives_its_file() {
         let cell = CellBuilder::closed(50.0).build();
         let plan = [cell.meta.cell.clone()];
-        let summary = run(&experiment(1, vec![plan[0].load.clone()]), &plan, &[cell], facts());
+        let summary = run(&experiment(1, vec![plan[0].load.clone()]), &plan, sums(&[cell]), facts());
         let read: Summary = serde_json::from_str(&serde_json::to_string(&summary).unwrap()).unwrap();
         // Not all of it: serde_json may lose the last bit of a float (plane_cpu_seconds here).
         assert_eq!(read.cells[0].response_ms, summary.cells[0].response_ms);

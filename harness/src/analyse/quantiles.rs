@@ -45,17 +45,47 @@ pub fn nearest_rank(ascending: &[f64], permille: u64) -> Option<f64> {
 /// above it, so each percentile at or after the rank of the smallest censored one is a lower bound
 /// itself, and is named in `lower_bounds`; so are the mean and the largest.
 pub fn quantiles(observations: impl IntoIterator<Item = Observation>) -> Quantiles {
-    let mut sorted: Vec<Observation> = observations.into_iter().filter(|o| o.ms.is_finite()).collect();
+    let finite = observations.into_iter().filter(|o| o.ms.is_finite());
+    let mut runs: Vec<Run> =
+        finite.map(|Observation { ms, censored }| Run { ms, count: 1, censored }).collect();
     // At equal times the complete one comes first: the censored one took at least as long.
-    sorted.sort_by(|a, b| a.ms.total_cmp(&b.ms).then(a.censored.cmp(&b.censored)));
-    let count = sorted.len() as u64;
+    runs.sort_by(|a, b| a.ms.total_cmp(&b.ms).then(a.censored.cmp(&b.censored)));
+    let sum_ms = runs.iter().map(|run| run.ms).sum();
+    of_runs(&runs, sum_ms)
+}
+
+/// A value and how often it was observed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Run {
+    /// The time, milliseconds.
+    pub(super) ms: f64,
+    /// How often.
+    pub(super) count: u64,
+    /// Whether these observations were given up before their end was seen.
+    pub(super) censored: bool,
+}
+
+/// The value with this 1-based rank among ascending runs.
+pub(super) fn value_at(runs: &[Run], rank: u64) -> Option<f64> {
+    let mut reached = 0;
+    runs.iter()
+        .find(|run| {
+            reached += run.count;
+            reached >= rank
+        })
+        .map(|run| run.ms)
+}
+
+/// The same of ascending runs; `sum_ms` is the sum of all values.
+pub(super) fn of_runs(runs: &[Run], sum_ms: f64) -> Quantiles {
+    let count: u64 = runs.iter().map(|run| run.count).sum();
     if count == 0 {
         return Quantiles::default();
     }
-    let values: Vec<f64> = sorted.iter().map(|o| o.ms).collect();
-    let first_censored = sorted.iter().position(|o| o.censored).map(|index| index as u64 + 1);
+    let before_first = runs.iter().take_while(|run| !run.censored).map(|run| run.count).sum::<u64>();
+    let first_censored = (before_first < count).then_some(before_first + 1);
     let enough_for_p99_9 = beyond(count, 999) >= BEYOND_P99_9;
-    let value = |permille| nearest_rank(&values, permille);
+    let value = |permille| value_at(runs, rank(count, permille));
     let lower_bounds = first_censored.map_or_else(Vec::new, |first| {
         REPORTED
             .iter()
@@ -68,14 +98,14 @@ pub fn quantiles(observations: impl IntoIterator<Item = Observation>) -> Quantil
     });
     Quantiles {
         count,
-        censored: sorted.iter().filter(|o| o.censored).count() as u64,
-        mean: Some(values.iter().sum::<f64>() / count as f64),
+        censored: runs.iter().filter(|run| run.censored).map(|run| run.count).sum(),
+        mean: Some(sum_ms / count as f64),
         p50: value(500),
         p90: value(900),
         p95: value(950),
         p99: value(990),
         p99_9: value(999).filter(|_| enough_for_p99_9),
-        max: values.last().copied(),
+        max: runs.last().map(|run| run.ms),
         lower_bounds,
     }
 }

@@ -28,7 +28,6 @@ use super::{
     window::{Pacing, Window, is_answer},
 };
 use crate::{
-    experiment::Arrivals,
     record::{Outcome, Record},
     store::CellData,
 };
@@ -57,6 +56,8 @@ const P_OPEN: f64 = 5e-4;
 const ENOUGH: usize = 400;
 /// Requests below which nothing can be said.
 const FEWEST: usize = 5 * BATCHES;
+/// Answers that are looked at, at most; of more, one in 2, 4, 8, ...
+const MOST_KEPT: usize = 400_000;
 /// Share of failures from which an unsteady course is the platform's.
 const FAILURE_SHARE: f64 = 0.05;
 /// Growth of the unanswered requests from which answers fall behind arrivals: as a share of the
@@ -87,10 +88,11 @@ pub(super) struct Change {
 }
 
 /// Looks at how an interval went.
-pub(super) fn course(data: &CellData, window: &Window, counts: &Tally, used: &Resources) -> Course {
-    let behind = falls_behind(&data.records, window, counts.requests);
-    let steps = matches!(data.meta.cell.load.arrivals, Arrivals::Steps { .. });
-    let change = if steps || behind.is_some() { None } else { change(&data.records, window) };
+pub(super) fn course<R>(data: &CellData<R>, watched: &Watched, counts: &Tally, used: &Resources) -> Course {
+    let window = &watched.window;
+    let behind = watched.falls_behind(counts.requests);
+    let steps = !data.meta.cell.load.arrivals.is_stationary();
+    let change = if steps || behind.is_some() { None } else { watched.change() };
     let mut course = Course { remarks: behind.into_iter().collect(), problem: None };
     let Some(change) = change else { return course };
     let found = describe(change, window.pacing);
@@ -134,42 +136,81 @@ fn excuse(counts: &Tally, used: &Resources) -> Option<String> {
     }
 }
 
-/// Open loop: requests that came in minus answers that went out, over the interval.
-fn falls_behind(records: &[Record], window: &Window, requests: u64) -> Option<String> {
-    if window.pacing == Pacing::Closed {
-        return None;
-    }
-    let unanswered_at = |at_ns: u64| {
-        let came = records.iter().filter(|r| r.scheduled_ns < at_ns).count();
-        let went = records
-            .iter()
-            .filter(|r| r.done_ns < at_ns)
-            .filter(|r| is_answer(r.outcome) || r.outcome == Outcome::Connect);
-        came as f64 - went.count() as f64
-    };
-    let (before, after) = (unanswered_at(window.start_ns), unanswered_at(window.end_ns));
-    let growth = after - before;
-    (growth > BEHIND_REQUESTS.max(BEHIND_SHARE * requests as f64)).then(|| {
-        format!(
-            "overloaded: answers fell behind arrivals; unanswered requests went from {before} to {after} while {requests} came in."
-        )
-    })
+/// What the course of an interval is judged by; takes one record after another.
+#[derive(Debug, Clone)]
+pub(super) struct Watched {
+    window: Window,
+    /// Requests that came in, and ended, before the interval and before its end.
+    came: [u64; 2],
+    went: [u64; 2],
+    /// Open loop: call and response time (ns) of correct answers, one call in `step`.
+    times: Vec<(u64, u64)>,
+    step: u64,
+    /// Closed loop: call, and when its correct answer came, seconds since the interval's start.
+    done_s: Vec<(u64, f64)>,
 }
 
-/// The most improbable change, if one is large and improbable enough.
-pub(super) fn change(records: &[Record], window: &Window) -> Option<Change> {
-    match window.pacing {
-        Pacing::Open => {
-            let mut correct: Vec<&Record> =
-                records.iter().filter(|r| r.outcome == Outcome::Ok && window.holds(r)).collect();
-            correct.sort_by_key(|r| r.scheduled_ns);
-            let times: Vec<f64> = correct.iter().map(|r| r.response_ns() as f64 / 1e6).collect();
-            change_of_times(&times)
+impl Watched {
+    /// Nothing seen yet.
+    pub(super) fn new(window: Window) -> Self {
+        Self { window, came: [0; 2], went: [0; 2], times: Vec::new(), step: 1, done_s: Vec::new() }
+    }
+
+    /// Takes a record.
+    pub(super) fn take(&mut self, r: &Record) {
+        for (i, at_ns) in [self.window.start_ns, self.window.end_ns].into_iter().enumerate() {
+            self.came[i] += u64::from(r.scheduled_ns < at_ns);
+            let ended = is_answer(r.outcome) || r.outcome == Outcome::Connect;
+            self.went[i] += u64::from(ended && r.done_ns < at_ns);
         }
-        Pacing::Closed => {
-            let answers = records.iter().filter(|r| r.outcome == Outcome::Ok && window.saw_answer(r));
-            let done_s: Vec<f64> = answers.map(|r| (r.done_ns - window.start_ns) as f64 / 1e9).collect();
-            change_of_rate(&done_s, window.seconds())
+        if r.outcome != Outcome::Ok || r.call_id % self.step != 0 {
+            return;
+        }
+        // By the call's number, so that a later thinning keeps what an earlier one would have kept.
+        if self.window.pacing == Pacing::Open && self.window.holds(r) {
+            self.times.push((r.call_id, r.response_ns()));
+        } else if self.window.pacing == Pacing::Closed && self.window.saw_answer(r) {
+            self.done_s.push((r.call_id, (r.done_ns - self.window.start_ns) as f64 / 1e9));
+        }
+        if self.times.len().max(self.done_s.len()) > MOST_KEPT {
+            self.step *= 2;
+            let step = self.step;
+            self.times.retain(|(call, _)| call % step == 0);
+            self.done_s.retain(|(call, _)| call % step == 0);
+        }
+    }
+
+    /// Open loop: requests that came in minus answers that went out, over the interval.
+    fn falls_behind(&self, requests: u64) -> Option<String> {
+        if self.window.pacing == Pacing::Closed {
+            return None;
+        }
+        let [before, after] = [0, 1].map(|i| self.came[i] as f64 - self.went[i] as f64);
+        let growth = after - before;
+        (growth > BEHIND_REQUESTS.max(BEHIND_SHARE * requests as f64)).then(|| {
+            format!(
+                "overloaded: answers fell behind arrivals; unanswered requests went from {before} to {after} while {requests} came in."
+            )
+        })
+    }
+
+    /// The most improbable change, if one is large and improbable enough.
+    fn change(&self) -> Option<Change> {
+        match self.window.pacing {
+            Pacing::Open => {
+                // Calls are numbered in the order of their intended sends.
+                let mut in_order = self.times.clone();
+                in_order.sort_unstable_by_key(|(call, _)| *call);
+                let times: Vec<f64> = in_order.iter().map(|(_, ns)| *ns as f64 / 1e6).collect();
+                change_of_times(&times)
+            }
+            Pacing::Closed => {
+                let done_s: Vec<f64> = self.done_s.iter().map(|(_, at_s)| *at_s).collect();
+                let thinned = change_of_rate(&done_s, self.window.seconds());
+                // Rates of a thinned list are those of the whole, divided.
+                let whole = self.step as f64;
+                thinned.map(|c| Change { early: c.early * whole, late: c.late * whole, ..c })
+            }
         }
     }
 }

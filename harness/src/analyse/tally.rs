@@ -1,16 +1,16 @@
 //! What a stretch of load amounted to: counts, rates and times. Serves cells and `harness load` alike.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use super::{
-    quantiles::{Observation, complete, quantiles},
     summary::Quantiles,
+    times::Times,
     window::{NS_PER_S, Pacing, Window},
 };
 use crate::record::{Outcome, Record, ServerTimings};
-
-/// Nanoseconds in a millisecond.
-const NS_PER_MS: f64 = 1e6;
 
 /// Counts, rates and times of the requests of one interval. See [`super::window`] for what counts.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,63 +63,174 @@ impl Tally {
 
 /// Counts and sums up the records that belong to the interval.
 pub fn tally(records: &[Record], window: &Window) -> Tally {
-    let held: Vec<&Record> = records.iter().filter(|r| window.holds(r)).collect();
-    let answers: Vec<&Record> = records.iter().filter(|r| window.saw_answer(r)).collect();
-    let correct = || held.iter().filter(|r| r.outcome == Outcome::Ok);
-    let timed = |time_ns: fn(&Record) -> u64| {
-        quantiles(held.iter().filter(|r| matches!(r.outcome, Outcome::Ok | Outcome::Timeout)).map(|r| {
-            Observation { ms: time_ns(r) as f64 / NS_PER_MS, censored: r.outcome == Outcome::Timeout }
-        }))
-    };
-    let failed = held.iter().filter(|r| !matches!(r.outcome, Outcome::Ok | Outcome::Timeout));
-    let connects = held.iter().filter_map(|r| r.connected_ns?.checked_sub(r.sent_ns).filter(|&ns| ns > 0));
-    let count_of = |outcome| held.iter().filter(|r| r.outcome == outcome).count() as u64;
-    let per_s = |amount: f64| if window.seconds() > 0.0 { amount / window.seconds() } else { 0.0 };
-    Tally {
-        window_s: window.seconds(),
-        requests: held.len() as u64,
-        offered_rps: offered_rps(&held, window.pacing),
-        achieved_rps: per_s(answers.len() as f64),
-        goodput_rps: per_s(answers.iter().filter(|r| r.outcome == Outcome::Ok).count() as f64),
-        outcomes: Outcome::ALL.iter().map(|&o| (o.name().to_owned(), count_of(o))).collect(),
-        response_ms: timed(Record::response_ns),
-        service_ms: timed(Record::service_ns),
-        failure_ms: complete(failed.map(|r| r.response_ns() as f64 / NS_PER_MS)),
-        lateness_ms: complete(held.iter().map(|r| r.lateness_ns() as f64 / NS_PER_MS)),
-        connect_ms: complete(connects.map(|ns| ns as f64 / NS_PER_MS)),
-        server_ms: server_means(correct().filter_map(|r| r.server)),
-        upload_bytes_per_s: per_s(held.iter().map(|r| f64::from(r.bytes_sent)).sum()),
-        download_bytes_per_s: per_s(answers.iter().map(|r| f64::from(r.bytes_received)).sum()),
-        cold_starts: held.iter().filter(|r| r.cold).count() as u64,
-        instances: held.iter().filter_map(|r| r.instance.as_deref()).collect::<BTreeSet<_>>().len() as u64,
+    let mut counting = Counting::new(*window);
+    records.iter().for_each(|record| counting.take(record));
+    counting.finish()
+}
+
+/// A tally in the making: takes one record after another and keeps none of them.
+#[derive(Debug, Clone)]
+pub struct Counting {
+    window: Window,
+    requests: u64,
+    answers: u64,
+    correct_answers: u64,
+    outcomes: [u64; Outcome::ALL.len()],
+    response: Times,
+    service: Times,
+    failure: Times,
+    lateness: Times,
+    connect: Times,
+    server: ServerSums,
+    bytes_sent: f64,
+    bytes_received: f64,
+    cold_starts: u64,
+    instances: BTreeSet<Arc<str>>,
+    /// First and last intended send.
+    span_ns: Option<(u64, u64)>,
+    last_done_ns: u64,
+}
+
+impl Counting {
+    /// Nothing yet. The interval's end may come later: see [`Counting::until`].
+    pub fn new(window: Window) -> Self {
+        Self {
+            window,
+            requests: 0,
+            answers: 0,
+            correct_answers: 0,
+            outcomes: [0; Outcome::ALL.len()],
+            response: Times::default(),
+            service: Times::default(),
+            failure: Times::default(),
+            lateness: Times::default(),
+            connect: Times::default(),
+            server: ServerSums::default(),
+            bytes_sent: 0.0,
+            bytes_received: 0.0,
+            cold_starts: 0,
+            instances: BTreeSet::new(),
+            span_ns: None,
+            last_done_ns: 0,
+        }
+    }
+
+    /// Takes a record; one that does not belong to the interval changes nothing.
+    pub fn take(&mut self, record: &Record) {
+        self.last_done_ns = self.last_done_ns.max(record.done_ns);
+        if self.window.saw_answer(record) {
+            self.answers += 1;
+            self.correct_answers += u64::from(record.outcome == Outcome::Ok);
+            self.bytes_received += f64::from(record.bytes_received);
+        }
+        if !self.window.holds(record) {
+            return;
+        }
+        self.requests += 1;
+        self.outcomes[record.outcome as usize] += 1;
+        let censored = record.outcome == Outcome::Timeout;
+        if matches!(record.outcome, Outcome::Ok | Outcome::Timeout) {
+            self.response.push(record.response_ns(), censored);
+            self.service.push(record.service_ns(), censored);
+        } else {
+            self.failure.push(record.response_ns(), false);
+        }
+        self.lateness.push(record.lateness_ns(), false);
+        let connect_ns = record.connected_ns.and_then(|at_ns| at_ns.checked_sub(record.sent_ns));
+        if let Some(ns) = connect_ns.filter(|&ns| ns > 0) {
+            self.connect.push(ns, false);
+        }
+        if let Some(timings) = record.server.filter(|_| record.outcome == Outcome::Ok) {
+            self.server.take(timings);
+        }
+        self.bytes_sent += f64::from(record.bytes_sent);
+        self.cold_starts += u64::from(record.cold);
+        if let Some(instance) = &record.instance
+            && !self.instances.contains(instance)
+        {
+            self.instances.insert(Arc::clone(instance));
+        }
+        let (first, last) = self.span_ns.unwrap_or((record.scheduled_ns, record.scheduled_ns));
+        self.span_ns = Some((first.min(record.scheduled_ns), last.max(record.scheduled_ns)));
+    }
+
+    /// When the last request ended, of all that were taken, nanoseconds since the start.
+    pub fn last_done_ns(&self) -> u64 {
+        self.last_done_ns
+    }
+
+    /// The interval ended then, earlier than was planned, and after all that was taken.
+    pub fn until(&mut self, end_ns: u64) {
+        self.window.end_ns = end_ns.max(self.window.start_ns);
+    }
+
+    /// Response times of correct answers and (censored) time-outs so far.
+    pub fn response_times(&self) -> &Times {
+        &self.response
+    }
+
+    /// The sums.
+    pub fn finish(&self) -> Tally {
+        let seconds = self.window.seconds();
+        let per_s = |amount: f64| if seconds > 0.0 { amount / seconds } else { 0.0 };
+        let outcomes = Outcome::ALL.iter().map(|&o| (o.name().to_owned(), self.outcomes[o as usize]));
+        Tally {
+            window_s: seconds,
+            requests: self.requests,
+            offered_rps: self.offered_rps(),
+            achieved_rps: per_s(self.answers as f64),
+            goodput_rps: per_s(self.correct_answers as f64),
+            outcomes: outcomes.collect(),
+            response_ms: self.response.quantiles(),
+            service_ms: self.service.quantiles(),
+            failure_ms: self.failure.quantiles(),
+            lateness_ms: self.lateness.quantiles(),
+            connect_ms: self.connect.quantiles(),
+            server_ms: self.server.means_ms(),
+            upload_bytes_per_s: per_s(self.bytes_sent),
+            download_bytes_per_s: per_s(self.bytes_received),
+            cold_starts: self.cold_starts,
+            instances: self.instances.len() as u64,
+        }
+    }
+
+    /// Gaps over the time from the first to the last intended send: it does not depend on how long
+    /// the last answers took, nor on where between two sends the interval was cut.
+    fn offered_rps(&self) -> Option<f64> {
+        if self.window.pacing == Pacing::Closed {
+            return None;
+        }
+        let (first_ns, last_ns) = self.span_ns?;
+        let span_s = (last_ns - first_ns) as f64 / NS_PER_S;
+        (span_s > 0.0).then(|| (self.requests - 1) as f64 / span_s)
     }
 }
 
-/// Gaps over the time from the first to the last intended send: it does not depend on how long the
-/// last answers took, nor on where between two sends the interval was cut.
-fn offered_rps(held: &[&Record], pacing: Pacing) -> Option<f64> {
-    if pacing == Pacing::Closed {
-        return None;
-    }
-    let first_ns = held.iter().map(|r| r.scheduled_ns).min()?;
-    let last_ns = held.iter().map(|r| r.scheduled_ns).max()?;
-    let span_s = (last_ns - first_ns) as f64 / NS_PER_S;
-    (span_s > 0.0).then(|| (held.len() - 1) as f64 / span_s)
+/// Sums of what the function reported, microseconds.
+#[derive(Debug, Clone, Default)]
+struct ServerSums {
+    count: u64,
+    us: [u64; 5],
 }
 
-fn server_means(timings: impl Iterator<Item = ServerTimings>) -> BTreeMap<String, f64> {
-    let timings: Vec<ServerTimings> = timings.collect();
-    if timings.is_empty() {
-        return BTreeMap::new();
+impl ServerSums {
+    /// Names in the order of the sums.
+    const NAMES: [&str; 5] = ["queue", "decode", "preprocess", "inference", "total"];
+
+    fn take(&mut self, t: ServerTimings) {
+        self.count += 1;
+        for (sum, us) in
+            self.us.iter_mut().zip([t.queue_us, t.decode_us, t.preprocess_us, t.inference_us, t.total_us])
+        {
+            *sum += u64::from(us);
+        }
     }
-    let mean_ms = |us: fn(&ServerTimings) -> u32| {
-        timings.iter().map(|t| f64::from(us(t))).sum::<f64>() / timings.len() as f64 / 1000.0
-    };
-    BTreeMap::from([
-        ("queue".to_owned(), mean_ms(|t| t.queue_us)),
-        ("decode".to_owned(), mean_ms(|t| t.decode_us)),
-        ("preprocess".to_owned(), mean_ms(|t| t.preprocess_us)),
-        ("inference".to_owned(), mean_ms(|t| t.inference_us)),
-        ("total".to_owned(), mean_ms(|t| t.total_us)),
-    ])
+
+    fn means_ms(&self) -> BTreeMap<String, f64> {
+        if self.count == 0 {
+            return BTreeMap::new();
+        }
+        let mean_ms = |us: u64| us as f64 / self.count as f64 / 1000.0;
+        Self::NAMES.iter().zip(self.us).map(|(name, us)| ((*name).to_owned(), mean_ms(us))).collect()
+    }
 }

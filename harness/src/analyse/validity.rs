@@ -3,7 +3,7 @@
 //! After MLPerf LoadGen, whose results say VALID or INVALID with each unmet constraint and what to
 //! change. Nothing that a platform does under load is a fault here (invariant 6 of the design).
 
-use super::{quantiles::beyond, summary::Problem, tally::Tally, window::Window};
+use super::{machine, quantiles::beyond, summary::Problem, tally::Tally, window::Window};
 use crate::{
     drive::GeneratorAudit,
     experiment::{Arrivals, Metric},
@@ -62,14 +62,25 @@ pub fn of_generator(counts: &Tally, audit: &GeneratorAudit) -> Vec<Problem> {
             "Raise its limits (ulimit -n, net.ipv4.ip_local_port_range), or lower --rate or --connections."
                 .into(),
     });
-    let own = [write_error, interrupted, local, busy, late(counts)].into_iter().flatten();
-    own.chain(super::workers::problems(&audit.workers)).collect()
+    // The loop's lag says the same as lateness, and is seen where a closed loop hides it.
+    let late = late(counts).or_else(|| machine::lagging(audit.loop_lag.as_ref(), lateness_limit_ms(counts)));
+    let mut problems: Vec<Problem> =
+        [write_error, interrupted, local, busy, late].into_iter().flatten().collect();
+    problems.extend(machine::problems(audit, counts.response_ms.p50.unwrap_or(0.0)));
+    problems.extend(super::workers::problems(&audit.workers, counts.response_ms.p50.unwrap_or(0.0)));
+    problems
+}
+
+/// The lateness (p99) that the generator may have at this median response time, ms.
+fn lateness_limit_ms(counts: &Tally) -> f64 {
+    let median_ms = counts.response_ms.p50.unwrap_or(0.0);
+    (LATENESS_SHARE_OF_MEDIAN * median_ms).clamp(LATENESS_FLOOR_MS, LATENESS_CEILING_MS)
 }
 
 fn late(counts: &Tally) -> Option<Problem> {
     let p99_ms = counts.lateness_ms.p99?;
     let median_ms = counts.response_ms.p50.unwrap_or(0.0);
-    let limit_ms = (LATENESS_SHARE_OF_MEDIAN * median_ms).clamp(LATENESS_FLOOR_MS, LATENESS_CEILING_MS);
+    let limit_ms = lateness_limit_ms(counts);
     (p99_ms > limit_ms).then(|| Problem {
         reason: format!(
             "The generator sent late: p99 {p99_ms:.2} ms, and {limit_ms:.2} ms is the limit at a median response time of {median_ms:.1} ms."
@@ -79,7 +90,7 @@ fn late(counts: &Tally) -> Option<Problem> {
 }
 
 /// All faults that show in a cell, apart from the steady state.
-pub(super) fn of_cell(data: &CellData, window: &Window, counts: &Tally) -> Vec<Problem> {
+pub(super) fn of_cell<R>(data: &CellData<R>, records: u64, window: &Window, counts: &Tally) -> Vec<Problem> {
     if let CellState::Failed(why) = &data.meta.state {
         return vec![Problem {
             reason: format!("The cell could not be measured: {why}."),
@@ -95,7 +106,7 @@ pub(super) fn of_cell(data: &CellData, window: &Window, counts: &Tally) -> Vec<P
     match audit {
         Some(audit) => {
             problems.extend(of_generator(counts, audit));
-            problems.extend(lost(data.records.len() as u64, audit));
+            problems.extend(lost(records, audit));
         }
         None => problems.extend(late(counts)),
     }
@@ -134,7 +145,7 @@ fn lost(records: u64, audit: &GeneratorAudit) -> Option<Problem> {
     })
 }
 
-fn too_short(data: &CellData, window: &Window) -> Option<Problem> {
+fn too_short<R>(data: &CellData<R>, window: &Window) -> Option<Problem> {
     let planned_s = Window::planned(&data.meta.cell.load).seconds();
     (window.seconds() < SHORTEST_SHARE * planned_s).then(|| Problem {
         reason: format!(
@@ -153,7 +164,9 @@ fn too_few(arrivals: &Arrivals, primary: Metric, requests: u64) -> Option<Proble
             primary.title()
         ),
         remedy: match arrivals {
-            Arrivals::Closed { .. } => "Lengthen the interval (duration), or use fewer connections.".into(),
+            closed if closed.is_closed() => {
+                "Lengthen the interval (duration), or use fewer connections.".into()
+            }
             _ => "Lengthen the interval (duration), or raise the rate.".into(),
         },
     })
@@ -172,13 +185,9 @@ fn needed(arrivals: &Arrivals, primary: Metric) -> (u64, String) {
         debug_assert!(beyond(enough, permille) >= BEYOND_PRIMARY);
         (enough, format!("{BEYOND_PRIMARY} beyond the percentile"))
     });
-    let for_rounds = match arrivals {
-        Arrivals::Closed { connections, .. } => Some((
-            ROUNDS_PER_CONNECTION * u64::from(*connections),
-            format!("{ROUNDS_PER_CONNECTION} a connection"),
-        )),
-        _ => None,
-    };
+    let for_rounds = arrivals.connections().map(|connections| {
+        (ROUNDS_PER_CONNECTION * u64::from(connections), format!("{ROUNDS_PER_CONNECTION} a connection"))
+    });
     let least = (FEWEST_REQUESTS, "the least for any figure".to_owned());
     [for_percentile, for_rounds]
         .into_iter()

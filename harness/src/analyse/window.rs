@@ -30,10 +30,7 @@ pub enum Pacing {
 
 impl From<&Arrivals> for Pacing {
     fn from(arrivals: &Arrivals) -> Self {
-        match arrivals {
-            Arrivals::Constant { .. } | Arrivals::Poisson { .. } | Arrivals::Steps { .. } => Self::Open,
-            Arrivals::Closed { .. } => Self::Closed,
-        }
+        if arrivals.is_closed() { Self::Closed } else { Self::Open }
     }
 }
 
@@ -55,21 +52,14 @@ impl Window {
         Self { start_ns, end_ns: start_ns + nanos(load.duration), pacing: Pacing::from(&load.arrivals) }
     }
 
-    /// The measured interval of a cell as far as it was played.
-    pub fn of_cell(data: &CellData) -> Self {
+    /// The measured interval of a cell as far as it was played; its last request ended at
+    /// `last_done_ns`.
+    pub fn of_cell<R>(data: &CellData<R>, last_done_ns: u64) -> Self {
         let planned = Self::planned(&data.meta.cell.load);
         let whole = data.meta.state == CellState::Done && data.damage.is_empty();
-        let end_ns = if whole {
-            planned.end_ns
-        } else {
-            last_done_ns(&data.records).clamp(planned.start_ns, planned.end_ns)
-        };
+        let end_ns =
+            if whole { planned.end_ns } else { last_done_ns.clamp(planned.start_ns, planned.end_ns) };
         Self { end_ns, ..planned }
-    }
-
-    /// All of a load without warm-up, from its start to its last answer (for `harness load --requests`).
-    pub fn whole(records: &[Record], pacing: Pacing) -> Self {
-        Self { start_ns: 0, end_ns: last_done_ns(records).saturating_add(1), pacing }
     }
 
     /// The first `duration` of a load without warm-up (for `harness load --duration`).
@@ -109,10 +99,6 @@ impl Window {
 /// Whether somebody answered, rightly or wrongly.
 pub(crate) fn is_answer(outcome: Outcome) -> bool {
     !matches!(outcome, Outcome::Connect | Outcome::Timeout)
-}
-
-fn last_done_ns(records: &[Record]) -> u64 {
-    records.iter().map(|r| r.done_ns).max().unwrap_or(0)
 }
 
 /// A duration of any plausible length as nanoseconds (584 years at most).

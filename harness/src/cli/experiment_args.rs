@@ -4,7 +4,10 @@ use std::{path::PathBuf, time::Duration};
 
 use models::Places;
 
-use super::{CliError, cluster_args::ClusterArgs, function_args::FunctionArgs, load_from_args::LoadFromArgs};
+use super::{
+    CliError, cluster_args::ClusterArgs, connection_args::ConnectionArgs, function_args::FunctionArgs,
+    load_from_args::LoadFromArgs,
+};
 use crate::{
     experiment::{self, Arrivals, Experiment, Site, label_subjects},
     platforms::PlatformKind,
@@ -74,6 +77,8 @@ pub struct ExperimentArgs {
     #[arg(long, value_enum, default_value = "text")]
     pub output: Output,
     #[command(flatten)]
+    pub connection: ConnectionArgs,
+    #[command(flatten)]
     pub load_from: LoadFromArgs,
     #[command(flatten)]
     pub cluster: ClusterArgs,
@@ -110,6 +115,7 @@ impl ExperimentArgs {
         set(&mut e.timeout, self.timeout);
         self.function.apply(&mut e)?;
         e.cluster = self.cluster.over(e.cluster);
+        e.connection = self.connection.over(e.connection);
         e.load_from = self.load_from.over(e.load_from);
         set(&mut e.function.model, self.model.clone());
         set(&mut e.function.pictures, self.pictures.clone());
@@ -130,7 +136,7 @@ impl ExperimentArgs {
                         load.rate_share = None;
                     }
                 }
-                Arrivals::Steps { .. } => {}
+                _ => {}
             }
         }
         experiment::validate(&e).map_err(usage)?;

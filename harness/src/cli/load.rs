@@ -1,9 +1,11 @@
 //! `harness load`: drives load at any HTTP endpoint, and says what it did.
 
+mod external;
 mod output;
 mod play;
 mod request;
 mod source;
+mod what;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -19,6 +21,9 @@ use super::{CliError, Exit, experiment_args::Output, load_from_args::LoadFromArg
   harness load http://127.0.0.1:8080/ --rate 100 --duration 30s
   harness load http://127.0.0.1:8080/predict --body cat.jpg --rate 20 --arrivals poisson
   harness load http://127.0.0.1:8080/ --connections 8 --requests 10000 --output json
+  harness load http://127.0.0.1:8080/ --connections 8 --driver wrk
+  harness load http://127.0.0.1:8080/ --shape \"kind = 'square', low = 5, high = 50, period = '10s'\"
+  harness load http://127.0.0.1:8080/ --shape \"kind = 'azure-minutes', file = 'day1.csv', time-scale = 60\"
   harness load http://10.0.0.9/ --rate 60000 --workers 3              three processes, one result
 
 --rate is an open loop: requests are sent at their times, whatever the answers do, and the response
@@ -59,10 +64,10 @@ pub struct Args {
     /// A header of each request, for example 'Host: f.example.com'; may be repeated
     #[arg(long = "header", short = 'H', value_name = "K: V")]
     headers: Vec<String>,
-    /// File to send as body of each request
-    #[arg(long, value_name = "FILE")]
+    /// File to send as body of each request, or a folder of files of which each request draws one
+    #[arg(long, value_name = "FILE|DIR")]
     body: Option<PathBuf>,
-    /// Seed of Poisson arrivals
+    /// Seed of everything random: arrivals, bodies, endpoints
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// What is printed
@@ -77,6 +82,12 @@ pub struct Args {
     /// Print no progress
     #[arg(long, short)]
     quiet: bool,
+    #[command(flatten)]
+    what: what::WhatArgs,
+    #[command(flatten)]
+    connection: super::connection_args::ConnectionArgs,
+    #[command(flatten)]
+    external: external::DriverArg,
     #[command(flatten)]
     load_from: LoadFromArgs,
     /// Context of the kubeconfig, with --load-from cluster [default: the current one]
@@ -98,6 +109,9 @@ enum ArrivalsArg {
 
 /// Runs it.
 pub fn run(args: Args) -> Result<Exit, CliError> {
+    if args.external.is_external() {
+        return external::run(args);
+    }
     let request = request::Request::new(args)?;
     let result = play::play(&request)?;
     match request.output {

@@ -1,13 +1,16 @@
 //! The command line: arguments to calls, errors to exit codes. One file a command.
 
+mod calibrate;
 mod clean;
 mod cluster_args;
 mod compare;
+mod connection_args;
 mod deploy;
 mod doctor;
 mod experiment_args;
 mod export;
 mod function_args;
+mod goose_driver;
 mod image;
 mod invoke;
 mod invoke_async;
@@ -88,6 +91,7 @@ impl From<crate::runner::RunError> for CliError {
   harness clean --all --dry-run
   harness load http://127.0.0.1:8080/predict --body cat.jpg --rate 20 --duration 30s
   harness report runs/NAME
+  harness calibrate --quick
   harness models list
 
 Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID."
@@ -127,6 +131,11 @@ enum Command {
     Image(image::Args),
     /// Serve an endpoint that answers at once: measures the harness itself.
     NullTarget(null_target::Args),
+    /// Drive a target of known behaviour with each driver, and show what each would have you believe.
+    Calibrate(calibrate::Args),
+    /// Runs goose in a process of its own (the harness starts it itself).
+    #[command(hide = true)]
+    GooseDriver,
     /// The twin's data plane of one platform (the harness starts it itself).
     #[command(hide = true)]
     TwinPlane(twin_plane::Args),
@@ -164,6 +173,8 @@ pub fn main() -> ExitCode {
         Command::Models(args) => models::run(args),
         Command::Image(args) => image::run(args),
         Command::NullTarget(args) => null_target::run(args),
+        Command::Calibrate(args) => calibrate::run(&args),
+        Command::GooseDriver => goose_driver::run(),
         Command::TwinPlane(args) => twin_plane::run(args),
         Command::Worker(args) => worker::run(args),
         Command::Completions { shell } => {

@@ -9,8 +9,12 @@ pub mod answer;
 mod audit;
 mod client;
 mod connections;
+mod cores;
 pub mod distributed;
 mod draws;
+pub mod drivers;
+pub mod known_target;
+mod loopback;
 pub mod null_target;
 mod play;
 mod player;
@@ -22,7 +26,9 @@ mod timer;
 
 use std::{sync::Arc, time::Duration};
 
+pub use audit::{LoopLag, MachineAudit, SchedulingAudit, blind_spots};
 pub use connections::{ConnectionPolicy, Protocol, Reuse};
+pub use cores::apart;
 pub use distributed::{LoadFrom, Share, WorkerReport};
 pub use play::{PlayOptions, Progress, SinkError, play};
 
@@ -195,6 +201,12 @@ pub struct GeneratorAudit {
     pub local_error: Option<String>,
     /// Whether the user stopped it.
     pub interrupted: bool,
+    /// How late the generator's own loop was called; none in runs of older versions.
+    #[serde(default)]
+    pub loop_lag: Option<LoopLag>,
+    /// What its machine did meanwhile; none in runs of older versions.
+    #[serde(default)]
+    pub machine: Option<MachineAudit>,
     /// The workers that it is the audit of, where there were several.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub workers: Vec<WorkerReport>,

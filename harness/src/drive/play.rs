@@ -177,6 +177,8 @@ fn generate(
     mut finished: oneshot::Sender<Result<GeneratorAudit, DriveError>>,
 ) {
     let result = (|| {
+        // Before the thread is bound to its core, so that the one that watches is not.
+        let watch = audit::Watch::start(options.core);
         if let Some(core) = options.core {
             audit::pin(core)?;
         }
@@ -202,7 +204,11 @@ fn generate(
         let (thread_before, process_before) =
             (audit::cpu_seconds(UsageWho::RUSAGE_THREAD), audit::cpu_seconds(UsageWho::RUSAGE_SELF));
         let most_workers = audit::most_connections() / load.endpoints.len();
-        let played = runtime.block_on(player::run(&job, load.plan, load.drain, most_workers.max(1), stop))?;
+        let (played, loop_lag) = runtime.block_on(async {
+            let beat = audit::Beat::start()?;
+            let played = player::run(&job, load.plan, load.drain, most_workers.max(1), stop).await?;
+            std::io::Result::Ok((played, beat.lag()))
+        })?;
         let elapsed_ns = job.clock.now_ns();
         let busy = audit::cpu_seconds(UsageWho::RUSAGE_THREAD) - thread_before;
         Ok(GeneratorAudit {
@@ -218,6 +224,8 @@ fn generate(
             write_error: None,
             local_error: played.local_fault,
             interrupted: played.interrupted,
+            loop_lag: Some(loop_lag),
+            machine: Some(watch.finish()),
             workers: Vec::new(),
         })
         // The runtime ends here, and with it every task that holds the rows' channel.

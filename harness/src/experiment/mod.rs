@@ -1,5 +1,6 @@
 //! Stage 1: from a TOML file and flags to a validated experiment, and from that to cells.
 
+mod arrivals;
 mod cells;
 mod cluster_checks;
 mod defaults;
@@ -13,6 +14,7 @@ mod variants;
 
 use std::{collections::BTreeMap, time::Duration};
 
+pub use arrivals::{Arrivals, Gap, MAX_CONNECTIONS, MAX_RATE, Spacing, Spread};
 pub use cells::{deployments, expand};
 pub use cluster_checks::check_choice;
 pub use file::{ExperimentError, load_file, parse, validate};
@@ -222,36 +224,6 @@ impl Default for LoadPoint {
             procedure: Procedure::Play,
         }
     }
-}
-
-/// How requests arrive.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", tag = "kind", deny_unknown_fields)]
-pub enum Arrivals {
-    /// Open loop, equal distances.
-    Constant {
-        /// Requests a second.
-        rate: f64,
-    },
-    /// Open loop, exponential distances.
-    Poisson {
-        /// Requests a second.
-        rate: f64,
-    },
-    /// Open loop, constant rates one after another, each for the same share of the time.
-    Steps {
-        /// Requests a second, step by step.
-        rates: Vec<f64>,
-    },
-    /// Closed loop.
-    #[serde(rename_all = "kebab-case")]
-    Closed {
-        /// Connections side by side.
-        connections: u32,
-        /// Pause between an answer and the next request.
-        #[serde(with = "duration_text", default)]
-        think_time: Duration,
-    },
 }
 
 /// Metrics that can be compared between subjects, one value a trial.

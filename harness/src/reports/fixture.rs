@@ -117,7 +117,8 @@ impl Run {
         let plan: Vec<Cell> = self.cells.iter().map(|data| data.meta.cell.clone()).collect();
         self.cells.truncate(done);
         let facts = RunFacts { run_id: self.summary.run_id.clone(), notices: self.summary.notices.clone() };
-        self.summary = analyse::run(&self.experiment, &plan, &self.cells, facts);
+        let cells = self.cells.iter().map(|data| analyse::cell(data.clone()).summary).collect();
+        self.summary = analyse::run(&self.experiment, &plan, cells, facts);
         self
     }
 
@@ -152,11 +153,13 @@ impl Run {
     }
 
     pub(super) fn document(&self) -> Document<'_> {
+        // A test's document lives as long as the test.
+        let digests: Vec<_> = self.cells.iter().map(|data| analyse::cell(data.clone()).digest).collect();
         Document {
             summary: &self.summary,
             experiment: &self.experiment,
             environment: &self.environment,
-            cells: &self.cells,
+            cells: Vec::leak(digests),
             timelines: &self.timelines,
         }
     }

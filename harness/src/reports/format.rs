@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::experiment::Arrivals;
+use crate::experiment::{Arrivals, Spacing};
 
 /// Stands for a value that does not exist.
 pub const NONE: &str = "–";
@@ -98,6 +98,56 @@ pub fn arrivals(arrivals: &Arrivals) -> String {
             let rates: Vec<_> = rates.iter().map(|rate| setting(*rate)).collect();
             format!("open loop, steps of {} requests/s", rates.join(", "))
         }
+        Arrivals::Ramp { from, to, random } => {
+            format!("open loop, a ramp from {} to {} requests/s{}", setting(*from), setting(*to), at(*random))
+        }
+        Arrivals::Spike { base, peak, at: from, length, random } => format!(
+            "open loop, {} requests/s with a spike of {} from {} on for {}{}",
+            setting(*base),
+            setting(*peak),
+            duration(*from),
+            duration(*length),
+            at(*random)
+        ),
+        Arrivals::Square { low, high, period, random } => format!(
+            "open loop, a square wave of {} and {} requests/s with a period of {}{}",
+            setting(*low),
+            setting(*high),
+            duration(*period),
+            at(*random)
+        ),
+        Arrivals::Bursts { sizes, iat, spacing, parallel } => bursts(sizes, *iat, *spacing, *parallel),
+        Arrivals::Idle { gaps } => {
+            let gaps: Vec<_> = gaps.iter().map(|gap| duration(gap.0)).collect();
+            format!("open loop, single requests after pauses of {}", gaps.join(", "))
+        }
+        Arrivals::SingleStream {} => "MLPerf SingleStream: one query after another".to_owned(),
+        Arrivals::MultiStream { samples } => {
+            format!(
+                "MLPerf MultiStream: queries of {}, one after another",
+                plural(*samples as usize, "sample")
+            )
+        }
+        Arrivals::Server { rate } => {
+            format!("MLPerf Server: Poisson, {} queries/s", setting(*rate))
+        }
+        Arrivals::Offline { samples } => {
+            format!("MLPerf Offline: {} at once", plural(*samples as usize, "sample"))
+        }
+        Arrivals::AzureMinutes { file, function, first_minute, rate_scale, time_scale, .. } => format!(
+            "Azure trace (invocations a minute) {}{} from minute {first_minute} on{}",
+            file_name(file),
+            chosen(function),
+            scaled(*rate_scale, *time_scale)
+        ),
+        Arrivals::AzureInvocations { file, function, skip, rate_scale, time_scale } => format!(
+            "Azure trace (invocations) {}{} from {} on{}",
+            file_name(file),
+            chosen(function),
+            duration(*skip),
+            scaled(*rate_scale, *time_scale)
+        ),
+        Arrivals::Schedule { file } => format!("open loop, the schedule {}", file_name(file)),
         Arrivals::Closed { connections, think_time } if think_time.is_zero() => {
             format!("closed loop, {}", plural(*connections as usize, "connection"))
         }
@@ -106,6 +156,41 @@ pub fn arrivals(arrivals: &Arrivals) -> String {
             format!("closed loop, {}, think time {think}", plural(*connections as usize, "connection"))
         }
     }
+}
+
+fn at(random: bool) -> &'static str {
+    if random { ", at random" } else { "" }
+}
+
+fn bursts(sizes: &[u32], iat: Duration, spacing: Spacing, parallel: u16) -> String {
+    let sizes: Vec<_> = sizes.iter().map(ToString::to_string).collect();
+    let every = match spacing {
+        Spacing::Deterministic => format!("every {}", duration(iat)),
+        Spacing::Stochastic => format!("at least {} apart, a tenth more on average", duration(iat)),
+        Spacing::Step => format!("with distances that grow by {}", duration(iat)),
+    };
+    let side_by_side =
+        if parallel > 1 { format!(", on {parallel} endpoints side by side") } else { String::new() };
+    format!("open loop, bursts of {} requests {every}{side_by_side}", sizes.join(", "))
+}
+
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+fn chosen(function: &str) -> String {
+    if function.is_empty() { String::new() } else { format!(", function {function}") }
+}
+
+fn scaled(rate: f64, time: f64) -> String {
+    let mut text = String::new();
+    if (rate - 1.0).abs() > f64::EPSILON {
+        text += &format!(", {} times the invocations", setting(rate));
+    }
+    if (time - 1.0).abs() > f64::EPSILON {
+        text += &format!(", {} times as fast", setting(time));
+    }
+    text
 }
 
 /// Puts a comma between thousands, from five digits on.

@@ -29,12 +29,12 @@ pub use plots::Plot;
 
 use crate::{
     analyse::{
+        CellDigest,
         lives::{self, ReplicaLife},
         summary::{CellSummary, Summary},
     },
     collect::timeline::{FirstAnswers, Timeline},
     experiment::Experiment,
-    store::CellData,
 };
 
 /// The twin's label, on every page and plot that it produces.
@@ -51,7 +51,7 @@ pub struct Document<'a> {
     /// `environment.json`: versions, hardware, digests.
     pub environment: &'a Value,
     /// The cells that left anything on disk, for the plots and their metadata.
-    pub cells: &'a [CellData],
+    pub cells: &'a [CellDigest],
     /// What was watched of the deployments' replicas, by deployment (`t01-knative`); empty on the twin.
     pub timelines: &'a BTreeMap<String, Timeline>,
 }
@@ -83,7 +83,7 @@ impl<'a> Document<'a> {
 
     /// Raw data of one subject's cells at one load point by trial, each with whether it is VALID.
     /// A cell without a summary does not count as VALID.
-    pub fn data(&self, subject: &str, load: &str) -> Vec<(&'a CellData, bool)> {
+    pub fn data(&self, subject: &str, load: &str) -> Vec<(&'a CellDigest, bool)> {
         let mut found: Vec<_> = self
             .cells
             .iter()
@@ -103,7 +103,9 @@ impl<'a> Document<'a> {
                 let cell = &data.meta.cell;
                 cell.subject == subject && cell.trial == trial
             });
-            let timeline = lives::with_answers(timeline, &FirstAnswers::of_cells(cells));
+            let mut answers = FirstAnswers::default();
+            cells.for_each(|cell| answers.merge(&cell.records.answers));
+            let timeline = lives::with_answers(timeline, &answers);
             Some((trial, lives::phases(&timeline)))
         });
         found.collect()
@@ -111,13 +113,13 @@ impl<'a> Document<'a> {
 
     /// The trial that stands for a subject at a load point where only one can be shown: of those that
     /// others measured as well, the median by goodput; VALID ones first.
-    pub fn median_observed(&self, subject: &str, load: &str) -> Option<(&'a CellData, bool)> {
+    pub fn median_observed(&self, subject: &str, load: &str) -> Option<(&'a CellDigest, bool)> {
         let mut found: Vec<_> = self.data(subject, load);
         found.retain(|(data, _)| data.series.as_ref().is_some_and(|series| !series.series.is_empty()));
         if found.iter().any(|(_, valid)| *valid) {
             found.retain(|(_, valid)| *valid);
         }
-        let goodput = |data: &CellData| {
+        let goodput = |data: &CellDigest| {
             let of = |cell: &&CellSummary| cell.id == data.meta.cell.id;
             self.summary.cells.iter().find(of).map_or(0.0, |cell| cell.goodput_rps)
         };

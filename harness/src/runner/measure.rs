@@ -239,7 +239,12 @@ impl Run<'_> {
     }
 
     fn load(&self, cell: &Cell, deployed: &Deployed) -> Load {
-        let plan = drive::shapes::plan(&cell.load.arrivals, cell.load.warmup + cell.load.duration, cell.seed);
+        let plan = drive::shapes::plan(
+            &cell.load.arrivals,
+            &self.prepared.files,
+            cell.load.warmup + cell.load.duration,
+            cell.seed,
+        );
         let (payloads, judge) = (self.prepared.payloads.clone(), pilot::judge(self.prepared));
         Load {
             method: self.prepared.method.clone(),

@@ -1,5 +1,6 @@
 //! The pipeline: prepare, pilot, plan, then deploy and measure cell by cell, then report.
 
+mod calibration;
 pub mod function_binary;
 mod image;
 pub mod load_from;
@@ -21,7 +22,9 @@ use anyhow::Context;
 pub use publish::{Finished, rebuild};
 
 use crate::{
+    analyse::itself,
     collect::{environment::Machine, prometheus::Collector, versions},
+    drive::{self, shapes::Files},
     experiment::{self, Arrivals, Experiment, LoadPlace, Site, Subject},
     interrupt::Interrupt,
     platforms::{
@@ -109,6 +112,9 @@ pub async fn run(
     let mut progress = Progress::new(options.quiet);
     progress.say(&describe(&experiment));
     check_names(&experiment)?;
+    let shapes = experiment.load.iter().map(|load| &load.arrivals);
+    let files = Files::parse(shapes, |file| std::fs::read_to_string(file))
+        .map_err(|error| RunError::Usage(error.to_string()))?;
     let name = run_name(&experiment, options);
     let ground = ground(&experiment, options, &name).await?;
     if let Ground::Cluster(cluster) = &ground {
@@ -121,6 +127,7 @@ pub async fn run(
     }
     let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
     prepared.notices.extend(pinned);
+    prepared.files = files;
     let mut collector = None;
     let found = match &ground {
         Ground::Twin => {
@@ -160,10 +167,21 @@ pub async fn run(
         return Err(error);
     }
 
+    progress.now("measuring the harness by itself");
+    let by_itself = calibration::calibrate(&experiment, &prepared, &interrupt).await;
+    progress.say(&format!("the harness by itself, {}", by_itself.describe()));
+    let unreadable = drive::blind_spots();
+    if !unreadable.is_empty() {
+        progress.say(&format!("note: this machine does not tell {}", unreadable.join(", ")));
+    }
+
     let cells = experiment::expand(&experiment);
     folder.write_experiment(&experiment).context("cannot write into the run's folder")?;
+    let mut environment = environment(&experiment, &prepared, &found);
+    environment[itself::KEY] = serde_json::json!(by_itself);
+    environment[itself::UNREADABLE_KEY] = serde_json::json!(unreadable);
     folder
-        .write_environment(&environment(&experiment, &prepared, &found))
+        .write_environment(&environment)
         .context("cannot write into the run's folder")?;
     folder.write_plan(&cells).context("cannot write into the run's folder")?;
 
@@ -245,7 +263,7 @@ pub fn describe(experiment: &Experiment) -> String {
 /// How long the run takes, building apart.
 pub fn estimate(experiment: &Experiment) -> Duration {
     let pilot = deploy_estimate(experiment.on) + pilot::WARMUP + pilot::DURATION;
-    pilot * experiment.subjects.len() as u32 + cells_estimate(experiment)
+    pilot * experiment.subjects.len() as u32 + calibration::DURATION + cells_estimate(experiment)
 }
 
 fn cells_estimate(experiment: &Experiment) -> Duration {

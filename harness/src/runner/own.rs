@@ -55,6 +55,7 @@ pub fn prepare(experiment: &Experiment, own: &OwnFunction) -> anyhow::Result<Pre
         method,
         expected: Expected::Text(own.expect_contains.clone()),
         notices,
+        files: crate::drive::shapes::Files::default(),
         generator: "this machine".to_owned(),
         facts,
     })

@@ -106,7 +106,7 @@ impl Judge for Listener {
 }
 
 /// Plays a load and keeps its rows in memory: for short loads that are no measurement.
-async fn play_to_memory(
+pub(super) async fn play_to_memory(
     load: Load,
     core: Option<usize>,
     interrupt: Interrupt,

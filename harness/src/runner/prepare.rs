@@ -7,7 +7,7 @@ use models::{FoundModel, FoundPictures, Manifest, Places, find_model, find_pictu
 
 use super::{function_binary, own, spec};
 use crate::{
-    drive::Payload,
+    drive::{Payload, shapes::Files},
     experiment::{Experiment, Site},
     platforms::{FunctionSpec, PlatformKind},
 };
@@ -31,6 +31,8 @@ pub struct Prepared {
     pub expected: Expected,
     /// What was degraded, one sentence each.
     pub notices: Vec<String>,
+    /// The files that load shapes replay.
+    pub files: Files,
     /// Where the load generator runs.
     pub generator: String,
     /// Digests and names for `environment.json`.
@@ -118,6 +120,7 @@ pub async fn prepare(
         method: hyper::Method::POST,
         expected: Expected::Classes(expected),
         notices,
+        files: Files::default(),
         generator: "this machine".to_owned(),
         facts,
     })

@@ -45,7 +45,15 @@ pub fn publish(folder: &RunFolder) -> Result<Finished, RunError> {
     let experiment = folder.read_experiment().context("cannot read the run's experiment.toml")?;
     let environment = folder.read_environment().context("cannot read the run's environment.json")?;
     let planned = folder.read_plan().context("cannot read the run's plan.json")?;
-    let cells = folder.read_cells().context("cannot read the run's cells")?;
+    let mut cells = Vec::new();
+    let mut digests = Vec::new();
+    for cell in folder.cells().context("cannot read the run's plan")? {
+        // One after another: records stay on disk, what is kept of a cell is of bounded size.
+        let analyse::Examined { summary, digest } =
+            analyse::cell(cell.context("cannot read the run's cells")?);
+        cells.push(summary);
+        digests.push(digest);
+    }
     let (timelines, torn) = folder.read_timelines();
     let mut notices: Vec<String> = environment["notices"]
         .as_array()
@@ -53,14 +61,17 @@ pub fn publish(folder: &RunFolder) -> Result<Finished, RunError> {
         .unwrap_or_default();
     notices.extend(torn.into_iter().map(|damage| format!("A time line was left out: {damage}")));
     let facts = analyse::RunFacts { run_id: folder.id(), notices };
-    let summary = analyse::run(&experiment, &planned, &cells, facts);
+    let mut summary = analyse::run(&experiment, &planned, cells, facts);
+    let by_itself = analyse::itself::HarnessItself::of(&environment);
+    let own = by_itself.and_then(|by_itself| by_itself.notice(&summary));
+    summary.notices.extend(own);
     folder.write_summary(&summary).context("cannot write the run's summary.json")?;
 
     let document = Document {
         summary: &summary,
         experiment: &experiment,
         environment: &environment,
-        cells: &cells,
+        cells: &digests,
         timelines: &timelines,
     };
     let plots = reports::plots::all(&document).context("cannot draw the plots")?;

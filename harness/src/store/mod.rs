@@ -31,7 +31,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cell::CellWriter;
 pub use parquet::convert as write_parquet;
-pub use run_folder::RunFolder;
+pub use run_folder::{RowsOnDisk, RunFolder};
 pub use stream::RecordFile;
 
 use crate::{
@@ -93,19 +93,39 @@ pub struct TimedSample {
     pub sample: ReplicaSample,
 }
 
-/// One cell as it lies on disk.
+/// One cell: with all its rows, with rows that lie on disk, or with what was made of them.
 #[derive(Debug, Clone, PartialEq)]
-pub struct CellData {
+pub struct CellData<R = Vec<Record>> {
     /// Metadata.
     pub meta: CellMeta,
-    /// All rows that could be read.
-    pub records: Vec<Record>,
+    /// Its rows: all that could be read.
+    pub records: R,
     /// All samples that could be read.
     pub samples: Vec<TimedSample>,
     /// What others measured of it; none if nobody was asked.
     pub series: Option<CellSeries>,
     /// What was found damaged and left out, in words (a torn last batch after a kill, say).
     pub damage: Vec<String>,
+}
+
+impl<R> CellData<R> {
+    /// The same with something else in the rows' place.
+    pub fn with<S>(self, records: S) -> CellData<S> {
+        self.without_rows().0.put(records)
+    }
+
+    /// The cell apart from its rows, and these.
+    pub fn without_rows(self) -> (CellData<()>, R) {
+        let Self { meta, records, samples, series, damage } = self;
+        (CellData { meta, records: (), samples, series, damage }, records)
+    }
+}
+
+impl CellData<()> {
+    fn put<S>(self, records: S) -> CellData<S> {
+        let Self { meta, records: (), samples, series, damage } = self;
+        CellData { meta, records, samples, series, damage }
+    }
 }
 
 /// Why the run folder could not be written or read. Torn data is not an error: see

@@ -15,9 +15,10 @@ use super::{
     files, parquet, stream,
 };
 use crate::{
-    analyse::summary::Summary,
+    analyse::{rows::Rows, summary::Summary},
     collect::{series::CellSeries, timeline::Timeline},
     experiment::{Cell, Experiment},
+    record::Record,
 };
 
 const EXPERIMENT: &str = "experiment.toml";
@@ -197,11 +198,37 @@ impl RunFolder {
     /// When the plan cannot be read, a newer harness wrote a cell, or the disk fails. Torn data is
     /// no error: it is left out, and named in the cell's `damage`.
     pub fn read_cells(&self) -> Result<Vec<CellData>, StoreError> {
+        let load = |cell: CellData<RowsOnDisk>| {
+            let mut rows = Vec::new();
+            let damage = cell.records.scan(&mut |batch| rows.extend_from_slice(batch));
+            let mut cell = cell.with(rows);
+            cell.damage.extend(damage);
+            cell
+        };
+        self.cells()?.map(|cell| cell.map(load)).collect()
+    }
+
+    /// One cell that was begun, without its rows, which are read when they are asked for.
+    ///
+    /// # Errors
+    /// When a newer harness wrote it, or the disk fails.
+    pub fn cell(&self, cell: &Cell) -> Result<CellData<RowsOnDisk>, StoreError> {
+        read_cell(cell.clone(), self.path.join(CELLS).join(&cell.id))
+    }
+
+    /// The cells that were begun, in the plan's order, one after another and without their rows, which
+    /// are read when they are asked for. Damage of the rows shows when they are read.
+    ///
+    /// # Errors
+    /// When the plan cannot be read; of a cell, when a newer harness wrote it, or the disk fails.
+    pub fn cells(
+        &self,
+    ) -> Result<impl Iterator<Item = Result<CellData<RowsOnDisk>, StoreError>> + '_, StoreError> {
         let begun = self.read_plan()?.into_iter().filter_map(|cell| {
             let folder = self.path.join(CELLS).join(&cell.id);
             folder.is_dir().then_some((cell, folder))
         });
-        begun.map(|(cell, folder)| read_cell(cell, &folder)).collect()
+        Ok(begun.map(|(cell, folder)| read_cell(cell, folder)))
     }
 }
 
@@ -238,7 +265,7 @@ fn check_version(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-fn read_cell(cell: Cell, folder: &Path) -> Result<CellData, StoreError> {
+fn read_cell(cell: Cell, folder: PathBuf) -> Result<CellData<RowsOnDisk>, StoreError> {
     let mut damage = Vec::new();
     let meta_path = folder.join(META);
     check_version(&meta_path)?;
@@ -258,24 +285,42 @@ fn read_cell(cell: Cell, folder: &Path) -> Result<CellData, StoreError> {
         }
     });
 
-    let (stream_path, parquet_path) = (folder.join(STREAM), folder.join(PARQUET));
-    let mut records = Vec::new();
-    if stream_path.exists() {
-        damage.extend(stream::read(&stream_path, |batch| {
-            records.extend(batch);
-            Ok(())
-        })?);
-    } else if parquet_path.exists() {
-        match parquet::read(&parquet_path) {
-            Ok(rows) => records = rows,
-            Err(error) => damage.push(error.to_string()),
-        }
-    } else {
-        damage.push(format!("neither {STREAM} nor {PARQUET} is there"));
+    let stream = folder.join(STREAM);
+    if stream.exists() {
+        stream::check(&stream)?;
     }
     let samples = read_samples(&folder.join(SAMPLES), &mut damage)?;
     let series = read_series(&folder.join(SERIES));
-    Ok(CellData { meta, records, samples, series, damage })
+    Ok(CellData { meta, records: RowsOnDisk { folder }, samples, series, damage })
+}
+
+/// The rows of a cell's folder, read from its stream, or from its Parquet file where that is all there is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RowsOnDisk {
+    folder: PathBuf,
+}
+
+impl Rows for RowsOnDisk {
+    fn scan(&self, take: &mut dyn FnMut(&[Record])) -> Vec<String> {
+        let (stream_path, parquet_path) = (self.folder.join(STREAM), self.folder.join(PARQUET));
+        if stream_path.exists() {
+            let read = stream::read(&stream_path, |batch| {
+                take(&batch);
+                Ok(())
+            });
+            read.unwrap_or_else(|error| Some(error.to_string())).into_iter().collect()
+        } else if parquet_path.exists() {
+            match parquet::read(&parquet_path) {
+                Ok(rows) => {
+                    take(&rows);
+                    Vec::new()
+                }
+                Err(error) => vec![error.to_string()],
+            }
+        } else {
+            vec![format!("neither {STREAM} nor {PARQUET} is there")]
+        }
+    }
 }
 
 /// The series, if there are any. A file that cannot be read costs only itself, and says so.

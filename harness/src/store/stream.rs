@@ -85,6 +85,20 @@ impl<W: Write> RecordFile<W> {
     }
 }
 
+/// Refuses a stream that a newer harness wrote. One whose beginning is torn passes: reading it says so.
+///
+/// # Errors
+/// When the file cannot be opened, or a newer harness wrote it.
+pub(super) fn check(path: &Path) -> Result<(), StoreError> {
+    let mut file = BufReader::new(File::open(path).map_err(files::io(path))?);
+    read_stream_metadata(&mut file).map_or(Ok(()), |metadata| known(path, &metadata))
+}
+
+fn known(path: &Path, metadata: &StreamMetadata) -> Result<(), StoreError> {
+    let found = version(metadata).ok_or_else(|| files::format(path, "it names no schema version"))?;
+    if found > SCHEMA_VERSION { Err(StoreError::Newer { path: path.to_owned(), found }) } else { Ok(()) }
+}
+
 /// Hands the rows of a stream over, batch by batch. Returns what was found damaged, in words:
 /// a torn end is left out.
 ///
@@ -102,10 +116,7 @@ pub(super) fn read(
             return Ok(Some(format!("{name}: its beginning is torn, no record was read ({error})")));
         }
     };
-    let found = version(&metadata).ok_or_else(|| files::format(path, "it names no schema version"))?;
-    if found > SCHEMA_VERSION {
-        return Err(StoreError::Newer { path: path.to_owned(), found });
-    }
+    known(path, &metadata)?;
     let names: Vec<String> = metadata.schema.iter_names().map(ToString::to_string).collect();
     let mut rows = 0usize;
     let torn = |rows: usize, cause: &str| {

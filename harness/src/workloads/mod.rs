@@ -4,5 +4,6 @@
 pub mod classify;
 mod judge_spec;
 pub mod own;
+pub mod payloads;
 
 pub use judge_spec::{JudgeSpec, judge_of};

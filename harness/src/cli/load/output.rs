@@ -4,14 +4,12 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::{
-    ArrivalsArg,
-    play::Measured,
-    request::{Loop, Request},
-};
+use super::{play::Measured, request::Request};
 use crate::{
     analyse::{summary::Quantiles, tally::Tally},
+    experiment::Arrivals,
     record::Outcome,
+    reports::format,
 };
 
 /// Whether every single request failed to get as much as a connection's worth of an answer.
@@ -27,21 +25,12 @@ fn failures(counts: &Tally) -> impl Iterator<Item = (&'static str, u64)> {
 
 /// How the load arrived, in words.
 fn arrived(request: &Request) -> String {
-    match request.loop_ {
-        Loop::Open { rate, arrivals: ArrivalsArg::Constant } => {
-            format!("open loop, constant {rate} requests/s")
-        }
-        Loop::Open { rate, arrivals: ArrivalsArg::Poisson } => {
-            format!("open loop, Poisson {rate} requests/s, seed {}", request.seed)
-        }
-        Loop::Closed { connections, think_time } if think_time.is_zero() => {
-            format!("closed loop, {connections} connections")
-        }
-        Loop::Closed { connections, think_time } => {
-            let think_time = humantime::format_duration(think_time);
-            format!("closed loop, {connections} connections, {think_time} think time")
-        }
-    }
+    let seed = match request.arrivals {
+        Arrivals::Constant { .. } => String::new(),
+        _ if request.arrivals.is_closed() => String::new(),
+        _ => format!(", seed {}", request.seed),
+    };
+    format!("{}{seed}", format::arrivals(&request.arrivals))
 }
 
 /// As JSON. Times are in milliseconds, rates in requests a second.
@@ -110,7 +99,7 @@ pub(super) fn text(request: &Request, measured: &Measured) -> String {
     if !bounds.is_empty() {
         line(format!("The response time's {} are lower bounds: they fall on time-outs.", bounds.join(", ")));
     }
-    if matches!(request.loop_, Loop::Closed { .. }) {
+    if request.arrivals.is_closed() {
         line(
             "A closed loop waits for answers, so a stall shows in few requests; --rate shows it in all."
                 .into(),

@@ -15,7 +15,7 @@ use super::{super::CliError, output, request::Request, source::Source};
 use crate::{
     analyse::{
         summary::Validity,
-        tally::{Tally, tally},
+        tally::{Counting, Tally},
         validity,
     },
     drive::{DriveError, GeneratorAudit, PlayOptions, Progress},
@@ -40,10 +40,11 @@ pub(super) struct Measured {
 /// Plays it to its end, or to Ctrl-C.
 pub(super) fn play(request: &Request) -> Result<Measured, CliError> {
     let mut file = request.save.as_deref().map(begin_folder).transpose()?;
-    let kept: Arc<Mutex<Vec<Record>>> = Arc::default();
-    let rows = Arc::clone(&kept);
+    let counting = Arc::new(Mutex::new(Counting::new(request.window())));
+    let rows = Arc::clone(&counting);
     let sink = move |batch: &[Record]| {
-        rows.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(batch);
+        let mut counting = rows.lock().unwrap_or_else(PoisonError::into_inner);
+        batch.iter().for_each(|record| counting.take(record));
         match &mut file {
             Some(file) => file.append(batch).map_err(Into::into),
             None => Ok(()),
@@ -69,8 +70,13 @@ pub(super) fn play(request: &Request) -> Result<Measured, CliError> {
         source.end().await;
         audit
     })?;
-    let records = std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
-    let counts = tally(&records, &request.window(&records, audit.interrupted));
+    let mut counting = counting.lock().unwrap_or_else(PoisonError::into_inner);
+    if audit.interrupted || request.duration.is_none() {
+        let ended_ns = counting.last_done_ns().saturating_add(1);
+        counting.until(ended_ns.min(request.window().end_ns));
+    }
+    let counts = counting.finish();
+    drop(counting);
     let problems = validity::of_generator(&counts, &audit);
     let measured = Measured { counts, validity: Validity { problems }, audit };
     if let Some(folder) = &request.save {
@@ -94,7 +100,7 @@ fn refused(error: DriveError) -> CliError {
 }
 
 /// Makes the folder of `--save`, which must not hold a measurement already.
-fn begin_folder(folder: &Path) -> Result<RecordFile, CliError> {
+pub(super) fn begin_folder(folder: &Path) -> Result<RecordFile, CliError> {
     fs::create_dir_all(folder).map_err(|error| {
         CliError::Usage(format!(
             "--save {} cannot be made ({error}); choose another folder",

@@ -10,17 +10,17 @@ use super::{super::CliError, Args, ArrivalsArg, Output};
 use crate::{
     analyse::window::{Pacing, Window},
     drive::{
-        Endpoint, Load, Payload, Plan,
+        ConnectionPolicy, Endpoint, Load, Payload, Plan,
         answer::StatusJudge,
-        shapes::{self, Extent},
+        shapes::{self, Extent, Files},
     },
-    experiment::{LoadFromChoice, Site},
+    experiment::{Arrivals, LoadFromChoice, Site},
     platforms::cluster::ClusterChoice,
-    record::Record,
+    workloads::payloads::{self, Payloads},
 };
 
-/// More intended sends than this do not fit into memory with their records.
-const MOST_REQUESTS: f64 = 20e6;
+/// The schedule is held in memory: 8 bytes a send, 800 MB of this many.
+const MOST_REQUESTS: f64 = 100e6;
 
 /// How long to measure when nothing was said.
 const DEFAULT_DURATION: Duration = Duration::from_secs(10);
@@ -29,7 +29,8 @@ const DEFAULT_DURATION: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Request {
     pub(super) endpoint: Endpoint,
-    pub(super) loop_: Loop,
+    /// How requests arrive.
+    pub(super) arrivals: Arrivals,
     pub(super) duration: Option<Duration>,
     pub(super) requests: Option<u64>,
     pub(super) warmup: Duration,
@@ -42,16 +43,12 @@ pub(super) struct Request {
     pub(super) cluster: ClusterChoice,
     timeout: Duration,
     method: hyper::Method,
-    payload: Payload,
-}
-
-/// Open or closed.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Loop {
-    /// By a schedule.
-    Open { rate: f64, arrivals: ArrivalsArg },
-    /// By the answers.
-    Closed { connections: u32, think_time: Duration },
+    payloads: Payloads,
+    connections: ConnectionPolicy,
+    /// What the shape replays.
+    files: Files,
+    /// Further endpoints.
+    others: Vec<Endpoint>,
 }
 
 fn usage<T>(message: impl Into<String>) -> Result<T, CliError> {
@@ -61,7 +58,7 @@ fn usage<T>(message: impl Into<String>) -> Result<T, CliError> {
 impl Request {
     /// Checks the arguments.
     pub(super) fn new(args: Args) -> Result<Self, CliError> {
-        let loop_ = how(&args)?;
+        let (arrivals, files) = how(&args)?;
         let warmup = args.warmup.unwrap_or_default();
         let duration = match (args.duration, args.requests) {
             (Some(Duration::ZERO), _) => return usage("--duration must be longer than 0s"),
@@ -72,25 +69,32 @@ impl Request {
         if args.requests.is_some() && !warmup.is_zero() {
             return usage("--warmup goes with --duration, not with --requests; leave one of them out");
         }
-        if let (Loop::Open { rate, .. }, Some(duration)) = (loop_, duration) {
+        if let (Some(rate), Some(duration)) = (arrivals.peak_rate(), duration) {
             let planned = rate * (warmup + duration).as_secs_f64();
             if planned > MOST_REQUESTS && args.requests.is_none_or(|n| n as f64 > MOST_REQUESTS) {
-                return usage("this plans more than 20 million requests; lower --rate or --duration");
+                return usage("this plans more than 100 million requests; lower --rate or --duration");
             }
         }
         if args.timeout.is_zero() {
             return usage("--timeout must be longer than 0s");
         }
-        let method = args.method.unwrap_or_else(|| if args.body.is_some() { "POST" } else { "GET" }.into());
+        let given = args.what.payloads(args.body.as_ref(), args.seed)?;
+        let method = args.method.unwrap_or_else(|| if given.is_some() { "POST" } else { "GET" }.into());
         let Ok(method) = hyper::Method::from_bytes(method.to_ascii_uppercase().as_bytes()) else {
             return usage(format!("--method '{method}' is not an HTTP method; write for example POST"));
         };
         let load_from = args.load_from.over(LoadFromChoice::default());
         load_from.check(Site::Cluster).map_err(|error| CliError::Usage(error.to_string()))?;
-        let headers = args.headers.iter().map(|text| header(text)).collect::<Result<_, _>>()?;
+        let headers = args.headers.iter().map(|text| header(text)).collect::<Result<Vec<_>, _>>()?;
+        let others =
+            args.what.and.into_iter().map(|url| Endpoint { url, headers: headers.clone() }).collect();
+        let payloads = match given {
+            Some(payloads) => payloads,
+            None => Payloads { payloads: Arc::new([payload(None)?]), weights: Arc::default() },
+        };
         Ok(Self {
             endpoint: Endpoint { url: args.url, headers },
-            loop_,
+            arrivals,
             duration,
             requests: args.requests,
             warmup,
@@ -107,75 +111,79 @@ impl Request {
             },
             timeout: args.timeout,
             method,
-            payload: payload(args.body.as_deref())?,
+            payloads,
+            connections: args.connection.over(ConnectionPolicy::default()),
+            files,
+            others,
         })
     }
 
     /// What the player plays. Answers are awaited until their own deadline.
     pub(super) fn load(&self) -> Load {
-        let window = self.duration.map(|duration| self.warmup + duration);
-        let plan = match self.loop_ {
-            Loop::Closed { connections, think_time } => Plan::Closed {
-                connections,
-                think_time_ns: think_time.as_nanos() as u64,
-                duration_ns: window.map(|window| window.as_nanos() as u64),
-                requests: self.requests,
-            },
-            Loop::Open { rate, arrivals } => {
-                let extent = match (self.requests, window) {
-                    (Some(count), _) => Extent::Count(count),
-                    (None, window) => Extent::Duration(window.unwrap_or(DEFAULT_DURATION)),
-                };
-                let mut send_times_ns = match arrivals {
-                    ArrivalsArg::Constant => shapes::constant(rate, extent),
-                    ArrivalsArg::Poisson => shapes::poisson(rate, extent, self.seed),
-                };
-                if let Some(window) = window {
-                    let end = send_times_ns.partition_point(|&at| u128::from(at) < window.as_nanos());
-                    send_times_ns.truncate(end);
-                }
-                Plan::open(send_times_ns)
-            }
-        };
-        let endpoints = vec![self.endpoint.clone()];
+        let mut endpoints = vec![self.endpoint.clone()];
+        endpoints.extend(self.others.iter().cloned());
         Load {
             method: self.method.clone(),
             timeout: self.timeout,
             drain: self.timeout,
             seed: self.seed,
-            ..Load::new(plan, endpoints, Arc::new([self.payload.clone()]), Arc::new(StatusJudge))
+            connections: self.connections,
+            weights: Arc::clone(&self.payloads.weights),
+            ..Load::new(self.plan(), endpoints, Arc::clone(&self.payloads.payloads), Arc::new(StatusJudge))
         }
     }
 
-    /// The interval that counts: up to the last answer where the load ended before its time.
-    pub(super) fn window(&self, records: &[Record], ended_early: bool) -> Window {
-        let pacing = match self.loop_ {
-            Loop::Open { .. } => Pacing::Open,
-            Loop::Closed { .. } => Pacing::Closed,
+    fn plan(&self) -> Plan {
+        let window = self.duration.map(|duration| self.warmup + duration);
+        let counted = |extent: Extent| match self.arrivals {
+            Arrivals::Constant { rate } => Some(shapes::constant(rate, extent)),
+            Arrivals::Poisson { rate } => Some(shapes::poisson(rate, extent, self.seed)),
+            _ => None,
         };
-        let whole = Window::whole(records, pacing);
-        let start_ns = self.warmup.as_nanos() as u64;
-        match self.duration {
-            Some(duration) => {
-                let end_ns = Window::first(self.warmup + duration, pacing).end_ns;
-                let early = ended_early || self.requests.is_some();
-                let end_ns = if early { end_ns.min(whole.end_ns) } else { end_ns };
-                Window { start_ns, end_ns: end_ns.max(start_ns), pacing }
+        if let Some(mut send_times_ns) = self.requests.and_then(|count| counted(Extent::Count(count))) {
+            if let Some(window) = window {
+                let end = send_times_ns.partition_point(|&at| u128::from(at) < window.as_nanos());
+                send_times_ns.truncate(end);
             }
-            None => whole,
+            return Plan::open(send_times_ns);
         }
+        let length = window.unwrap_or(DEFAULT_DURATION);
+        match shapes::plan(&self.arrivals, &self.files, length, self.seed) {
+            Plan::Closed { connections, think_time_ns, .. } => Plan::Closed {
+                connections,
+                think_time_ns,
+                duration_ns: window.map(|window| window.as_nanos() as u64),
+                requests: self.requests,
+            },
+            open @ Plan::Open { .. } => open,
+        }
+    }
+
+    /// The interval that counts; without a duration its end is known when the load has ended.
+    pub(super) fn window(&self) -> Window {
+        let pacing = Pacing::from(&self.arrivals);
+        let end_ns =
+            self.duration.map_or(u64::MAX, |duration| Window::first(self.warmup + duration, pacing).end_ns);
+        Window { start_ns: self.warmup.as_nanos() as u64, end_ns, pacing }
     }
 }
 
 /// Open or closed, and how.
-fn how(args: &Args) -> Result<Loop, CliError> {
-    match (args.rate, args.connections) {
+fn how(args: &Args) -> Result<(Arrivals, Files), CliError> {
+    if let Some(shape) = args.what.shape()? {
+        return Ok(shape);
+    }
+    let arrivals = match (args.rate, args.connections) {
         (None, None) => {
-            usage("say how requests arrive: --rate N (open loop) or --connections N (closed loop)")
+            return usage(
+                "say how requests arrive: --rate N (open loop), --connections N (closed loop), or --shape",
+            );
         }
-        (Some(_), Some(_)) => usage(
-            "--rate (open loop) and --connections (closed loop) exclude each other; leave one of them out",
-        ),
+        (Some(_), Some(_)) => {
+            return usage(
+                "--rate (open loop) and --connections (closed loop) exclude each other; leave one of them out",
+            );
+        }
         (Some(rate), None) => {
             if !rate.is_finite() || rate <= 0.0 {
                 return usage("--rate must be a number above 0, in requests a second");
@@ -183,7 +191,10 @@ fn how(args: &Args) -> Result<Loop, CliError> {
             if args.think_time.is_some() {
                 return usage("--think-time goes with --connections; leave it out with --rate");
             }
-            Ok(Loop::Open { rate, arrivals: args.arrivals.unwrap_or(ArrivalsArg::Constant) })
+            match args.arrivals {
+                Some(ArrivalsArg::Poisson) => Arrivals::Poisson { rate },
+                Some(ArrivalsArg::Constant) | None => Arrivals::Constant { rate },
+            }
         }
         (None, Some(connections)) => {
             if connections == 0 {
@@ -192,9 +203,10 @@ fn how(args: &Args) -> Result<Loop, CliError> {
             if args.arrivals.is_some() {
                 return usage("--arrivals goes with --rate; leave it out with --connections");
             }
-            Ok(Loop::Closed { connections, think_time: args.think_time.unwrap_or_default() })
+            Arrivals::Closed { connections, think_time: args.think_time.unwrap_or_default() }
         }
-    }
+    };
+    Ok((arrivals, Files::default()))
 }
 
 fn header(text: &str) -> Result<(String, String), CliError> {
@@ -210,22 +222,9 @@ pub(in crate::cli) fn payload(body: Option<&Path>) -> Result<Payload, CliError> 
     let Some(path) = body else {
         return Ok(Payload { name: "empty".into(), content_type: String::new(), body: bytes::Bytes::new() });
     };
-    let bytes = std::fs::read(path).map_err(|error| {
+    payloads::file(path).map_err(|error| {
         CliError::Usage(format!("--body {} cannot be read ({error}); name a readable file", path.display()))
-    })?;
-    let extension = path.extension().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
-    let content_type = match extension.as_str() {
-        "jpg" | "jpeg" => "image/jpeg",
-        "png" => "image/png",
-        "webp" => "image/webp",
-        "gif" => "image/gif",
-        "bmp" => "image/bmp",
-        "json" => "application/json",
-        "txt" => "text/plain",
-        _ => "application/octet-stream",
-    };
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok(Payload { name, content_type: content_type.into(), body: bytes.into() })
+    })
 }
 
 #[cfg(test)]
@@ -270,7 +269,7 @@ mod tests {
         .collect();
         insta::assert_snapshot!(messages.join("\n"), @r"
         []
-          say how requests arrive: --rate N (open loop) or --connections N (closed loop)
+          say how requests arrive: --rate N (open loop), --connections N (closed loop), or --shape
         [--rate 5 --connections 2]
           --rate (open loop) and --connections (closed loop) exclude each other; leave one of them out
         [--rate 0]
@@ -290,7 +289,7 @@ mod tests {
         [--rate 5 --requests 9 --warmup 1s]
           --warmup goes with --duration, not with --requests; leave one of them out
         [--rate 5000000 --duration 1h]
-          this plans more than 20 million requests; lower --rate or --duration
+          this plans more than 100 million requests; lower --rate or --duration
         [--rate 5 --header nonsense]
           a --header has no name or no colon; write --header 'Name: value'
         [--rate 5 --method PO:ST]
@@ -298,7 +297,7 @@ mod tests {
         [--rate 5 --timeout 0s]
           --timeout must be longer than 0s
         [--rate 5 --body /no/such/file]
-          --body /no/such/file cannot be read (No such file or directory (os error 2)); name a readable file
+          --body: /no/such/file cannot be read (No such file or directory (os error 2)); name a readable file or folder
         ");
     }
 
@@ -321,6 +320,21 @@ mod tests {
                 requests: Some(9)
             }
         );
+    }
+
+    #[test]
+    fn shapes_further_endpoints_and_bodies_reach_the_load() {
+        let words = ["load", "http://127.0.0.1:1/", "--shape", "kind = 'ramp', from = 0, to = 20"];
+        let more = ["--and", "http://127.0.0.1:2/", "--sizes", "10,20", "--pool", "3", "--duration", "2s"];
+        let line = Line::try_parse_from(words.into_iter().chain(more)).unwrap();
+        let load = Request::new(line.args).unwrap().load();
+        assert!(matches!(&load.plan, Plan::Open { send_times_ns, .. } if send_times_ns.len() == 20));
+        assert_eq!(
+            load.endpoints.iter().map(|e| e.url.as_str()).collect::<Vec<_>>(),
+            ["http://127.0.0.1:1/", "http://127.0.0.1:2/"]
+        );
+        assert_eq!(load.payloads.iter().map(|p| p.body.len()).collect::<Vec<_>>(), [10, 20]);
+        assert_eq!((load.method, load.connections.pool), (hyper::Method::POST, Some(3)));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Moment, Phase, Source};
-use crate::{record::Record, store::CellData};
+use crate::record::Record;
 
 /// First answers of one deployment, and when load began. Times are Unix nanoseconds of this
 /// machine's clock.
@@ -43,14 +43,13 @@ impl FirstAnswers {
         }
     }
 
-    /// Those of cells that are read back from a run's folder.
-    pub fn of_cells<'a>(cells: impl IntoIterator<Item = &'a CellData>) -> Self {
-        let mut found = Self::default();
-        for cell in cells {
-            found.load_begins(&cell.meta.cell.id, cell.meta.started_unix_ns);
-            found.take(cell.meta.started_unix_ns, &cell.records);
+    /// Takes those of another cell of the deployment.
+    pub fn merge(&mut self, other: &Self) {
+        for (pod, at) in &other.answers {
+            self.answers.entry(pod.clone()).and_modify(|first| *first = (*first).min(*at)).or_insert(*at);
         }
-        found
+        self.loads.extend(other.loads.iter().cloned());
+        self.deployed = self.deployed.or(other.deployed);
     }
 
     /// As moments since `started_unix_ns`.

@@ -20,8 +20,8 @@ pub(super) struct Part {
 impl Part {
     fn report(&self) -> WorkerReport {
         let ms = |ns: i64| ns as f64 / 1e6;
-        let (cpu_share, lost) = match &self.ended {
-            Ended::Done(audit) => (Some(audit.cpu_share), None),
+        let (audit, lost) = match &self.ended {
+            Ended::Done(audit) => (Some(audit), None),
             Ended::Lost(cause) => (None, Some(cause.clone())),
         };
         WorkerReport {
@@ -32,7 +32,9 @@ impl Part {
             clock_drift_ms: self.after.map(|after| ms(after.offset_ns - self.before.offset_ns)),
             planned: self.planned,
             records: self.records,
-            cpu_share,
+            cpu_share: audit.map(|audit| audit.cpu_share),
+            loop_lag: audit.and_then(|audit| audit.loop_lag),
+            machine: audit.and_then(|audit| audit.machine.clone()),
             lost,
         }
     }
@@ -72,6 +74,9 @@ pub(super) fn merged(
             write_error,
             local_error,
             interrupted,
+            loop_lag,
+            // Each worker's machine is judged by itself.
+            machine: _,
             workers: _,
         } = audit.as_ref();
         let of_worker =
@@ -86,6 +91,8 @@ pub(super) fn merged(
         all.write_error = all.write_error.or_else(|| of_worker(write_error));
         all.local_error = all.local_error.or_else(|| of_worker(local_error));
         all.interrupted |= interrupted;
+        all.loop_lag =
+            [all.loop_lag, *loop_lag].into_iter().flatten().max_by(|a, b| a.p99_ms.total_cmp(&b.p99_ms));
     }
     all
 }

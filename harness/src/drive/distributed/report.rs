@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::drive::{LoopLag, MachineAudit};
+
 /// One of several generators, as the coordinator saw it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct WorkerReport {
@@ -21,6 +23,12 @@ pub struct WorkerReport {
     pub records: u64,
     /// Share of its threads' time that it was busy, 0..1; none: it did not come to say so.
     pub cpu_share: Option<f64>,
+    /// How late its own loop was called.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loop_lag: Option<LoopLag>,
+    /// What its machine did meanwhile.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub machine: Option<MachineAudit>,
     /// Why it ended before its part did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lost: Option<String>,

@@ -25,7 +25,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::{Request, StatusCode, Uri, header, http::uri::PathAndQuery};
 use hyper_util::rt::TokioIo;
 
-pub use placement::{Placement, placement};
+pub use placement::{Placement, confine, placement};
 pub use process::is_running;
 pub use protocol::PlaneState;
 

@@ -1,7 +1,10 @@
 //! How the figures came about, in words, and how to make them again.
 
 use super::Block;
-use crate::reports::{Document, format};
+use crate::{
+    analyse::itself::{self, HarnessItself},
+    reports::{Document, format},
+};
 
 /// The method section.
 pub(super) fn blocks(document: &Document) -> Vec<Block> {
@@ -70,8 +73,9 @@ pub(super) fn blocks(document: &Document) -> Vec<Block> {
         ),
         term(
             "VALID and INVALID",
-            "A word about the instrument: whether the generator kept its schedule, had CPU to spare, and saw \
-             enough requests. What a platform does under load, failures included, is a result.",
+            "A word about the instrument: whether the generator kept its schedule, had CPU to spare, saw enough \
+             requests, and whether its machine stood still, swapped, was slowed down, lost CPU time to others or had \
+             its clock set. What a platform does under load, failures included, is a result.",
         ),
         (
             "Deployed".to_owned(),
@@ -88,7 +92,31 @@ pub(super) fn blocks(document: &Document) -> Vec<Block> {
             ),
         ),
     ];
-    vec![Block::Terms(terms)]
+    vec![Block::Terms(terms.into_iter().chain(instrument(document)).collect())]
+}
+
+/// What is known of the instrument itself; nothing in runs of older versions.
+fn instrument(document: &Document) -> impl Iterator<Item = (String, String)> {
+    let by_itself = HarnessItself::of(document.environment).map(|by_itself| {
+        let text = format!(
+            "What the same generator measured before the run against a target that answers at once, {}. A platform's \
+             figures contain this much of the instrument.",
+            by_itself.describe()
+        );
+        ("The harness by itself".to_owned(), text)
+    });
+    let unreadable: Vec<&str> = document.environment[itself::UNREADABLE_KEY]
+        .as_array()
+        .map(|list| list.iter().filter_map(serde_json::Value::as_str).collect())
+        .unwrap_or_default();
+    let blind = (!unreadable.is_empty()).then(|| {
+        let text = format!(
+            "This machine does not tell {}: faults of that kind cannot be ruled out, and are not held against a cell.",
+            unreadable.join(", ")
+        );
+        ("Not audited".to_owned(), text)
+    });
+    by_itself.into_iter().chain(blind)
 }
 
 /// The section on repeating the run.

@@ -5,15 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Block, Entry, Row, Table};
 use crate::{
-    analyse::{observed, window::Window},
+    analyse::{CellDigest, observed},
     collect::series::{CellSeries, component},
     reports::{Document, format},
-    store::CellData,
 };
 
 /// What the section says, plots apart; none if nobody was asked.
 pub(super) fn blocks(document: &Document) -> Option<Vec<Block>> {
-    let asked: Vec<(&CellData, &CellSeries)> =
+    let asked: Vec<(&CellDigest, &CellSeries)> =
         document.cells.iter().filter_map(|data| Some((data, data.series.as_ref()?))).collect();
     if asked.is_empty() {
         return None;
@@ -40,7 +39,7 @@ pub(super) fn blocks(document: &Document) -> Option<Vec<Block>> {
 }
 
 /// Sentences about the cells, each once for all subjects that it is said of.
-fn by_subject(asked: &[(&CellData, &CellSeries)], of: impl Fn(&CellSeries) -> Vec<String>) -> Vec<String> {
+fn by_subject(asked: &[(&CellDigest, &CellSeries)], of: impl Fn(&CellSeries) -> Vec<String>) -> Vec<String> {
     let mut said: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for (data, series) in asked {
         for sentence in of(series) {
@@ -107,8 +106,8 @@ fn tax(document: &Document) -> Option<Table> {
     })
 }
 
-fn taxed(document: &Document, data: &CellData) -> Option<Taxed> {
-    let window = Window::of_cell(data);
+fn taxed(document: &Document, data: &CellDigest) -> Option<Taxed> {
+    let window = data.records.window;
     let used = observed::cpu_seconds(data.series.as_ref()?, &window);
     let summary = document.summary.cells.iter().find(|cell| cell.id == data.meta.cell.id)?;
     let seconds = window.seconds();

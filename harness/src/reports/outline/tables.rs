@@ -10,12 +10,12 @@ use super::{
 };
 use crate::{
     analyse::{
-        quantiles,
+        CellDigest, quantiles,
         summary::{CellSummary, Comparison, Quantiles, RevisionSummary, Verdict},
     },
     record::Outcome,
     reports::{Document, MissingCell, format},
-    store::{CellData, CellState},
+    store::CellState,
 };
 
 /// Failures by outcome, a row a subject and load point, over the VALID trials.
@@ -215,7 +215,7 @@ fn trial(document: &Document, cell: &CellSummary, columns: usize) -> Row {
     row
 }
 
-fn data<'a>(document: &Document<'a>, cell_id: &str) -> Option<&'a CellData> {
+fn data<'a>(document: &Document<'a>, cell_id: &str) -> Option<&'a CellDigest> {
     document.cells.iter().find(|data| data.meta.cell.id == cell_id)
 }
 

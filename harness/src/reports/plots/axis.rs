@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use plotters::coord::ranged1d::{KeyPointHint, NoDefaultFormatting, Ranged};
 
-use crate::reports::format;
+use crate::{analyse::series, reports::format};
 
 /// Spans above this ratio are drawn logarithmically.
 const LOG_FROM_RATIO: f64 = 20.0;
@@ -23,7 +23,7 @@ impl Axis {
     /// From `low` to `high`, widened to round numbers, with about `wanted` ticks.
     pub(super) fn linear(low: f64, high: f64, wanted: usize) -> Self {
         let high = if high > low { high } else { low + low.abs().max(1.0) };
-        let step = nice_step((high - low) / wanted.max(1) as f64);
+        let step = series::nice_step((high - low) / wanted.max(1) as f64);
         let (first, last) = ((low / step).floor(), (high / step - 1e-9).ceil());
         let ticks: Vec<f64> = (0..=(last - first) as usize).map(|i| (first + i as f64) * step).collect();
         let decimals = (-(step * 1.001).log10().floor()).max(0.0) as usize;
@@ -34,7 +34,7 @@ impl Axis {
     /// From 0 to at least `high`, whole numbers only.
     pub(super) fn whole(high: u32, wanted: u32) -> Self {
         let high = high.max(1);
-        let step = nice_step(f64::from(high) / f64::from(wanted)).max(1.0).round() as u32;
+        let step = series::nice_step(f64::from(high) / f64::from(wanted)).max(1.0).round() as u32;
         let last = high.div_ceil(step) * step;
         let ticks = (0..=last / step).map(|i| (f64::from(i * step), (i * step).to_string())).collect();
         // A little room above, so that a line at the top is not cut in half.
@@ -141,16 +141,6 @@ fn trimmed(value: f64) -> String {
     }
     let text = format!("{value:.6}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-/// The next of 1, 2, 5 times a power of ten (Heckbert: Nice Numbers for Graph Labels, Graphics Gems, 1990).
-pub(super) fn nice_step(raw: f64) -> f64 {
-    let power = 10f64.powf(raw.max(1e-12).log10().floor());
-    [1.0, 2.0, 5.0, 10.0]
-        .map(|mark| mark * power)
-        .into_iter()
-        .find(|step| *step >= raw * 0.999)
-        .unwrap_or(power)
 }
 
 #[cfg(test)]

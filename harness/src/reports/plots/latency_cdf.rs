@@ -9,13 +9,7 @@ use super::{
     canvas::{Area, PANEL_LEFT, PANEL_RIGHT, Sheet, Stroke},
     extent, faded_note, legend, load_words, series, subtitle,
 };
-use crate::{
-    analyse::window::Window,
-    experiment::LoadPoint,
-    record::{Outcome, Record},
-    reports::format,
-    store::CellData,
-};
+use crate::{analyse::times::Times, experiment::LoadPoint, reports::format};
 
 const BODY: f64 = 420.0;
 
@@ -23,22 +17,29 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
     let subjects = document.summary.subjects.iter().enumerate();
     let curves: Vec<(usize, Vec<Trial>)> = subjects
         .map(|(i, subject)| (i, document.data(subject, &load.name)))
-        .map(|(i, data)| (i, data.into_iter().map(|(data, valid)| trial(data, valid)).collect()))
-        .collect();
-    let all = || curves.iter().flat_map(|(_, trials)| trials.iter().flat_map(|trial| &trial.times_ms));
-    let Some((low, high)) = extent(all().copied()) else { return Ok(None) };
-    let pooled: Vec<(usize, Vec<f64>)> = curves
-        .iter()
-        .map(|(i, trials)| {
-            let valid = trials.iter().filter(|trial| trial.valid);
-            (*i, valid.flat_map(|trial| trial.times_ms.iter().copied()).collect())
+        .map(|(i, data)| {
+            (i, data.into_iter().map(|(data, valid)| Trial { valid, times: &data.records.times }).collect())
         })
         .collect();
-    let most = pooled.iter().map(|(_, times)| times.len()).chain(std::iter::once(2)).max().unwrap_or(2);
+    let ends = curves.iter().flat_map(|(_, trials)| trials).flat_map(|trial| {
+        let points = series::cdf(trial.times);
+        [points.first().copied(), points.last().copied()].into_iter().flatten().map(|(ms, _)| ms)
+    });
+    let Some((low, high)) = extent(ends) else { return Ok(None) };
+    let pooled: Vec<(usize, Times)> = curves
+        .iter()
+        .map(|(i, trials)| {
+            let mut all = Times::default();
+            trials.iter().filter(|trial| trial.valid).for_each(|trial| all.merge(trial.times));
+            (*i, all)
+        })
+        .collect();
+    let most = pooled.iter().map(|(_, times)| times.count()).chain(std::iter::once(2)).max().unwrap_or(2);
 
     let title = format!("Response times, {}", load.name);
     let mut notes: Vec<String> = faded_note(&all_data(document, load)).into_iter().collect();
-    let timeouts = curves.iter().flat_map(|(_, trials)| trials).map(|trial| trial.timeouts).sum::<u64>();
+    let timeouts =
+        curves.iter().flat_map(|(_, trials)| trials).map(|trial| trial.times.censored()).sum::<u64>();
     if timeouts > 0 {
         notes.push(format!(
             "{} given up at the deadline are drawn there; their true times are at least that long.",
@@ -68,7 +69,7 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
         let panel = canvas.panel(area, x, y)?;
         for (i, trials) in &curves {
             for trial in trials {
-                panel.line(&curve(&trial.times_ms), Stroke::trial(Ink::Subject(*i), trial.valid))?;
+                panel.line(&curve(trial.times), Stroke::trial(Ink::Subject(*i), trial.valid))?;
             }
         }
         for (i, times) in &pooled {
@@ -79,33 +80,19 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
     Ok(Some(Content { alt: alt(document, load), title, svg }))
 }
 
-/// What is drawn of one trial.
-struct Trial {
+/// What is drawn of one trial: the same requests as in the tables.
+struct Trial<'a> {
     valid: bool,
-    times_ms: Vec<f64>,
-    timeouts: u64,
-}
-
-/// The same requests as in the tables: correct answers and time-outs of the measured interval.
-fn trial(data: &CellData, valid: bool) -> Trial {
-    let window = Window::of_cell(data);
-    let measured = |record: &&Record| window.holds(record);
-    let shown = |record: &&Record| matches!(record.outcome, Outcome::Ok | Outcome::Timeout);
-    let records = || data.records.iter().filter(measured).filter(shown);
-    Trial {
-        valid,
-        times_ms: records().map(|record| record.response_ns() as f64 / 1e6).collect(),
-        timeouts: records().filter(|record| record.outcome == Outcome::Timeout).count() as u64,
-    }
+    times: &'a Times,
 }
 
 /// Steps of a distribution; beyond the largest value lies nothing, which has no place on a
 /// logarithmic scale, so that it stands at the height of the second largest.
-fn curve(times_ms: &[f64]) -> Vec<(f64, f64)> {
-    let highest = nines(1.0 - 1.0 / times_ms.len().max(1) as f64);
+fn curve(times: &Times) -> Vec<(f64, f64)> {
+    let highest = nines(1.0 - 1.0 / times.count().max(1) as f64);
     let mut points = Vec::new();
     let mut reached = 0.0;
-    for (ms, share) in series::cdf(times_ms) {
+    for (ms, share) in series::cdf(times) {
         points.push((ms, reached));
         reached = nines(share).min(highest);
         points.push((ms, reached));

@@ -3,10 +3,10 @@
 use super::{
     Binned, Content, Document, Ink, Picture, all_data,
     axis::Axis,
-    bin_s, bins,
+    bins,
     canvas::{Sheet, Stroke},
     end_s, extent, faded_note, legend, load_words, median_over_trials,
-    series::TimeBin,
+    series::{TimeBin, bin_s},
     stacked, subtitle,
 };
 use crate::{experiment::LoadPoint, reports::format};

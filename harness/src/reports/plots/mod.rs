@@ -21,7 +21,10 @@ use palette::Ink;
 pub use palette::css_variables;
 
 use super::{Document, format};
-use crate::{analyse::series, experiment::LoadPoint, store::CellData};
+use crate::{
+    analyse::{CellDigest, series},
+    experiment::LoadPoint,
+};
 
 /// A plot, as an SVG file of its own on white paper.
 #[derive(Debug, Clone, PartialEq)]
@@ -207,7 +210,7 @@ fn legend(document: &Document, load: &LoadPoint, thin: &str) -> Vec<Key> {
 }
 
 /// Names the cells that are drawn faded.
-fn faded_note(cells: &[(&CellData, bool)]) -> Option<String> {
+fn faded_note(cells: &[(&CellDigest, bool)]) -> Option<String> {
     let ids: BTreeSet<&str> =
         cells.iter().filter(|(_, valid)| !valid).map(|(data, _)| data.meta.cell.id.as_str()).collect();
     let list = ids.into_iter().collect::<Vec<_>>().join(", ");
@@ -215,7 +218,7 @@ fn faded_note(cells: &[(&CellData, bool)]) -> Option<String> {
 }
 
 /// Data of all subjects at a load point.
-fn all_data<'a>(document: &Document<'a>, load: &LoadPoint) -> Vec<(&'a CellData, bool)> {
+fn all_data<'a>(document: &Document<'a>, load: &LoadPoint) -> Vec<(&'a CellDigest, bool)> {
     document.summary.subjects.iter().flat_map(|subject| document.data(subject, &load.name)).collect()
 }
 
@@ -224,19 +227,13 @@ fn end_s(load: &LoadPoint) -> f64 {
     (load.warmup + load.duration).as_secs_f64()
 }
 
-/// A bin width that divides the plan into about thirty.
-fn bin_s(load: &LoadPoint) -> f64 {
-    axis::nice_step(end_s(load) / 40.0).max(0.25)
-}
-
 /// Trials of a subject in bins, each with whether it is VALID.
 type Binned = Vec<(Vec<series::TimeBin>, bool)>;
 
 /// Bins of a cell that lie wholly in its plan.
-fn bins(data: &CellData, load: &LoadPoint) -> Vec<series::TimeBin> {
-    let (width_s, end_s) = (bin_s(load), end_s(load));
-    let all = series::percentiles_over_time(data, width_s).into_iter();
-    all.filter(|bin| bin.t_s + width_s <= end_s + 1e-6).collect()
+fn bins(data: &CellDigest, load: &LoadPoint) -> Vec<series::TimeBin> {
+    let (width_s, end_s) = (series::bin_s(load), end_s(load));
+    data.records.bins.iter().copied().filter(|bin| bin.t_s + width_s <= end_s + 1e-6).collect()
 }
 
 /// Bin by bin the median over the trials of one quantity, at the middle of the bins.

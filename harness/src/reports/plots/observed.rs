@@ -4,15 +4,18 @@
 use super::{
     Area, Content, Document, Ink, PANEL_LEFT, PANEL_RIGHT, Picture,
     axis::Axis,
-    bin_s, bins,
+    bins,
     canvas::{Anchor, Canvas, Drawn, Key, LABEL, Sample, Sheet, Stroke, place_legend},
     end_s, extent, load_words, subtitle,
 };
 use crate::{
-    analyse::observed::{self, Held},
+    analyse::{
+        CellDigest,
+        observed::{self, Held},
+        series::bin_s,
+    },
     collect::series::{CellSeries, component, name},
     experiment::LoadPoint,
-    store::CellData,
 };
 
 const PANEL: f64 = 105.0;
@@ -90,7 +93,7 @@ pub(super) fn draw(document: &Document, load: &LoadPoint, subject: usize) -> Pic
     Ok(Some(Content { title, alt, svg }))
 }
 
-fn requests(data: &CellData, series: &CellSeries, load: &LoadPoint) -> Panel {
+fn requests(data: &CellDigest, series: &CellSeries, load: &LoadPoint) -> Panel {
     let width_s = bin_s(load);
     let bins = bins(data, load);
     let ours = |value: &dyn Fn(&super::series::TimeBin) -> f64| {
@@ -112,7 +115,7 @@ fn requests(data: &CellData, series: &CellSeries, load: &LoadPoint) -> Panel {
     Panel { title: "Requests a second", lines, panic: Vec::new(), whole: false }
 }
 
-fn replicas(data: &CellData, series: &CellSeries, end_s: f64) -> Panel {
+fn replicas(data: &CellDigest, series: &CellSeries, end_s: f64) -> Panel {
     let of = |name| pieces(&observed::level(series, name), end_s);
     let (mut label, mut ready) = ("ready", of(name::REPLICAS_READY));
     if ready.is_empty() {

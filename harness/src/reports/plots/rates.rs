@@ -3,20 +3,17 @@
 use super::{
     Binned, Content, Document, Ink, Picture, all_data,
     axis::Axis,
-    bin_s, bins,
+    bins,
     canvas::{Key, Sample, Sheet, Stroke},
-    end_s, extent, faded_note, legend, load_words, median_over_trials, stacked, subtitle,
+    end_s, extent, faded_note, legend, load_words, median_over_trials, series, stacked, subtitle,
 };
-use crate::{
-    experiment::{Arrivals, LoadPoint},
-    reports::format,
-};
+use crate::{experiment::LoadPoint, reports::format};
 
 const PANEL: f64 = 130.0;
 const GAP: f64 = 62.0;
 
 pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
-    let width_s = bin_s(load);
+    let width_s = series::bin_s(load);
     let curves: Vec<(usize, &String, Binned)> = document
         .summary
         .subjects
@@ -34,7 +31,7 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
     let every_bin = || curves.iter().flat_map(|(_, _, trials)| trials).flat_map(|(bins, _)| bins);
     let (_, high) = extent(every_bin().flat_map(|b| [b.offered_rps, b.achieved_rps])).unwrap_or((0.0, 1.0));
 
-    let closed = matches!(load.arrivals, Arrivals::Closed { .. });
+    let closed = load.arrivals.is_closed();
     let title = format!("Offered and achieved rate, {}", load.name);
     let mut keys = legend(document, load, "single trials");
     for key in keys.iter_mut().filter(|key| key.sample == Sample::Line) {

@@ -1,7 +1,23 @@
-//! What the generator knows of itself: its CPU time, its core, its limits.
+//! What the generator knows of itself: its CPU time, its core, its limits; and of its machine.
+//!
+//! `watch` looks at the machine a few times a second (`host` reads, `parse` understands, `machine`
+//! folds), and `beat` feels from inside how late the generator's own thread is called. The judgement
+//! is `analyse::machine`'s.
+
+mod beat;
+mod host;
+mod machine;
+mod parse;
+mod watch;
+
+pub(super) use beat::Beat;
+pub use beat::LoopLag;
+pub use machine::{MachineAudit, SchedulingAudit};
+pub(super) use watch::Watch;
+pub use watch::blind_spots;
 
 use nix::{
-    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    sched::{CpuSet, sched_setaffinity},
     sys::{
         resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit},
         time::TimeValLike,
@@ -37,12 +53,8 @@ pub(super) fn pin(core: usize) -> Result<(), DriveError> {
 
 /// The cores that the calling thread may use, as `0, 1, 5`.
 fn allowed_cores() -> String {
-    let Ok(set) = sched_getaffinity(Pid::from_raw(0)) else { return "those of this machine".into() };
-    let cores: Vec<String> = (0..CpuSet::count())
-        .filter(|&core| set.is_set(core) == Ok(true))
-        .map(|core| core.to_string())
-        .collect();
-    cores.join(", ")
+    let cores: Vec<String> = watch::allowed_cores().iter().map(usize::to_string).collect();
+    if cores.is_empty() { "those of this machine".into() } else { cores.join(", ") }
 }
 
 /// How many connections may be open at once: raises the soft limit of open files to the hard one.

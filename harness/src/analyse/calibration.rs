@@ -1,0 +1,365 @@
+//! What each driver would have you believe of a target of known behaviour, beside the truth. Pure.
+
+use serde::Serialize;
+
+use super::{
+    ground_truth::{Arriving, quantile_ms, variance_inflation},
+    quantiles::{BEYOND_P99_9, beyond, nearest_rank},
+};
+use crate::drive::known_target::Behaviour;
+
+/// The quantiles that are compared: per mille and name.
+pub const COMPARED: [(u64, &str); 4] = [(500, "p50"), (900, "p90"), (990, "p99"), (999, "p99.9")];
+
+/// One value for each of [`COMPARED`], in milliseconds.
+pub type Figures = [Option<f64>; 4];
+
+/// Relative error that is always allowed.
+pub const ALLOWED: f64 = 0.01;
+
+/// Confidence of the interval that stands for the sampling error. High, since a calibration asks
+/// two dozen times: at 95 % nearly every one would fail by chance, at 99.9 % one in forty does.
+pub const CONFIDENCE: f64 = 0.999;
+
+/// A figure off by more than this from the truth is called misleading.
+const MISLEADING: f64 = 0.1;
+
+/// What a driver says after a run.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Told {
+    /// The driver and its loop, for example `native, open loop`.
+    pub driver: String,
+    /// Whether it kept to a schedule, or waited for answers.
+    pub open: bool,
+    /// Answers that it counted.
+    pub requests: u64,
+    /// Of them failed, or lost on the way.
+    pub failed: u64,
+    /// Its quantiles, milliseconds; none where it gives none, or has too few requests.
+    pub ms: Figures,
+    /// Between which values the true quantile lies as far as its sample tells (with
+    /// [`CONFIDENCE`]); only for drivers that give records. No upper end: the sample is too small.
+    pub interval_ms: [Option<(f64, Option<f64>)>; 4],
+}
+
+/// One behaviour as it was measured.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measured {
+    /// The behaviour.
+    pub behaviour: Behaviour,
+    /// Rate of the open loop, requests a second.
+    pub rate: f64,
+    /// Connections of the closed loops.
+    pub connections: u32,
+    /// What the target itself says that it took for each request of the open loop, milliseconds.
+    pub served_ms: Vec<f64>,
+    /// How late its answers were, milliseconds.
+    pub late_ms: Vec<f64>,
+    /// What the drivers say.
+    pub told: Vec<Told>,
+}
+
+/// A driver's word with its errors.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Judged {
+    /// What it said.
+    #[serde(flatten)]
+    pub told: Told,
+    /// Relative errors against the truth of the open loop: what users would feel.
+    pub error: Figures,
+    /// Relative errors against the truth of its own loop.
+    pub error_of_its_loop: Figures,
+}
+
+/// One behaviour, calibrated.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Calibration {
+    /// The behaviour.
+    pub behaviour: Behaviour,
+    /// Rate of the open loop, requests a second.
+    pub rate: f64,
+    /// Connections of the closed loops.
+    pub connections: u32,
+    /// The truth when requests arrive by themselves, milliseconds.
+    pub true_ms: Figures,
+    /// The truth of a closed loop, milliseconds.
+    pub true_closed_ms: Figures,
+    /// What the target itself says of the open loop, milliseconds: the truth of this very sample.
+    pub target_ms: Figures,
+    /// Its relative errors against the truth: how far the sample is off by chance.
+    pub target_error: Figures,
+    /// The median and the 99th percentile of the target's own lateness, milliseconds.
+    pub target_late_ms: [Option<f64>; 2],
+    /// The drivers.
+    pub drivers: Vec<Judged>,
+    /// Whether each open loop is within its tolerance: 1 %, or its sampling error.
+    pub passed: bool,
+    /// One line of words.
+    pub words: String,
+}
+
+impl Told {
+    /// The word of a driver that gives the time of each request, in milliseconds.
+    pub fn of_times(driver: &str, arriving: Arriving, behaviour: &Behaviour, times_ms: Vec<f64>) -> Self {
+        let mut ascending = times_ms;
+        ascending.sort_by(f64::total_cmp);
+        let count = ascending.len() as u64;
+        let inflation = variance_inflation(behaviour, arriving);
+        let enough = |permille| permille != 999 || beyond(count, permille) >= BEYOND_P99_9;
+        Self {
+            driver: driver.into(),
+            open: matches!(arriving, Arriving::Poisson { .. }),
+            requests: count,
+            failed: 0,
+            ms: COMPARED.map(|(permille, _)| nearest_rank(&ascending, permille).filter(|_| enough(permille))),
+            interval_ms: COMPARED
+                .map(|(permille, _)| interval(&ascending, permille, inflation).filter(|_| enough(permille))),
+        }
+    }
+}
+
+/// Puts the drivers' words beside the truth.
+pub fn calibrate(measured: Measured) -> Calibration {
+    let Measured { behaviour, rate, connections, served_ms, late_ms, told } = measured;
+    let open = Arriving::Poisson { rate };
+    let truth = |arriving| {
+        COMPARED.map(|(permille, _)| quantile_ms(&behaviour, arriving, permille as f64 / 1000.0))
+    };
+    let (true_ms, true_closed_ms) = (truth(open), truth(Arriving::Closed { connections }));
+    let drivers: Vec<Judged> = told
+        .into_iter()
+        .map(|told| Judged {
+            error: errors(&told.ms, &true_ms),
+            error_of_its_loop: errors(&told.ms, if told.open { &true_ms } else { &true_closed_ms }),
+            told,
+        })
+        .collect();
+    let target_ms = Told::of_times("target", open, &behaviour, served_ms).ms;
+    let mut late_ms = late_ms;
+    late_ms.sort_by(f64::total_cmp);
+    Calibration {
+        behaviour,
+        rate,
+        connections,
+        true_ms,
+        true_closed_ms,
+        target_ms,
+        target_error: errors(&target_ms, &true_ms),
+        target_late_ms: [500, 990].map(|permille| nearest_rank(&late_ms, permille)),
+        passed: drivers.iter().filter(|driver| driver.told.open).all(|driver| passes(driver, &true_ms)),
+        words: words(&behaviour, &true_ms, &drivers),
+        drivers,
+    }
+}
+
+fn errors(told: &Figures, truth: &Figures) -> Figures {
+    std::array::from_fn(|i| Some(told[i]? / truth[i]? - 1.0))
+}
+
+/// Whether each figure lies within 1 % of the truth, or the truth within what the sample allows,
+/// give or take that 1 %.
+fn passes(driver: &Judged, true_ms: &Figures) -> bool {
+    let fits = |i: usize| match (true_ms[i], driver.told.ms[i], driver.told.interval_ms[i]) {
+        (Some(truth), Some(told), interval) => {
+            (told / truth - 1.0).abs() <= ALLOWED
+                || interval.is_some_and(|(low, high)| {
+                    low <= truth * (1.0 + ALLOWED) && high.is_none_or(|high| high >= truth * (1.0 - ALLOWED))
+                })
+        }
+        // Too few requests for this quantile: nothing was claimed.
+        (Some(_), None, _) => true,
+        (None, ..) => false,
+    };
+    driver.told.requests > 0 && driver.told.failed == 0 && (0..COMPARED.len()).all(fits)
+}
+
+/// The distribution-free interval of a quantile: between which order statistics it lies.
+///
+/// The number of values below the true quantile is binomial, whatever the distribution (David and
+/// Nagaraja, Order Statistics, 2003, section 7.1). Dependent values count for fewer: n / inflation.
+fn interval(ascending: &[f64], permille: u64, inflation: f64) -> Option<(f64, Option<f64>)> {
+    let n = ascending.len() as f64;
+    let effective = (n / inflation).floor();
+    if effective < 1.0 {
+        return None;
+    }
+    let (low, high) = ranks(effective as u64, permille as f64 / 1000.0, CONFIDENCE);
+    let scale = n / effective;
+    let at = |rank: f64| ascending.get((rank as usize).saturating_sub(1)).copied();
+    let low = if low == 0 { 0.0 } else { at((low as f64 * scale).floor().max(1.0))? };
+    Some((low, at((high as f64 * scale).ceil())))
+}
+
+/// Ranks l and u with P(l-th smallest <= quantile <= u-th smallest) >= confidence; l = 0 and
+/// u > n: no value of the sample bounds it on that side.
+fn ranks(n: u64, q: f64, confidence: f64) -> (u64, u64) {
+    // Weights of the binomial distribution, outwards from its mode: each from the one before, so
+    // that none under- or overflows where it matters.
+    let mode = (((n + 1) as f64 * q) as u64).min(n);
+    let odds = q / (1.0 - q);
+    let mut weights = vec![0.0; n as usize + 1];
+    weights[mode as usize] = 1.0;
+    for k in mode..n {
+        weights[k as usize + 1] = weights[k as usize] * odds * (n - k) as f64 / (k + 1) as f64;
+    }
+    for k in (0..mode).rev() {
+        weights[k as usize] = weights[k as usize + 1] / odds * (k + 1) as f64 / (n - k) as f64;
+    }
+    let tail = weights.iter().sum::<f64>() * (1.0 - confidence) / 2.0;
+    // l: the largest with P(B <= l - 1) <= tail; u: the smallest with P(B >= u) <= tail.
+    let count_within = |weights: &mut dyn Iterator<Item = &f64>| {
+        let mut sum = 0.0;
+        weights
+            .take_while(|&&weight| {
+                sum += weight;
+                sum <= tail
+            })
+            .count() as u64
+    };
+    let low = count_within(&mut weights.iter());
+    let high = n + 1 - count_within(&mut weights.iter().rev());
+    (low, high)
+}
+
+/// One line: who says what, and what is true.
+fn words(behaviour: &Behaviour, true_ms: &Figures, drivers: &[Judged]) -> String {
+    let worst = |driver: &Judged| {
+        (0..COMPARED.len())
+            .filter_map(|i| driver.error[i].map(|error| (i, error)))
+            .max_by(|a, b| size(a.1).total_cmp(&size(b.1)))
+    };
+    let closed = || drivers.iter().filter(|driver| !driver.told.open);
+    let misled: Vec<(&Judged, usize)> = closed()
+        .filter_map(|driver| worst(driver).map(|(at, error)| (driver, at, error)))
+        .filter(|(.., error)| error.abs() > MISLEADING)
+        .map(|(driver, at, _)| (driver, at))
+        .collect();
+    // One quantile for the whole sentence: where most is hidden.
+    let Some(&(_, at)) = misled.iter().max_by(|a, b| {
+        let of = |(driver, at): &(&Judged, usize)| driver.error[*at].map_or(0.0, size);
+        of(a).total_cmp(&of(b))
+    }) else {
+        let largest = drivers.iter().filter_map(worst).map(|(_, error)| error.abs()).fold(0.0, f64::max);
+        return format!("All drivers tell the truth, give or take {:.1} %.", largest * 100.0);
+    };
+    let figure = |value: Option<f64>| value.map_or("nothing".into(), |ms| format!("{ms:.1} ms"));
+    let say = |driver: &Judged| format!("{} says {}", driver.told.driver, figure(driver.told.ms[at]));
+    let closed_say: Vec<String> = closed().map(say).collect();
+    let open_say: Vec<String> = drivers.iter().filter(|driver| driver.told.open).map(say).collect();
+    let nature = match behaviour {
+        Behaviour::Stalls { .. } => "A closed loop hides the stall",
+        Behaviour::Queue { .. } => "A closed loop asks another question, since it keeps the queue full",
+        _ => "Not all drivers tell the truth",
+    };
+    format!(
+        "{nature}: the true {} is {}; {}.",
+        COMPARED[at].1,
+        figure(true_ms[at]),
+        open_say.into_iter().chain(closed_say).collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// How far off a relative error is, whichever its sign: half and twice are equally far.
+fn size(error: f64) -> f64 {
+    (1.0 + error).max(1e-12).ln().abs()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::analyse::ground_truth::Arriving::Poisson;
+
+    fn told(driver: &str, open: bool, ms: [f64; 4]) -> Told {
+        Told {
+            driver: driver.into(),
+            open,
+            requests: 15_000,
+            failed: 0,
+            ms: ms.map(Some),
+            interval_ms: ms.map(|ms| Some((ms * 0.97, Some(ms * 1.03)))),
+        }
+    }
+
+    fn calibration(behaviour: &str, told: Vec<Told>) -> Calibration {
+        calibrate(Measured {
+            behaviour: behaviour.parse().unwrap(),
+            rate: 500.0,
+            connections: 10,
+            served_ms: Vec::new(),
+            late_ms: vec![0.02, 0.05, 0.9],
+            told,
+        })
+    }
+
+    #[test]
+    fn ranks_are_those_of_the_tables() {
+        // Conover, Practical Nonparametric Statistics, table A3: the median of 20, at 95 %.
+        assert_eq!(ranks(20, 0.5, 0.95), (6, 15));
+        // Five values cannot bound a median at 95 %, six can.
+        assert_eq!(ranks(5, 0.5, 0.95), (0, 6));
+        assert_eq!(ranks(6, 0.5, 0.95), (1, 6));
+        // Far out the binomial is Poisson: 1000 values, p99.9, one expected beyond.
+        assert_eq!(ranks(1000, 0.999, 0.999).1, 1001);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(32))]
+
+        #[test]
+        fn intervals_cover_as_often_as_they_say(n in 10u64..3000, permille in 10u64..990) {
+            let q = permille as f64 / 1000.0;
+            let (low, high) = ranks(n, q, 0.95);
+            // The exact coverage, by logarithms of the binomial's terms.
+            let ln_choose = |k: u64| (1..=k).map(|i| ((n - k + i) as f64 / i as f64).ln()).sum::<f64>();
+            let coverage: f64 = (low..high)
+                .map(|k| (ln_choose(k) + k as f64 * q.ln() + (n - k) as f64 * (1.0 - q).ln()).exp())
+                .sum();
+            prop_assert!(coverage >= 0.95 - 1e-9, "{coverage}");
+            prop_assert!(low as f64 <= q * n as f64 + 1.0 && q * n as f64 <= high as f64);
+        }
+    }
+
+    #[test]
+    fn within_one_per_cent_or_the_sampling_error_is_a_pass() {
+        let truth = calibration("constant:20ms", vec![]).true_ms.map(Option::unwrap);
+        let scaled = |factor: f64| told("native, open loop", true, truth.map(|ms| ms * factor));
+        assert!(calibration("constant:20ms", vec![scaled(1.009)]).passed);
+        assert!(calibration("constant:20ms", vec![scaled(1.035)]).passed, "its interval reaches 1 %");
+        assert!(!calibration("constant:20ms", vec![scaled(1.05)]).passed);
+        let failed = Told { failed: 1, ..scaled(1.0) };
+        assert!(!calibration("constant:20ms", vec![failed]).passed, "a known target never fails");
+        let closed = told("wrk", false, [1.0; 4]);
+        assert!(calibration("constant:20ms", vec![scaled(1.0), closed]).passed, "others are only shown");
+    }
+
+    #[test]
+    fn a_sample_of_the_truth_passes_and_says_how_sure_it_is() {
+        let behaviour: Behaviour = "exponential:20ms".parse().unwrap();
+        // The quantiles themselves, evenly: as good as a sample can be.
+        let times: Vec<f64> =
+            (0..20_000).map(|i| behaviour.service_quantile_s((f64::from(i) + 0.5) / 20_000.0) * 1e3).collect();
+        let told = Told::of_times("native, open loop", Poisson { rate: 500.0 }, &behaviour, times);
+        let (low, high) = told.interval_ms[3].unwrap();
+        assert!(low < 138.0 && high.unwrap() > 139.0, "p99.9 is 138.2 ms");
+        assert!(calibration("exponential:20ms", vec![told]).passed);
+        let few = Told::of_times("x", Poisson { rate: 500.0 }, &behaviour, vec![1.0; 500]);
+        assert_eq!((few.ms[3], few.interval_ms[3]), (None, None), "500 requests have no p99.9");
+    }
+
+    #[test]
+    fn the_words_name_who_hides_what() {
+        let stalls = calibration(
+            "stalls:20ms:1s:10s",
+            vec![
+                told("native, open loop", true, [20.1, 39.0, 941.0, 1019.0]),
+                told("native, closed loop", false, [20.1, 20.2, 20.5, 1020.0]),
+                Told { ms: [Some(20.0), Some(20.1), Some(20.3), None], ..told("wrk", false, [0.0; 4]) },
+            ],
+        );
+        let honest = calibration("constant:20ms", vec![told("wrk", false, [20.0, 20.1, 20.2, 20.5])]);
+        let queue = calibration("queue:1ms", vec![told("goose", false, [10.0, 14.0, 19.0, 23.0])]);
+        insta::assert_snapshot!([stalls.words, honest.words, queue.words].join("\n"), @"");
+    }
+}
