@@ -23,7 +23,7 @@ use crate::{
 pub(super) struct BuildArgs {
     /// Which program: the function, or the harness itself for load workers on a cluster (`--load-from cluster`)
     #[arg(long, value_name = "PROGRAM", value_enum, default_value = "function")]
-    of: Program,
+    pub(super) of: Program,
     /// What to build on: an OCI layout folder, an image archive (.tar), or a registry's image [default: nothing]
     #[arg(long, value_name = "REF|PATH")]
     base: Option<String>,
