@@ -1,6 +1,17 @@
 //! Ctrl-C, as a value that every long-running stage can ask or await.
 
+use std::sync::OnceLock;
+
 use tokio::sync::watch;
+
+/// What is to be put in order before a second signal ends the process.
+static BEFORE_EXIT: OnceLock<fn()> = OnceLock::new();
+
+/// Has this done before a second signal ends the process, which runs nothing else any more: giving
+/// the terminal back, say. The first call counts.
+pub fn before_exit(put_in_order: fn()) {
+    let _ = BEFORE_EXIT.set(put_in_order);
+}
 
 /// Says whether the user asked to stop. Clones share the state.
 #[derive(Debug, Clone)]
@@ -49,6 +60,9 @@ impl Interrupt {
             next().await;
             raise.raise();
             next().await;
+            if let Some(put_in_order) = BEFORE_EXIT.get() {
+                put_in_order();
+            }
             std::process::exit(130);
         });
         Ok(interrupt)

@@ -15,6 +15,7 @@ pub mod drive;
 pub mod experiment;
 pub mod image;
 pub mod interrupt;
+pub mod outcome;
 pub mod platforms;
 pub mod record;
 #[cfg(test)]

@@ -43,8 +43,7 @@ fn json(output: &Output) -> serde_json::Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-const CLOSED: [&str; 8] =
-    ["--connections", "3", "--duration", "1s", "--timeout", "2s", "--output", "json"];
+const CLOSED: [&str; 8] = ["--connections", "3", "--duration", "1s", "--timeout", "2s", "--output", "json"];
 
 #[cfg(feature = "goose")]
 mod goose {
@@ -148,7 +147,7 @@ fn a_calibration_prints_every_word_beside_the_truth() {
     assert_eq!(calibration["true_ms"], serde_json::json!([20.0, 20.0, 20.0, 20.0]));
     let drivers: Vec<&str> =
         calibration["drivers"].as_array().unwrap().iter().map(|d| d["driver"].as_str().unwrap()).collect();
-    assert_eq!(drivers, ["native, open loop", "native, closed loop"]);
+    assert_eq!(drivers, ["native open loop", "native closed loop"]);
     assert!(calibration["drivers"][0]["ms"][0].as_f64().unwrap() >= 20.0);
     assert!(calibration["target_ms"][0].as_f64().unwrap() >= 20.0);
 }

@@ -1,8 +1,9 @@
 //! What the end-to-end tests share: the two binaries, and a short experiment.
 
 use std::{
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
     sync::OnceLock,
 };
 
@@ -42,6 +43,46 @@ pub fn harness(folder: &Path) -> Command {
         .env_remove("KUBECONFIG")
         .env("HOME", folder);
     command
+}
+
+/// A server that answers at once, until it is dropped.
+#[derive(Debug)]
+pub struct NullTarget {
+    child: Child,
+    url: String,
+}
+
+impl NullTarget {
+    /// Starts one on a free port.
+    ///
+    /// # Panics
+    /// If it does not start.
+    pub fn start() -> Self {
+        let mut child = Command::new(binary("harness"))
+            .args(["null-target", "--port", "0"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the null target starts");
+        let mut line = String::new();
+        let stdout = child.stdout.take().expect("its output is piped");
+        BufReader::new(stdout).read_line(&mut line).expect("it says where it listens");
+        let url =
+            line.split_whitespace().find(|word| word.starts_with("http://")).expect("an address").to_owned();
+        Self { child, url }
+    }
+
+    /// Where it listens, as `http://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        self.url.trim_end_matches('/').to_owned()
+    }
+}
+
+impl Drop for NullTarget {
+    fn drop(&mut self) {
+        // It is gone already, or ends now.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 /// Flags of a comparison with one trial of intervals of this length, on generated weights.

@@ -1,35 +1,6 @@
 //! The main job on URLs that are there already: no cluster, no twin, a server of anybody's.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Child, Command, Stdio},
-};
-
-use tests::{binary, harness, text};
-
-/// A server that answers at once, and where it listens.
-struct Server(Child, String);
-
-impl Server {
-    fn start() -> Self {
-        let mut child = Command::new(binary("harness"))
-            .args(["null-target", "--port", "0"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_owned();
-        Self(child, url.trim_end_matches('/').to_owned())
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use tests::{NullTarget, harness, text};
 
 const EXPERIMENT: &str = r#"
 title = "a server of one's own"
@@ -52,22 +23,28 @@ duration = "1500ms"
 
 #[test]
 fn urls_are_compared_without_a_cluster_and_with_ones_own_payloads() {
-    let server = Server::start();
+    let server = NullTarget::start();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("e.toml"), EXPERIMENT).unwrap();
     std::fs::create_dir(folder.path().join("requests")).unwrap();
     std::fs::write(folder.path().join("requests/one.txt"), "one").unwrap();
-    let args = ["compare", "--experiment", "e.toml", "--endpoint", &server.1, "--name", "run"];
+    let args = ["compare", "--experiment", "e.toml", "--endpoint", &server.url(), "--name", "run"];
     let output = harness(folder.path()).args(args).output().unwrap();
     let (stdout, stderr) = text(&output);
     // On a busy machine the generator may be called late; what counts here is that it was measured.
     assert!(matches!(output.status.code(), Some(0 | 3)), "{stderr}");
     assert!(stderr.contains("URLs that are there already"), "{stderr}");
+    // One word a cell, as soon as it ends, and what the harness is by itself.
+    let words =
+        stderr.lines().filter(|line| line.contains("; VALID") || line.contains("; INVALID: ")).count();
+    assert_eq!(words, 2, "{stderr}");
+    assert!(stderr.contains("the harness by itself, over loopback"), "{stderr}");
     assert!(stdout.contains("endpoint-2"), "{stdout}");
     let report = std::fs::read_to_string(folder.path().join("runs/run/report.md")).unwrap();
     assert!(
         report.contains("function is the user's own") && report.contains("unknown: it was there already")
     );
+    assert!(report.contains("The harness by itself"), "its figures are in the method");
     assert!(report.contains("1 different, 3 to 3 bytes"), "the bodies that were sent are in the table");
 }
 

@@ -4,6 +4,7 @@
 //! knows no HTTP; its errors become statuses in `error.rs` alone.
 
 pub mod classify;
+pub mod null;
 
 use std::str::FromStr;
 use std::time::{Duration, Instant};
@@ -115,14 +116,17 @@ pub enum Kind {
     /// What is on a picture.
     #[default]
     Classify,
+    /// Nothing: for the platform's own cost.
+    Null,
 }
 
 impl Kind {
-    const ALL: [Self; 1] = [Self::Classify];
+    const ALL: [Self; 2] = [Self::Classify, Self::Null];
 
     fn name(self) -> &'static str {
         match self {
             Self::Classify => classify::NAME,
+            Self::Null => null::NAME,
         }
     }
 
@@ -138,6 +142,7 @@ impl Kind {
     pub fn load(self, config: &Config) -> anyhow::Result<Box<dyn Workload>> {
         match self {
             Self::Classify => Ok(Box::new(classify::Classify::load(config)?)),
+            Self::Null => Ok(Box::new(null::Null)),
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{
     revisions::ByRevision,
     rows::Rows,
     series::{Binning, TimeBin, bin_s},
+    sizes::{self, BySize},
     steady::{self, Watched},
     summary::{CellSummary, Problem, Validity},
     tally::{Counting, Tally, tally},
@@ -16,6 +17,7 @@ use super::{
 use crate::{
     collect::timeline::FirstAnswers,
     experiment::Cell,
+    outcome::ProcedureOutcome,
     record::{Outcome, Record},
     store::{CellData, CellMeta, CellState},
 };
@@ -71,6 +73,7 @@ struct Reading {
     counting: Counting,
     watched: Watched,
     by_revision: ByRevision,
+    by_size: BySize,
     binning: Binning,
     answers: FirstAnswers,
     started_unix_ns: u64,
@@ -86,6 +89,7 @@ impl Reading {
             counting: Counting::new(window),
             watched: Watched::new(window),
             by_revision: ByRevision::new(window, data.meta.revisions.clone()),
+            by_size: BySize::new(window, &cell.load),
             binning: Binning::new(bin_s(&cell.load), window.pacing),
             answers,
             started_unix_ns: *started_unix_ns,
@@ -98,6 +102,7 @@ impl Reading {
             self.counting.take(record);
             self.watched.take(record);
             self.by_revision.take(record);
+            self.by_size.take(record);
             self.binning.take(record);
         }
         self.answers.take(self.started_unix_ns, batch);
@@ -106,6 +111,9 @@ impl Reading {
 
 fn sum_up(data: &CellData<()>, window: &Window, reading: &Reading) -> CellSummary {
     let counts = reading.counting.finish();
+    if let Some(outcome) = &data.outcome {
+        return of_procedure(data, outcome, counts);
+    }
     let mut used = resources(&data.samples, window);
     let observed = fill_in(&mut used, data, window);
     let course = steady::course(data, &reading.watched, &counts, &used);
@@ -126,6 +134,7 @@ fn sum_up(data: &CellData<()>, window: &Window, reading: &Reading) -> CellSummar
     }
     let mut problems = validity::of_cell(data, reading.records, window, &counts);
     problems.extend(course.problem);
+    let by_size = reading.by_size.finish();
     CellSummary {
         validity: Validity { problems },
         remarks,
@@ -135,6 +144,25 @@ fn sum_up(data: &CellData<()>, window: &Window, reading: &Reading) -> CellSummar
         memory_bytes: used.memory_bytes,
         ready_after_ms: data.meta.ready_after_ms,
         by_revision: reading.by_revision.finish(),
+        size_fit: sizes::fit(&by_size),
+        by_size,
+        ..summary(&data.meta.cell, counts)
+    }
+}
+
+/// A cell whose procedure played loads of their own: what it found, and what may be held against it.
+fn of_procedure(data: &CellData<()>, outcome: &ProcedureOutcome, counts: Tally) -> CellSummary {
+    let mut problems = validity::of_procedure(data);
+    problems.extend(outcome.problems());
+    let mut remarks: Vec<String> =
+        data.meta.remarks.iter().map(|remark| format!("collecting: {remark}.")).collect();
+    remarks.extend(outcome.remarks());
+    CellSummary {
+        validity: Validity { problems },
+        remarks,
+        requests: outcome.requests(),
+        ready_after_ms: data.meta.ready_after_ms,
+        outcome: Some(outcome.clone()),
         ..summary(&data.meta.cell, counts)
     }
 }
@@ -193,6 +221,9 @@ fn summary(cell: &Cell, counts: Tally) -> CellSummary {
         memory_bytes: None,
         ready_after_ms: 0.0,
         by_revision: Vec::new(),
+        outcome: None,
+        by_size: Vec::new(),
+        size_fit: None,
     }
 }
 

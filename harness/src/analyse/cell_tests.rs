@@ -8,6 +8,7 @@ use crate::{
         testing::{CellBuilder, answered, ms},
         window::Pacing,
     },
+    drive::{LoopLag, MachineAudit},
     record::Record,
 };
 
@@ -145,6 +146,20 @@ fn lateness_beyond_the_ceiling_is_invalid_however_slow_the_answers() {
 #[test]
 fn a_busy_generator_is_invalid() {
     check_invalid(&open(), |data| data.meta.audit.as_mut().unwrap().cpu_share = 0.93, "busy for 93 %");
+}
+
+#[test]
+fn a_machine_that_swapped_or_a_loop_that_stood_still_is_invalid() {
+    let swapped: Damage = |data| {
+        let machine = MachineAudit { swapped_pages: Some(5000), ..MachineAudit::default() };
+        data.meta.audit.as_mut().unwrap().machine = Some(machine);
+    };
+    check_invalid(&open(), swapped, "swapped 5000 pages");
+    let stood_still: Damage = |data| {
+        let lag = LoopLag { beats: 1200, p99_ms: 90.0, max_ms: 101.0 };
+        data.meta.audit.as_mut().unwrap().loop_lag = Some(lag);
+    };
+    check_invalid(&closed(), stood_still, "stood still");
 }
 
 #[test]

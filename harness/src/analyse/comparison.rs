@@ -50,7 +50,7 @@ fn compare_by(experiment: &Experiment, cells: &[CellSummary], resamples: u32) ->
         for load in &experiment.load {
             for other in others {
                 let of = |label: &str| Side::new(label, experiment.trials, load, cells);
-                let metrics = METRICS.into_iter().filter(|&m| (m == load.primary_metric) == primary);
+                let metrics = metrics(load).into_iter().filter(|&m| (m == load.primary_metric) == primary);
                 found.extend(metrics.map(|metric| {
                     let name = format!("{}/{metric:?}/{}/{}", load.name, baseline.label, other.label);
                     let seed = seed_of(experiment.seed, &name);
@@ -71,6 +71,15 @@ fn compare_by(experiment: &Experiment, cells: &[CellSummary], resamples: u32) ->
             weighed.judge(p_adjusted, questions)
         })
         .collect()
+}
+
+/// What is compared at a load point. A procedure yields its own metric and no other.
+fn metrics(load: &LoadPoint) -> Vec<Metric> {
+    if !load.procedure.is_play() {
+        return vec![load.primary_metric];
+    }
+    let further = Some(load.primary_metric).filter(|primary| !METRICS.contains(primary));
+    METRICS.into_iter().chain(further).collect()
 }
 
 /// The values that count: of VALID trials that yield one.

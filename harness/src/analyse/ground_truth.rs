@@ -122,7 +122,10 @@ mod tests {
         let margin = 6.0 * (q * (1.0 - q) * inflation / n).sqrt() + 1.0 / n;
         let below = sample_ms.iter().filter(|&&x| x < quantile_ms * (1.0 - 1e-9)).count() as f64 / n;
         let upto = sample_ms.iter().filter(|&&x| x <= quantile_ms * (1.0 + 1e-9)).count() as f64 / n;
-        prop_assert!(upto + margin >= q && below - margin <= q, "{below} to {upto} of the sample, {q} wanted");
+        prop_assert!(
+            upto + margin >= q && below - margin <= q,
+            "{below} to {upto} of the sample, {q} wanted"
+        );
         Ok(())
     }
 

@@ -13,9 +13,11 @@ pub const WAIT_FLOOR_MS: f64 = 1.0;
 /// Mean wait for a core up to this share of the median response time is tolerated: with the wait at
 /// the answer it makes a tenth ([`super::validity::LATENESS_SHARE_OF_MEDIAN`]).
 pub const WAIT_SHARE_OF_MEDIAN: f64 = 0.05;
-/// Share of the cell for which the generator may be ready and without a core. A closed loop offers up
-/// to so much less; and [`super::validity::CPU_SHARE_LIMIT`] leaves a fifth of the core free as the
-/// room that queueing needs: a generator that waits for a fifth of the time has lost that room.
+/// Share of the cell for which the generator may be ready and without a core, if its loop was called
+/// late as well. A closed loop offers up to so much less; and [`super::validity::CPU_SHARE_LIMIT`]
+/// leaves a fifth of the core free as the room that queueing needs: a generator that waits for a fifth
+/// of the time has lost that room. The share alone is no fault: a machine with other work lets many
+/// short waits add up, and they do not matter beside long answers.
 pub const WAIT_SHARE_LIMIT: f64 = 0.2;
 /// Share of a core's time that the hypervisor may take away. A stolen slice is in no other figure of
 /// the guest: it looks like a slow answer. 5 % are in the middle of the slow-downs (2, 5, 10 %) that
@@ -45,15 +47,23 @@ pub const FILES_LIMIT: f64 = 0.95;
 /// What is half of a limit is worth a remark.
 const WORTH_A_REMARK: f64 = 0.5;
 
-/// Faults of the machine, given the median response time of the requests.
-pub fn problems(audit: &GeneratorAudit, median_ms: f64) -> Vec<Problem> {
-    audit.machine.as_ref().map_or_else(Vec::new, |machine| of_machine(machine, median_ms))
+/// Faults of the machine, given the median response time of the requests and the limit for lateness
+/// that follows from it, ms.
+pub fn problems(audit: &GeneratorAudit, median_ms: f64, lateness_limit_ms: f64) -> Vec<Problem> {
+    let of = |machine| of_machine(machine, audit.loop_lag.as_ref(), median_ms, lateness_limit_ms);
+    audit.machine.as_ref().map_or_else(Vec::new, of)
 }
 
-/// The same of one machine.
-pub(super) fn of_machine(machine: &MachineAudit, median_ms: f64) -> Vec<Problem> {
+/// The same of the machine of one of several generators.
+pub(super) fn of_machine(
+    machine: &MachineAudit,
+    loop_lag: Option<&LoopLag>,
+    median_ms: f64,
+    lateness_limit_ms: f64,
+) -> Vec<Problem> {
+    let called_late = loop_lag.is_none_or(|lag| lag.p99_ms > lateness_limit_ms);
     [
-        machine.scheduling.and_then(|scheduling| starved(&scheduling, median_ms)),
+        machine.scheduling.and_then(|scheduling| starved(&scheduling, median_ms, called_late)),
         stolen(machine),
         throttled(machine),
         swapped(machine),
@@ -99,7 +109,8 @@ pub(super) fn remarks(audit: &GeneratorAudit) -> Vec<String> {
             scheduling.mean_wait_ms()
         ));
     }
-    if let Some((drop, first, last)) = drop(machine).filter(|(drop, ..)| between(*drop, FREQUENCY_DROP_LIMIT))
+    if let Some((drop, first, last)) =
+        slow_down(machine).filter(|(drop, ..)| between(*drop, FREQUENCY_DROP_LIMIT))
     {
         remarks.push(format!(
             "machine: the CPU became {} slower, from {first:.0} to {last:.0} MHz.",
@@ -113,10 +124,10 @@ pub(super) fn remarks(audit: &GeneratorAudit) -> Vec<String> {
     remarks
 }
 
-fn starved(scheduling: &SchedulingAudit, median_ms: f64) -> Option<Problem> {
+fn starved(scheduling: &SchedulingAudit, median_ms: f64, called_late: bool) -> Option<Problem> {
     let limit_ms = (WAIT_SHARE_OF_MEDIAN * median_ms).max(WAIT_FLOOR_MS);
     let mean_ms = scheduling.mean_wait_ms();
-    (mean_ms > limit_ms || scheduling.waited_share > WAIT_SHARE_LIMIT).then(|| {
+    (mean_ms > limit_ms || called_late && scheduling.waited_share > WAIT_SHARE_LIMIT).then(|| {
         problem(
             format!(
                 "The generator was starved of CPU: it waited for a core for {} of the time, {mean_ms:.2} ms each time it \
@@ -182,7 +193,7 @@ fn slept(machine: &MachineAudit) -> Option<Problem> {
 }
 
 /// By which share the CPU became slower, and from where to where.
-fn drop(machine: &MachineAudit) -> Option<(f64, f64, f64)> {
+fn slow_down(machine: &MachineAudit) -> Option<(f64, f64, f64)> {
     let (first, last) = (machine.frequency_first_mhz?, machine.frequency_last_mhz?);
     (first > 0.0).then(|| (1.0 - last / first, first, last))
 }
@@ -196,7 +207,7 @@ fn slowed(machine: &MachineAudit) -> Option<Problem> {
             remedy,
         ));
     }
-    let (drop, first, last) = drop(machine).filter(|(drop, ..)| *drop > FREQUENCY_DROP_LIMIT)?;
+    let (drop, first, last) = slow_down(machine).filter(|(drop, ..)| *drop > FREQUENCY_DROP_LIMIT)?;
     Some(problem(
         format!(
             "The CPU became {} slower during the cell, from {first:.0} to {last:.0} MHz; the limit is {}.",
@@ -242,7 +253,7 @@ mod tests {
     use super::*;
 
     fn reasons(change: impl FnOnce(&mut MachineAudit)) -> Vec<String> {
-        problems(&audit(change), 20.0).into_iter().map(|problem| problem.reason).collect()
+        problems(&audit(change), 20.0, 2.0).into_iter().map(|problem| problem.reason).collect()
     }
 
     /// A quiet machine, changed.
@@ -277,7 +288,7 @@ mod tests {
     fn a_quiet_machine_has_no_faults_and_neither_has_one_that_tells_nothing() {
         assert_eq!(reasons(|_| ()), Vec::<String>::new());
         assert_eq!(reasons(|machine| *machine = MachineAudit::default()), Vec::<String>::new());
-        assert_eq!(problems(&GeneratorAudit::default(), 20.0), []);
+        assert_eq!(problems(&GeneratorAudit::default(), 20.0, 2.0), []);
     }
 
     #[test]
@@ -302,10 +313,16 @@ mod tests {
         let waited = |waited_s, waited_share, times| Some(SchedulingAudit { waited_s, waited_share, times });
         // 1.5 ms each time, of answers that take 20 ms (limit 1 ms) and of such that take 100 ms (5 ms).
         let slow = audit(|m| m.scheduling = waited(1.5, 0.15, 1000));
-        assert!(problems(&slow, 20.0)[0].reason.contains("15.0 % of the time, 1.50 ms each time"));
-        assert_eq!(problems(&slow, 100.0), []);
+        assert!(problems(&slow, 20.0, 2.0)[0].reason.contains("15.0 % of the time, 1.50 ms each time"));
+        assert_eq!(problems(&slow, 100.0, 10.0), []);
         // Rarely, but a quarter of the time in all.
         check(|m| m.scheduling = waited(2.5, 0.25, 200_000), "waited for a core for 25.0 %");
+        // The same, and its loop was called in time: many short waits beside other work.
+        let mut in_time = audit(|m| m.scheduling = waited(2.5, 0.25, 200_000));
+        in_time.loop_lag = Some(LoopLag { beats: 1000, p99_ms: 1.0, max_ms: 3.0 });
+        assert_eq!(problems(&in_time, 20.0, 2.0), []);
+        in_time.loop_lag = Some(LoopLag { beats: 1000, p99_ms: 2.5, max_ms: 3.0 });
+        assert_eq!(problems(&in_time, 20.0, 2.0).len(), 1);
     }
 
     #[test]

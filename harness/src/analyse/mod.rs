@@ -8,6 +8,7 @@
 //! Nothing here does input or output, and nothing fails on data: what is missing is said.
 
 pub mod calibration;
+pub mod capacity;
 mod cell;
 mod comparison;
 pub mod ground_truth;
@@ -22,6 +23,7 @@ pub mod rows;
 mod sentence;
 pub mod series;
 mod side;
+mod sizes;
 pub mod statistics;
 mod steady;
 pub mod summary;
@@ -36,6 +38,7 @@ mod workers;
 use std::collections::BTreeMap;
 
 pub use cell::{CellDigest, Digest, Examined, cell};
+pub use side::value_of;
 use summary::{CellSummary, Summary};
 
 use crate::{

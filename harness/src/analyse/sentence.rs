@@ -89,7 +89,17 @@ fn claim(facts: &Facts, judged: bool) -> String {
             let word = if more { "more" } else { "fewer" };
             format!("{contender} fails {size} {word} of its requests than {baseline}")
         }
-        Metric::ResponseP50Ms | Metric::ResponseP95Ms | Metric::ResponseP99Ms => {
+        Metric::CapacityRps => {
+            let word = if more { "higher" } else { "lower" };
+            format!("{contender} holds the service level up to a rate {size} {word} than {baseline}")
+        }
+        Metric::PeakGoodputRps => {
+            let word = if more { "more" } else { "fewer" };
+            format!(
+                "{contender} serves {size} {word} correct answers per second than {baseline}, each at the number of connections that suits it best"
+            )
+        }
+        Metric::ResponseP50Ms | Metric::ResponseP95Ms | Metric::ResponseP99Ms | Metric::BodyMsPerMib => {
             let word = if more { "longer" } else { "shorter" };
             format!("{contender} has a {size} {word} {} than {baseline}", noun(*metric))
         }
@@ -137,7 +147,7 @@ fn cannot_tell(facts: &Facts) -> String {
             format!(" This run could have seen a difference of {} or more.", percent(effect))
         }
         Some(effect) => {
-            let per_second = if *metric == Metric::GoodputRps { " correct answers per second" } else { "" };
+            let per_second = if matches!(metric, Metric::GoodputRps | Metric::PeakGoodputRps) { " correct answers per second" } else { "" };
             format!(
                 " This run could have seen a difference of {}{per_second} or more.",
                 amount(*metric, effect)
@@ -187,6 +197,9 @@ fn noun(metric: Metric) -> &'static str {
         Metric::ResponseP95Ms => "p95 response time",
         Metric::ResponseP99Ms => "p99 response time",
         Metric::FailureShare => "share of failed requests",
+        Metric::CapacityRps => "capacity",
+        Metric::PeakGoodputRps => "highest goodput",
+        Metric::BodyMsPerMib => "response time per MiB of request body",
     }
 }
 
@@ -198,9 +211,10 @@ fn probability(p: f64) -> String {
 /// A difference with its unit; answers per second go without, since sentences say it.
 fn amount(metric: Metric, difference: f64) -> String {
     match metric {
-        Metric::GoodputRps => decimals(difference.abs()),
+        Metric::GoodputRps | Metric::PeakGoodputRps => decimals(difference.abs()),
+        Metric::CapacityRps => format!("{} requests/s", decimals(difference.abs())),
         Metric::FailureShare => format!("{} percentage points", decimals(100.0 * difference.abs())),
-        Metric::ResponseP50Ms | Metric::ResponseP95Ms | Metric::ResponseP99Ms => {
+        Metric::ResponseP50Ms | Metric::ResponseP95Ms | Metric::ResponseP99Ms | Metric::BodyMsPerMib => {
             format!("{} ms", decimals(difference.abs()))
         }
     }

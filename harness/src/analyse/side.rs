@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     experiment::{LoadPoint, Metric},
+    outcome::ProcedureOutcome,
     record::Outcome,
 };
 
@@ -48,20 +49,33 @@ impl<'a> Side<'a> {
             Metric::ResponseP50Ms => "p50",
             Metric::ResponseP95Ms => "p95",
             Metric::ResponseP99Ms => "p99",
-            Metric::GoodputRps | Metric::FailureShare => return false,
+            Metric::GoodputRps
+            | Metric::FailureShare
+            | Metric::CapacityRps
+            | Metric::PeakGoodputRps
+            | Metric::BodyMsPerMib => return false,
         };
         self.valid().any(|c| c.response_ms.lower_bounds.iter().any(|bound| bound == name))
     }
 }
 
 /// The metric in one cell. No rate without requests: such a cell says nothing.
-fn value_of(cell: &CellSummary, metric: Metric) -> Option<f64> {
+pub fn value_of(cell: &CellSummary, metric: Metric) -> Option<f64> {
     match metric {
         Metric::GoodputRps => (cell.requests > 0).then_some(cell.goodput_rps),
         Metric::ResponseP50Ms => cell.response_ms.p50,
         Metric::ResponseP95Ms => cell.response_ms.p95,
         Metric::ResponseP99Ms => cell.response_ms.p99,
         Metric::FailureShare => failure_share(cell),
+        Metric::CapacityRps => match &cell.outcome {
+            Some(ProcedureOutcome::Capacity(found)) => found.capacity_rps(),
+            _ => None,
+        },
+        Metric::PeakGoodputRps => match &cell.outcome {
+            Some(ProcedureOutcome::Concurrency(found)) => found.peak().map(|step| step.part.goodput_rps),
+            _ => None,
+        },
+        Metric::BodyMsPerMib => cell.size_fit.map(|fit| fit.ms_per_mib),
     }
 }
 

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::experiment::{Arrivals, Metric};
+use crate::{
+    experiment::{Arrivals, Metric},
+    outcome::ProcedureOutcome,
+};
 
 /// All of a run in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -107,6 +110,37 @@ pub struct CellSummary {
     /// The same requests by revision, where several share the traffic.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by_revision: Vec<RevisionSummary>,
+    /// What the cell's procedure found, where it is more than one load.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outcome: Option<ProcedureOutcome>,
+    /// The same requests by the size of their bodies, where sizes are swept.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub by_size: Vec<SizeSummary>,
+    /// The line through their medians.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size_fit: Option<SizeFit>,
+}
+
+/// The requests of an interval whose bodies have one size.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SizeSummary {
+    /// Length of the body, bytes.
+    pub bytes: u64,
+    /// Requests in the interval.
+    pub requests: u64,
+    /// Of them correct.
+    pub correct: u64,
+    /// From the intended send to the end, of correct answers and (censored) time-outs.
+    pub response_ms: Quantiles,
+}
+
+/// Response time = `intercept_ms` + `ms_per_mib` x size of the body.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SizeFit {
+    /// Of a body of no bytes, ms.
+    pub intercept_ms: f64,
+    /// Added by each MiB, ms.
+    pub ms_per_mib: f64,
 }
 
 /// The requests of an interval that one revision answered.

@@ -124,6 +124,7 @@ impl CellBuilder {
             },
         };
         CellData {
+            outcome: None,
             meta: CellMeta {
                 schema_version: SCHEMA_VERSION,
                 cell: self.cell(),
@@ -175,6 +176,7 @@ pub fn experiment(trials: u32, load: Vec<LoadPoint>) -> Experiment {
             cpu_cores: 1.0,
             memory_mib: 256,
             container_concurrency: 0,
+            env: Default::default(),
             image: None,
             own: None,
         },

@@ -62,12 +62,13 @@ pub fn of_generator(counts: &Tally, audit: &GeneratorAudit) -> Vec<Problem> {
             "Raise its limits (ulimit -n, net.ipv4.ip_local_port_range), or lower --rate or --connections."
                 .into(),
     });
+    let (median_ms, limit_ms) = (counts.response_ms.p50.unwrap_or(0.0), lateness_limit_ms(counts));
     // The loop's lag says the same as lateness, and is seen where a closed loop hides it.
-    let late = late(counts).or_else(|| machine::lagging(audit.loop_lag.as_ref(), lateness_limit_ms(counts)));
+    let late = late(counts).or_else(|| machine::lagging(audit.loop_lag.as_ref(), limit_ms));
     let mut problems: Vec<Problem> =
         [write_error, interrupted, local, busy, late].into_iter().flatten().collect();
-    problems.extend(machine::problems(audit, counts.response_ms.p50.unwrap_or(0.0)));
-    problems.extend(super::workers::problems(&audit.workers, counts.response_ms.p50.unwrap_or(0.0)));
+    problems.extend(machine::problems(audit, median_ms, limit_ms));
+    problems.extend(super::workers::problems(&audit.workers, median_ms, limit_ms));
     problems
 }
 
@@ -117,6 +118,23 @@ pub(super) fn of_cell<R>(data: &CellData<R>, records: u64, window: &Window, coun
         counts.requests,
     ));
     problems
+}
+
+/// Faults that show in a cell whose procedure played loads of their own; theirs are told by the outcome.
+pub(super) fn of_procedure(data: &CellData<()>) -> Vec<Problem> {
+    let problem = |reason: String, remedy: &str| Problem { reason, remedy: remedy.into() };
+    let state = match &data.meta.state {
+        CellState::Failed(why) => Some(problem(
+            format!("The cell could not be measured: {why}."),
+            "Remove the cause, and run the experiment again.",
+        )),
+        CellState::Done => None,
+        other => of_state(other, None),
+    };
+    let damage = data.damage.iter().map(|damage| {
+        problem(format!("The cell's files are damaged: {damage}."), "Measure the cell again.")
+    });
+    state.into_iter().chain(damage).collect()
 }
 
 /// How the cell ended, unless the audit says the same.
@@ -178,7 +196,11 @@ fn needed(arrivals: &Arrivals, primary: Metric) -> (u64, String) {
         Metric::ResponseP50Ms => Some(500),
         Metric::ResponseP95Ms => Some(950),
         Metric::ResponseP99Ms => Some(990),
-        Metric::GoodputRps | Metric::FailureShare => None,
+        Metric::GoodputRps
+        | Metric::FailureShare
+        | Metric::CapacityRps
+        | Metric::PeakGoodputRps
+        | Metric::BodyMsPerMib => None,
     };
     let for_percentile = permille.map(|permille| {
         let enough = BEYOND_PRIMARY * 1000 / (1000 - permille);

@@ -8,11 +8,14 @@ use crate::drive::WorkerReport;
 /// arrivals at the rates of a comparison, and are reached over the network of a cluster.
 pub const CLOCK_LIMIT_MS: f64 = 5.0;
 
-/// What was wrong with the workers of a cell and their machines, given the median response time.
-pub(super) fn problems(workers: &[WorkerReport], median_ms: f64) -> Vec<Problem> {
+/// What was wrong with the workers of a cell and their machines, given the median response time and the limit
+/// for lateness that follows from it, ms.
+pub(super) fn problems(workers: &[WorkerReport], median_ms: f64, limit_ms: f64) -> Vec<Problem> {
     let of = workers.len();
     let of_machine = |worker: &WorkerReport| {
-        let found = worker.machine.as_ref().map(|machine| machine::of_machine(machine, median_ms));
+        let lag = worker.loop_lag.as_ref();
+        let judge = |machine| machine::of_machine(machine, lag, median_ms, limit_ms);
+        let found = worker.machine.as_ref().map(judge);
         let number = worker.number;
         found.into_iter().flatten().map(move |Problem { reason, remedy }| Problem {
             reason: format!("Worker {number} of {of}: {reason}"),
@@ -74,8 +77,8 @@ mod tests {
 
     #[test]
     fn a_clock_that_is_off_is_corrected_and_one_that_is_unsure_is_a_fault() {
-        assert_eq!(problems(&[worker(4.0, Some(-0.9)), worker(0.1, None)], 10.0), []);
-        let found = problems(&[worker(4.0, Some(-1.1)), worker(5.1, None)], 10.0);
+        assert_eq!(problems(&[worker(4.0, Some(-0.9)), worker(0.1, None)], 10.0, 2.0), []);
+        let found = problems(&[worker(4.0, Some(-1.1)), worker(5.1, None)], 10.0, 2.0);
         assert_eq!(found.len(), 2);
         insta::assert_snapshot!(found[0].reason, @"The clock of worker 2 of 2 (pod load-1) is known within 5.1 ms only (it moved by -1.1 ms in the cell); the limit is 5 ms.");
     }
@@ -83,8 +86,11 @@ mod tests {
     #[test]
     fn each_workers_machine_is_judged_by_itself() {
         let stolen = MachineAudit { steal_share: Some(0.3), ..MachineAudit::default() };
-        let found =
-            problems(&[worker(0.1, None), WorkerReport { machine: Some(stolen), ..worker(0.1, None) }], 10.0);
+        let found = problems(
+            &[worker(0.1, None), WorkerReport { machine: Some(stolen), ..worker(0.1, None) }],
+            10.0,
+            2.0,
+        );
         assert_eq!(found.len(), 1);
         assert!(found[0].reason.starts_with("Worker 2 of 2: "), "{}", found[0].reason);
     }
@@ -95,7 +101,7 @@ mod tests {
             WorkerReport { lost: Some("its process ended with signal: 9".into()), ..worker(0.1, None) };
         let closed = WorkerReport { planned: None, ..lost.clone() };
         let reasons: Vec<String> =
-            problems(&[lost, closed], 10.0).into_iter().map(|problem| problem.reason).collect();
+            problems(&[lost, closed], 10.0, 2.0).into_iter().map(|problem| problem.reason).collect();
         insta::assert_snapshot!(reasons.join("\n"), @r"
         Worker 2 of 2 was lost (pod load-1): its process ended with signal: 9; 60 of its 100 calls have no record.
         Worker 2 of 2 was lost (pod load-1): its process ended with signal: 9; 40 records came from it.

@@ -12,7 +12,7 @@ use crate::drive::{drivers::Driver, known_target::Behaviour};
 const DURATION: Duration = Duration::from_secs(30);
 
 /// The same with `--quick`.
-const QUICK: Duration = Duration::from_secs(6);
+const QUICK: Duration = Duration::from_secs(9);
 
 /// The longest period of stalls, and the fewest of them in a measurement, where the user names none.
 const STALL_PERIOD: Duration = Duration::from_secs(10);
@@ -40,7 +40,7 @@ pub struct Args {
     /// How long each driver drives each behaviour, whole seconds [default: 30s]
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration, conflicts_with = "quick")]
     duration: Option<Duration>,
-    /// 6 s each: shows what hides, but is too short for the 99.9th percentile
+    /// 9 s each: shows what hides, but is too short for the 99.9th percentile
     #[arg(long)]
     quick: bool,
     /// Open loop: requests a second; a queue gets half of what it can serve
@@ -190,7 +190,20 @@ mod tests {
         .into_iter()
         .map(|flags| format!("[{flags}]\n  {}", request(flags).unwrap_err()))
         .collect();
-        insta::assert_snapshot!(messages.join("\n"), @"");
+        insta::assert_snapshot!(messages.join("\n"), @r"
+        [--duration 1500ms]
+          --duration must be whole seconds, at least 2s: goose and wrk know no others
+        [--duration 1s]
+          --duration must be whole seconds, at least 2s: goose and wrk know no others
+        [--rate 0]
+          --rate must be a number above 0, at most 100000 requests a second
+        [--rate NaN]
+          --rate must be a number above 0, at most 100000 requests a second
+        [--behaviour gauss]
+          --behaviour: the behaviour 'gauss' is not known; write constant:20ms, exponential:20ms, bimodal:15ms:115ms:0.05 (fast, slow, share of the slow), pareto:5ms:1s:1.2 (shortest, longest, shape), queue:2ms or stalls:20ms:1s:10s (time, stall, period)
+        [--behaviour stalls:5ms:1s:7s --duration 10s]
+          --duration 10s is not a whole number of the 7s between stalls; choose another one
+        ");
     }
 
     #[test]
@@ -200,7 +213,7 @@ mod tests {
         };
         assert_eq!(texts("--drivers native").len(), 6);
         assert_eq!(texts("--drivers native")[5], "stalls:20ms:1s:10s");
-        assert_eq!(texts("--drivers native --quick")[5], "stalls:20ms:200ms:2s");
+        assert_eq!(texts("--drivers native --quick")[5], "stalls:20ms:300ms:3s");
         assert_eq!(texts("--drivers native --duration 60s --behaviour stalls"), ["stalls:20ms:1s:10s"]);
         assert_eq!(texts("--drivers native --behaviour stalls:1ms:1s:3s"), ["stalls:1ms:1s:3s"]);
     }

@@ -14,7 +14,8 @@ use crate::{experiment::Experiment, interrupt::Interrupt, platforms::PlatformKin
   harness compare --experiment experiment.toml --on twin --name friday
   harness compare --platforms knative,openfaas --on twin --dry-run     the plan and its duration
 
-Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID.")]
+Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID
+(--allow-invalid: 0).")]
 pub struct CompareArgs {
     /// Platforms to compare; the first is the baseline; one named twice is compared with itself
     #[arg(long, value_delimiter = ',', value_name = "A,B", value_enum)]
@@ -29,7 +30,8 @@ pub struct CompareArgs {
   harness run knative --on twin
   harness run openfaas --on twin --trials 1 --duration 20s --rate 30
 
-Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID.")]
+Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID
+(--allow-invalid: 0).")]
 pub struct RunArgs {
     /// The platform
     #[arg(value_enum)]
@@ -77,7 +79,7 @@ fn start(experiment: Experiment, args: &ExperimentArgs) -> Result<Exit, CliError
         eprintln!("interrupted: what was measured until then is in {}", finished.folder.display());
         return Ok(Exit::Failed);
     }
-    Ok(verdict_exit(&finished.summary))
+    Ok(args.screen.exit(verdict_exit(&finished.summary)))
 }
 
 /// A run is valid if every question got a verdict, or, with one subject, if enough cells are VALID.

@@ -65,7 +65,7 @@ impl WhatArgs {
     ) -> Result<(Experiment, FunctionSpec), CliError> {
         let usage = |error: experiment::ExperimentError| CliError::Usage(error.to_string());
         let mut e = match &self.experiment {
-            Some(path) => experiment::load_file(path).map_err(usage)?,
+            Some(path) => experiment::load_file(path, None).map_err(usage)?,
             None => Experiment::default(),
         };
         e.subjects = label_subjects(&[platform]);

@@ -6,7 +6,7 @@ use models::Places;
 
 use super::{
     CliError, cluster_args::ClusterArgs, connection_args::ConnectionArgs, function_args::FunctionArgs,
-    load_from_args::LoadFromArgs,
+    load_from_args::LoadFromArgs, question_args::QuestionArgs, screen_args::ScreenArgs,
 };
 use crate::{
     experiment::{self, Arrivals, Experiment, Site, label_subjects},
@@ -23,6 +23,8 @@ pub struct ExperimentArgs {
     /// Experiment file (TOML); flags override it
     #[arg(long, value_name = "FILE")]
     pub experiment: Option<PathBuf>,
+    #[command(flatten)]
+    pub question: QuestionArgs,
     /// Fresh deployments of each platform
     #[arg(long, value_name = "N")]
     pub trials: Option<u32>,
@@ -79,6 +81,8 @@ pub struct ExperimentArgs {
     #[command(flatten)]
     pub connection: ConnectionArgs,
     #[command(flatten)]
+    pub screen: ScreenArgs,
+    #[command(flatten)]
     pub load_from: LoadFromArgs,
     #[command(flatten)]
     pub cluster: ClusterArgs,
@@ -98,8 +102,8 @@ impl ExperimentArgs {
     pub fn experiment(&self, platforms: Option<&[PlatformKind]>) -> Result<Experiment, CliError> {
         let usage = |error: experiment::ExperimentError| CliError::Usage(error.to_string());
         let mut e = match &self.experiment {
-            Some(path) => experiment::load_file(path).map_err(usage)?,
-            None => Experiment::default_on(self.on.unwrap_or(Site::Cluster)),
+            Some(path) => experiment::load_file(path, self.on).map_err(usage)?,
+            None => self.question.experiment(self.on.unwrap_or(Site::Cluster))?,
         };
         if let Some(platforms) = platforms {
             e.subjects = label_subjects(platforms);
@@ -114,6 +118,7 @@ impl ExperimentArgs {
         set(&mut e.seed, self.seed);
         set(&mut e.timeout, self.timeout);
         self.function.apply(&mut e)?;
+        self.question.apply(&mut e)?;
         e.cluster = self.cluster.over(e.cluster);
         e.connection = self.connection.over(e.connection);
         e.load_from = self.load_from.over(e.load_from);
@@ -166,6 +171,7 @@ impl ExperimentArgs {
             runs_dir: self.runs_dir.clone(),
             name: self.name.clone(),
             quiet: self.quiet,
+            live: !self.screen.no_live,
             login: self.cluster.login()?,
         })
     }

@@ -13,7 +13,9 @@ use clap::ValueEnum;
 
 pub(super) use request::payload;
 
-use super::{CliError, Exit, experiment_args::Output, load_from_args::LoadFromArgs};
+use super::{
+    CliError, Exit, experiment_args::Output, load_from_args::LoadFromArgs, screen_args::ScreenArgs,
+};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -30,7 +32,8 @@ use super::{CliError, Exit, experiment_args::Output, load_from_args::LoadFromArg
 time counts from the intended time. --connections is a closed loop, as wrk's: each connection sends
 its next request after its last answer, so a stall delays few requests and hides from percentiles.
 
-Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID.")]
+Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID
+(--allow-invalid: 0).")]
 pub struct Args {
     /// Where to: http:// or https://, with path and query
     url: String,
@@ -87,6 +90,8 @@ pub struct Args {
     #[command(flatten)]
     connection: super::connection_args::ConnectionArgs,
     #[command(flatten)]
+    screen: ScreenArgs,
+    #[command(flatten)]
     external: external::DriverArg,
     #[command(flatten)]
     load_from: LoadFromArgs,
@@ -109,8 +114,9 @@ enum ArrivalsArg {
 
 /// Runs it.
 pub fn run(args: Args) -> Result<Exit, CliError> {
+    let screen = args.screen;
     if args.external.is_external() {
-        return external::run(args);
+        return external::run(args).map(|exit| screen.exit(exit));
     }
     let request = request::Request::new(args)?;
     let result = play::play(&request)?;
@@ -127,6 +133,6 @@ pub fn run(args: Args) -> Result<Exit, CliError> {
     Ok(match (result.audit.interrupted, result.validity.is_valid()) {
         (true, _) => Exit::Failed,
         (false, true) => Exit::Valid,
-        (false, false) => Exit::Invalid,
+        (false, false) => screen.exit(Exit::Invalid),
     })
 }

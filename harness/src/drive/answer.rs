@@ -1,7 +1,7 @@
 //! What an answer's headers say: which instance answered, whether it was its first, and how long
 //! the function worked; and the judge for endpoints of which nothing else is known.
 
-use std::sync::Arc;
+use std::{cell::RefCell, collections::HashSet, sync::Arc};
 
 use hyper::{
     HeaderMap,
@@ -39,10 +39,35 @@ pub fn facts(headers: &HeaderMap) -> AnswerFacts {
     let boot = text(&BOOT_ID);
     AnswerFacts {
         from_function: boot.is_some(),
-        instance: boot.map(|boot| format!("{}/{boot}", text(&INSTANCE_ID).unwrap_or("")).into()),
+        instance: boot.map(|boot| instance_name(text(&INSTANCE_ID).unwrap_or(""), boot)),
         cold: text(&COLD_START).is_some_and(|value| value.trim().eq_ignore_ascii_case("true")),
         server: text(&SERVER_TIMING).and_then(server_timings),
     }
+}
+
+/// Instances' names that a thread remembers at most; more begin anew.
+const MOST_NAMES: usize = 4096;
+
+thread_local! {
+    /// The names of the instances that have answered, and room for the next one.
+    static NAMES: RefCell<(HashSet<Arc<str>>, String)> = RefCell::default();
+}
+
+/// `instance id/boot id`; one allocation for an instance, not one for each of its answers.
+fn instance_name(instance: &str, boot: &str) -> Arc<str> {
+    NAMES.with_borrow_mut(|(known, name)| {
+        name.clear();
+        name.extend([instance, "/", boot]);
+        if let Some(known) = known.get(name.as_str()) {
+            return Arc::clone(known);
+        }
+        if known.len() >= MOST_NAMES {
+            known.clear();
+        }
+        let new: Arc<str> = name.as_str().into();
+        known.insert(Arc::clone(&new));
+        new
+    })
 }
 
 /// Reads `queue;dur=0.01, decode;dur=1.9, ..., total;dur=16.6`; none without a `total`, since
@@ -144,6 +169,18 @@ mod tests {
                 server: Some(server)
             }
         );
+    }
+
+    #[test]
+    fn answers_of_one_instance_share_its_name() {
+        let name = |instance, boot| {
+            facts(&headers(&[("x-instance-id", instance), ("x-boot-id", boot)])).instance.unwrap()
+        };
+        assert!(Arc::ptr_eq(&name("pod-1", "b1"), &name("pod-1", "b1")));
+        assert_ne!(name("pod-1", "b1"), name("pod-1", "b2"));
+        // However many there are, each answer gets its own instance's name.
+        let texts: Vec<String> = (0..MOST_NAMES + 10).map(|number| number.to_string()).collect();
+        assert!(texts.iter().all(|text| *name("pod", text) == *format!("pod/{text}")));
     }
 
     #[test]

@@ -39,7 +39,7 @@ impl Stream {
 
     /// A number in `[0, 1)` with 53 random bits.
     pub(super) fn unit(&mut self) -> f64 {
-        (self.next() >> 11) as f64 / (1u64 << 53) as f64
+        unit_of(self.next())
     }
 }
 
@@ -65,9 +65,67 @@ impl Choice {
     }
 }
 
+/// The same with a weight for each of the things: heavier ones are drawn more often.
+#[derive(Debug, Clone)]
+pub(super) struct WeightedChoice {
+    seed: u64,
+    /// Where each thing's share of `[0, 1)` ends.
+    ends: Vec<f64>,
+}
+
+impl WeightedChoice {
+    /// Choices of `seed` for `purpose`. Weights are not negative, and not all zero.
+    pub(super) fn new(seed: u64, purpose: &[u8], weights: &[f64]) -> Self {
+        let total: f64 = weights.iter().sum();
+        let mut sum = 0.0;
+        let ends = weights.iter().map(|weight| {
+            sum += weight;
+            sum / total
+        });
+        Self { seed: seed_for(seed, purpose), ends: ends.collect() }
+    }
+
+    /// The choice of this call.
+    pub(super) fn of(&self, call_id: u64) -> usize {
+        let bits = mix(self.seed.wrapping_add(call_id.wrapping_add(1).wrapping_mul(GAMMA)));
+        let unit = unit_of(bits);
+        // The last end may be rounded to just below 1; whoever has weight there gets the rest.
+        let last = self.ends.partition_point(|end| *end < self.ends.last().copied().unwrap_or(1.0));
+        self.ends.partition_point(|end| *end <= unit).min(last)
+    }
+}
+
+/// 53 random bits as a number in `[0, 1)`.
+fn unit_of(bits: u64) -> f64 {
+    (bits >> 11) as f64 / (1u64 << 53) as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn weights_decide_how_often_each_is_drawn_and_a_zero_means_never() {
+        let weights = [5.0, 0.0, 1.0, 0.5, 3.5, 0.0];
+        let choice = WeightedChoice::new(11, b"payload", &weights);
+        let calls = 50_000u64;
+        let mut counts = [0u32; 6];
+        (0..calls).for_each(|call| counts[choice.of(call)] += 1);
+        assert_eq!((counts[1], counts[5]), (0, 0));
+        let chi2: f64 = counts
+            .iter()
+            .zip(weights)
+            .filter(|(_, weight)| *weight > 0.0)
+            .map(|(&n, weight)| {
+                let expected = calls as f64 * weight / 10.0;
+                (f64::from(n) - expected).powi(2) / expected
+            })
+            .sum();
+        // 3 degrees of freedom: 24 is exceeded 2 times in 10^5.
+        assert!(chi2 < 24.0, "chi-squared {chi2}: {counts:?}");
+        let same = WeightedChoice::new(11, b"payload", &weights);
+        assert!((0..100).all(|call| choice.of(call) == same.of(call)), "a pure function of the call");
+    }
 
     #[test]
     fn choices_are_uniform_and_independent_of_their_purpose() {

@@ -2,27 +2,30 @@
 //!
 //! Load code never learns the platform or the model: it sees endpoints, bytes and a [`Judge`].
 //!
-//! [`play`] plays a [`Load`]: a thread of its own sends (`player`, `client`, `timer`), another one
+//! [`play`] plays a [`Load`]: a thread of its own sends (`player`, `client`, `reactor`), another one
 //! hands the rows to a sink, so that a slow disk does not make the generator late.
 
 pub mod answer;
 mod audit;
+mod calls;
 mod client;
 mod connections;
 mod cores;
 pub mod distributed;
 mod draws;
 pub mod drivers;
+mod job;
 pub mod known_target;
 mod loopback;
 pub mod null_target;
 mod play;
 mod player;
+mod reactor;
 pub mod shapes;
 mod target;
+mod timer;
 #[cfg(test)]
 mod tests;
-mod timer;
 
 use std::{sync::Arc, time::Duration};
 
@@ -199,6 +202,20 @@ pub struct GeneratorAudit {
     /// The first failure to connect that was this machine's own (open files, ports, memory).
     #[serde(default)]
     pub local_error: Option<String>,
+    /// The first failure to connect of all, with host and cause.
+    #[serde(default)]
+    pub first_failure: Option<String>,
+    /// Requests of an open plan that waited because the connection policy's pool was busy. Their
+    /// wait is lateness in the records; it is the policy's, not the generator's.
+    #[serde(default)]
+    pub pool_waits: u64,
+    /// Lateness without waits for the policy's pool, that is, the generator's own: 99th percentile
+    /// over all requests of an open plan, nanoseconds.
+    #[serde(default)]
+    pub own_lateness_p99_ns: u64,
+    /// Its maximum, nanoseconds.
+    #[serde(default)]
+    pub own_lateness_max_ns: u64,
     /// Whether the user stopped it.
     pub interrupted: bool,
     /// How late the generator's own loop was called; none in runs of older versions.

@@ -5,7 +5,6 @@ use std::{
     sync::{
         Arc, OnceLock,
         atomic::{AtomicU64, Ordering::Relaxed},
-        mpsc,
     },
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -14,8 +13,9 @@ use nix::sys::resource::UsageWho;
 use tokio::sync::oneshot;
 
 use super::{
-    DriveError, GeneratorAudit, Load, Plan, audit,
-    player::{self, Clock, Job},
+    DriveError, GeneratorAudit, Load, Plan, audit, calls,
+    job::{Clock, Job},
+    player,
     target::{self, Resolved},
 };
 use crate::{
@@ -25,9 +25,6 @@ use crate::{
 
 /// Between the start of the generator's thread and monotonic zero: the thread is then ready.
 const LEAD: Duration = Duration::from_millis(10);
-
-/// Tasks that run between two looks at the sockets; few, so that answers are seen soon.
-const EVENT_INTERVAL: u32 = 13;
 
 /// Choices that concern the generator, not the load.
 #[derive(Debug, Clone, Default)]
@@ -98,13 +95,13 @@ where
     check(&load)?;
     let mut targets = Vec::with_capacity(load.endpoints.len());
     for endpoint in &load.endpoints {
-        targets.push(target::resolve(endpoint).await?);
+        targets.push(target::resolve(endpoint, load.connections.protocol).await?);
     }
-    let (rows, received) = mpsc::channel();
+    let (rows, received) = player::channel(Arc::clone(&options.progress));
     let (written, write_error) = oneshot::channel();
     std::thread::Builder::new().name("records".into()).spawn(move || {
         // Nobody listens any more if the caller gave up; the rows are safe all the same.
-        let _ = written.send(write_all(&received, sink));
+        let _ = written.send(write_all(received, sink));
     })?;
     let (finished, report) = oneshot::channel();
     std::thread::Builder::new().name("generator".into()).spawn(move || {
@@ -124,6 +121,9 @@ pub(super) fn check(load: &Load) -> Result<(), DriveError> {
     // Records hold both as 16-bit indices.
     if load.endpoints.len() > usize::from(u16::MAX) || load.payloads.len() > usize::from(u16::MAX) {
         return refuse("it has more than 65,535 endpoints or payloads; use fewer");
+    }
+    if load.connections.pool == Some(0) {
+        return refuse("its pool has no connections; choose at least one, or no limit");
     }
     if load.timeout.is_zero() {
         return refuse("its time-out is zero; give requests time to be answered");
@@ -145,23 +145,26 @@ pub(super) fn check(load: &Load) -> Result<(), DriveError> {
         Plan::Closed { duration_ns: None, requests: None, .. } => {
             refuse("it would never end; give a duration or a number of requests")
         }
-        _ => Ok(()),
+        _ => calls::problem(load).map_or(Ok(()), |problem| refuse(&problem)),
     }
 }
 
 /// The writer's thread: hands rows to the sink until the generator is gone.
 /// Returns what was not kept, in words.
-fn write_all<S>(received: &mpsc::Receiver<Vec<Record>>, mut sink: S) -> Option<String>
+fn write_all<S>(received: player::Written, mut sink: S) -> Option<String>
 where
     S: FnMut(&[Record]) -> Result<(), SinkError>,
 {
     let mut first_failure = None;
     let mut lost = 0;
-    for batch in received {
+    for mut batch in received.rows {
         if let Err(error) = sink(&batch) {
             lost += batch.len();
             first_failure.get_or_insert(error);
         }
+        batch.clear();
+        // The generator may be gone already.
+        let _ = received.emptied.send(batch);
     }
     first_failure.map(|error| format!("{lost} records were not kept: {error}"))
 }
@@ -169,12 +172,12 @@ where
 /// The generator's thread.
 #[expect(clippy::needless_pass_by_value, reason = "the thread owns all of it")]
 fn generate(
-    load: Load,
+    mut load: Load,
     targets: Vec<Resolved>,
     options: &PlayOptions,
-    rows: mpsc::Sender<Vec<Record>>,
+    rows: player::Rows,
     interrupt: Interrupt,
-    mut finished: oneshot::Sender<Result<GeneratorAudit, DriveError>>,
+    finished: oneshot::Sender<Result<GeneratorAudit, DriveError>>,
 ) {
     let result = (|| {
         // Before the thread is bound to its core, so that the one that watches is not.
@@ -182,33 +185,18 @@ fn generate(
         if let Some(core) = options.core {
             audit::pin(core)?;
         }
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .event_interval(EVENT_INTERVAL)
-            .build_local(tokio::runtime::LocalOptions::default())?;
         let zero = options.start.unwrap_or_else(|| Instant::now() + LEAD);
         let until = zero.saturating_duration_since(Instant::now());
         let started_unix_ns =
             (SystemTime::now() + until).duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
         options.progress.begin(zero);
         let targets = targets.into_iter().map(Into::into).collect();
-        let job = Job::new(&load, targets, Clock { zero }, Arc::clone(&options.progress), rows);
-        let job = Rc::new(job);
-        let stop = async {
-            tokio::select! {
-                () = interrupt.raised() => (),
-                // The caller has dropped the future.
-                () = finished.closed() => (),
-            }
-        };
+        let job = Rc::new(Job::new(&mut load, targets, Clock { zero }));
+        // Closed: the caller has dropped the future.
+        let stop = || interrupt.is_raised() || finished.is_closed();
         let (thread_before, process_before) =
             (audit::cpu_seconds(UsageWho::RUSAGE_THREAD), audit::cpu_seconds(UsageWho::RUSAGE_SELF));
-        let most_workers = audit::most_connections() / load.endpoints.len();
-        let (played, loop_lag) = runtime.block_on(async {
-            let beat = audit::Beat::start()?;
-            let played = player::run(&job, load.plan, load.drain, most_workers.max(1), stop).await?;
-            std::io::Result::Ok((played, beat.lag()))
-        })?;
+        let played = player::run(&job, load.plan, load.drain, audit::most_connections(), rows, stop)?;
         let elapsed_ns = job.clock.now_ns();
         let busy = audit::cpu_seconds(UsageWho::RUSAGE_THREAD) - thread_before;
         Ok(GeneratorAudit {
@@ -223,12 +211,15 @@ fn generate(
             unfinished: played.unfinished,
             write_error: None,
             local_error: played.local_fault,
+            first_failure: played.first_failure,
+            pool_waits: played.pool_waits,
+            own_lateness_p99_ns: played.own_lateness_p99_ns,
+            own_lateness_max_ns: played.own_lateness_max_ns,
             interrupted: played.interrupted,
-            loop_lag: Some(loop_lag),
+            loop_lag: Some(played.loop_lag),
             machine: Some(watch.finish()),
             workers: Vec::new(),
         })
-        // The runtime ends here, and with it every task that holds the rows' channel.
     })();
     // Nobody listens any more if the caller gave up.
     let _ = finished.send(result);

@@ -9,7 +9,7 @@ use hyper::{
 use rustls::pki_types::ServerName;
 use tokio_rustls::TlsConnector;
 
-use super::{DriveError, Endpoint};
+use super::{DriveError, Endpoint, Protocol};
 
 /// An endpoint, ready to be connected to.
 pub(super) struct Target {
@@ -17,6 +17,8 @@ pub(super) struct Target {
     pub(super) addresses: Vec<SocketAddr>,
     /// The address that answered last: most hosts have a dead one at most once.
     pub(super) preferred: Cell<usize>,
+    /// Host and port, for messages.
+    pub(super) name: String,
     /// Path and query, as sent in the request line.
     pub(super) path: Uri,
     /// `Host` and the endpoint's own headers.
@@ -29,6 +31,7 @@ pub(super) struct Target {
 #[derive(Clone)]
 pub(super) struct Resolved {
     addresses: Vec<SocketAddr>,
+    name: String,
     path: Uri,
     headers: HeaderMap,
     tls: Option<(TlsConnector, ServerName<'static>)>,
@@ -36,13 +39,25 @@ pub(super) struct Resolved {
 
 impl From<Resolved> for Target {
     fn from(resolved: Resolved) -> Self {
-        let Resolved { addresses, path, headers, tls } = resolved;
-        Self { addresses, preferred: Cell::new(0), path, headers, tls }
+        let Resolved { addresses, name, path, headers, tls } = resolved;
+        Self { addresses, preferred: Cell::new(0), name, path, headers, tls }
+    }
+}
+
+impl Target {
+    /// The address to try after so many that were tried in vain.
+    pub(super) fn address(&self, tried: usize) -> SocketAddr {
+        self.addresses[(self.preferred.get() + tried) % self.addresses.len()]
+    }
+
+    /// Remembers that the address after so many that were tried in vain has answered.
+    pub(super) fn prefer(&self, tried: usize) {
+        self.preferred.set((self.preferred.get() + tried) % self.addresses.len());
     }
 }
 
 /// Checks an endpoint and resolves its host name.
-pub(super) async fn resolve(endpoint: &Endpoint) -> Result<Resolved, DriveError> {
+pub(super) async fn resolve(endpoint: &Endpoint, protocol: Protocol) -> Result<Resolved, DriveError> {
     let refuse = |cause: &str| DriveError::Url { url: endpoint.url.clone(), cause: cause.into() };
     let uri: Uri = endpoint
         .url
@@ -68,7 +83,7 @@ pub(super) async fn resolve(endpoint: &Endpoint) -> Result<Resolved, DriveError>
     let tls = if https {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| refuse("its host name cannot be used for TLS"))?;
-        Some((connector().map_err(|cause| refuse(&cause))?, name))
+        Some((connector(protocol).map_err(|cause| refuse(&cause))?, name))
     } else {
         None
     };
@@ -80,7 +95,7 @@ pub(super) async fn resolve(endpoint: &Endpoint) -> Result<Resolved, DriveError>
         return Err(DriveError::Resolve { host: host.into(), cause: "it has no address".into() });
     }
     let headers = headers(endpoint, authority.as_str(), &refuse)?;
-    Ok(Resolved { addresses, path, headers, tls })
+    Ok(Resolved { addresses, name: format!("{host}:{port}"), path, headers, tls })
 }
 
 /// `Host`, unless the endpoint sets its own, and the endpoint's headers.
@@ -105,14 +120,18 @@ fn headers(
 }
 
 /// TLS with Mozilla's roots, without client certificates.
-fn connector() -> Result<TlsConnector, String> {
+fn connector(protocol: Protocol) -> Result<TlsConnector, String> {
     let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let config = rustls::ClientConfig::builder_with_provider(provider)
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
         .with_root_certificates(roots)
         .with_no_client_auth();
+    if protocol == Protocol::Http2 {
+        // A server that does not agree ends the handshake, rather than speak something else.
+        config.alpn_protocols = vec![b"h2".to_vec()];
+    }
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
@@ -122,7 +141,9 @@ mod tests {
 
     async fn resolved(url: &str, headers: &[(&str, &str)]) -> Result<Resolved, String> {
         let headers = headers.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        resolve(&Endpoint { url: url.into(), headers }).await.map_err(|error| error.to_string())
+        resolve(&Endpoint { url: url.into(), headers }, Protocol::Http1)
+            .await
+            .map_err(|error| error.to_string())
     }
 
     #[tokio::test]

@@ -20,6 +20,7 @@ impl Experiment {
             Site::Cluster => (Duration::from_secs(5), Duration::from_secs(20), Duration::from_secs(30)),
         };
         Self {
+            question: None,
             title: "MobileNetV2 image classification, one pinned replica".into(),
             seed: 42,
             on: site,
@@ -53,6 +54,7 @@ impl Default for FunctionChoice {
             cpu_cores: 1.0,
             memory_mib: 512,
             container_concurrency: 0,
+            env: std::collections::BTreeMap::new(),
             image: None,
             own: None,
         }

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, ops::Range, path::Path, time::Duration};
 use serde::Deserialize as _;
 use toml::de::{DeTable, DeValue};
 
-use super::{Arrivals, Experiment, LoadPoint, cluster_checks, load_from};
+use super::{Arrivals, Experiment, LoadPoint, NotYet, Site, cluster_checks, load_from, procedure_checks};
 
 /// Why an experiment cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,9 @@ pub enum ExperimentError {
         /// What is wrong and what to write instead.
         problem: Problem,
     },
+    /// The file asks a question that cannot be asked yet.
+    #[error(transparent)]
+    NotYet(#[from] NotYet),
 }
 
 /// A value that makes no sense: where it is and what to write instead.
@@ -55,15 +58,16 @@ impl std::fmt::Display for Problem {
     }
 }
 
-/// Reads an experiment file; what it leaves out keeps its default.
+/// Reads an experiment file; what it leaves out keeps its default. `on` says whose defaults the file's
+/// question gets, if not those of the site that the file names.
 ///
 /// # Errors
 /// If the file cannot be read, or is not an experiment (with line and column).
-pub fn load_file(path: &Path) -> Result<Experiment, ExperimentError> {
+pub fn load_file(path: &Path, on: Option<Site>) -> Result<Experiment, ExperimentError> {
     let name = path.display().to_string();
     let text = std::fs::read_to_string(path)
         .map_err(|source| ExperimentError::Read { path: name.clone(), source })?;
-    parse(&text, &name)
+    parse_on(&text, &name, on)
 }
 
 /// Reads an experiment from text; `file` is its name in messages.
@@ -71,6 +75,10 @@ pub fn load_file(path: &Path) -> Result<Experiment, ExperimentError> {
 /// # Errors
 /// With line and column, if the text is not an experiment or has a value that makes no sense.
 pub fn parse(text: &str, file: &str) -> Result<Experiment, ExperimentError> {
+    parse_on(text, file, None)
+}
+
+fn parse_on(text: &str, file: &str, on: Option<Site>) -> Result<Experiment, ExperimentError> {
     let syntax = |error: &toml::de::Error| {
         let (line, column) = line_and_column(text, error.span().map_or(0, |s| s.start));
         ExperimentError::Syntax {
@@ -82,6 +90,13 @@ pub fn parse(text: &str, file: &str) -> Result<Experiment, ExperimentError> {
     };
     let experiment = Experiment::deserialize(toml::de::Deserializer::parse(text).map_err(|e| syntax(&e))?)
         .map_err(|e| syntax(&e))?;
+    let experiment = match experiment.question {
+        None => experiment,
+        Some(question) => {
+            let asked = question.experiment(on.unwrap_or(experiment.on))?;
+            over(&asked, text).map_err(|e| syntax(&e))?
+        }
+    };
     match problems(&experiment).into_iter().next() {
         None => Ok(experiment),
         Some(problem) => {
@@ -92,6 +107,23 @@ pub fn parse(text: &str, file: &str) -> Result<Experiment, ExperimentError> {
                 let _ = write!(place, "{file}:{line}:{column}: ");
             }
             Err(ExperimentError::Value { place, problem })
+        }
+    }
+}
+
+/// An experiment with what a file says in place of its own; tables are merged key by key.
+fn over(base: &Experiment, text: &str) -> Result<Experiment, toml::de::Error> {
+    use serde::de::Error as _;
+    let mut whole = toml::Table::try_from(base).map_err(toml::de::Error::custom)?;
+    merge(&mut whole, toml::from_str(text)?);
+    Experiment::deserialize(whole)
+}
+
+fn merge(into: &mut toml::Table, from: toml::Table) {
+    for (key, value) in from {
+        match (into.get_mut(&key), value) {
+            (Some(toml::Value::Table(old)), toml::Value::Table(new)) => merge(old, new),
+            (_, value) => _ = into.insert(key, value),
         }
     }
 }
@@ -135,9 +167,9 @@ fn problems(e: &Experiment) -> Vec<Problem> {
     list.check(e.timeout >= Duration::from_millis(1), &["timeout"], "must be at least 1ms");
     list.check((1..=1000).contains(&e.function.top), &["function", "top"], "must be between 1 and 1000");
     list.check(
-        e.function.workload == "classify",
+        ["classify", "null"].contains(&e.function.workload.as_str()),
         &["function", "workload"],
-        &format!("there is no workload '{}'; there is: classify", e.function.workload),
+        &format!("there is no workload '{}'; there are: classify, null", e.function.workload),
     );
     list.check(
         e.function.cpu_cores.is_finite() && e.function.cpu_cores > 0.0,
@@ -150,6 +182,7 @@ fn problems(e: &Experiment) -> Vec<Problem> {
     list.check(!e.load.is_empty(), &["load"], "give at least one [[load]]");
     for (i, load) in e.load.iter().enumerate() {
         load_problems(&mut list, &i.to_string(), load);
+        procedure_checks::problems(&mut list, &i.to_string(), e, load);
         let twice = e.load[..i].iter().any(|other| other.name == load.name);
         list.check(!twice, &["load", &i.to_string(), "name"], &format!("'{}' is there twice", load.name));
     }

@@ -8,6 +8,9 @@ mod file;
 mod load_from;
 mod payloads;
 mod procedure;
+mod procedure_checks;
+mod questions;
+mod slo;
 mod stopping;
 mod thresholds;
 mod variants;
@@ -21,6 +24,8 @@ pub use file::{ExperimentError, load_file, parse, validate};
 pub use load_from::{LoadFromChoice, LoadPlace};
 pub use payloads::PayloadChoice;
 pub use procedure::Procedure;
+pub use questions::{NotYet, Question};
+pub use slo::{Slo, SloError};
 pub use stopping::StopRule;
 pub use thresholds::Threshold;
 pub use variants::Variant;
@@ -36,6 +41,9 @@ use crate::platforms::{PlatformKind, ReplicaBounds, RevisionShare, cluster::Clus
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Experiment {
+    /// The built-in question that everything below is the answer's default of; none: *pinned*.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub question: Option<Question>,
     /// One line that says what is asked.
     pub title: String,
     /// Everything random comes from it.
@@ -132,6 +140,9 @@ pub struct FunctionChoice {
     pub memory_mib: u32,
     /// Requests a replica works on at once; 0 = no limit.
     pub container_concurrency: u32,
+    /// Environment added to what our function gets anyway.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
     /// Image that a cluster runs; the same digest goes to every platform.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
@@ -240,12 +251,18 @@ pub enum Metric {
     ResponseP99Ms,
     /// Share of requests that failed, 0..1.
     FailureShare,
+    /// The highest Poisson rate at which a service level was shown to hold, requests a second.
+    CapacityRps,
+    /// Correct answers a second at the number of connections that gives most.
+    PeakGoodputRps,
+    /// What each further MiB of a request body adds to the response time, ms.
+    BodyMsPerMib,
 }
 
 impl Metric {
     /// Whether more is better.
     pub fn higher_is_better(self) -> bool {
-        matches!(self, Self::GoodputRps)
+        matches!(self, Self::GoodputRps | Self::CapacityRps | Self::PeakGoodputRps)
     }
 
     /// Name and unit for people.
@@ -256,6 +273,9 @@ impl Metric {
             Self::ResponseP95Ms => "p95 response time (ms)",
             Self::ResponseP99Ms => "p99 response time (ms)",
             Self::FailureShare => "share of failed requests",
+            Self::CapacityRps => "capacity (requests/s)",
+            Self::PeakGoodputRps => "highest goodput (correct answers/s)",
+            Self::BodyMsPerMib => "response time per MiB of body (ms)",
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::duration_text;
+use super::{LoadPoint, Slo, duration_text};
 
 /// What is done at a load point in each trial.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -16,14 +16,18 @@ pub enum Procedure {
     /// The highest Poisson rate that holds the objective is searched for: bracketing, then bisection.
     #[serde(rename_all = "kebab-case")]
     Capacity {
-        /// Percentile of the response time that must be held, 0..1 (0.99).
-        quantile: f64,
-        /// Its limit, ms.
-        limit_ms: f64,
-        /// Share of failed requests that is tolerated, 0..1.
-        failures: f64,
+        /// What must be held.
+        #[serde(default)]
+        slo: Slo,
         /// The search ends when the bracket is narrower than this share of the rate, 0..1.
         precision: f64,
+    },
+    /// Closed loops of several numbers of connections, one after another in an order that the seed
+    /// gives; each lasts as long as the load point says.
+    #[serde(rename_all = "kebab-case")]
+    Concurrency {
+        /// Connections side by side.
+        connections: Vec<u32>,
     },
     /// Scale to zero, prove it, send one request; so many times.
     #[serde(rename_all = "kebab-case")]
@@ -41,6 +45,24 @@ pub enum Procedure {
         #[serde(with = "duration_text")]
         at_most: Duration,
     },
+}
+
+/// A search's probes, for the plan's estimate: doublings, bisection, the curve.
+const PROBES: u32 = 10;
+
+impl LoadPoint {
+    /// How long a trial of it takes, more or less.
+    pub fn estimate(&self) -> Duration {
+        let once = self.warmup + self.duration;
+        match &self.procedure {
+            Procedure::Play => once,
+            // Half of the probes are decided long before their limit.
+            Procedure::Capacity { .. } => once * PROBES / 2,
+            Procedure::Concurrency { connections } => once * connections.len() as u32,
+            Procedure::Cold { starts, zero_within } => (*zero_within + self.warmup) * *starts,
+            Procedure::Eviction { at_most } => *at_most,
+        }
+    }
 }
 
 impl Procedure {

@@ -280,6 +280,7 @@ fn experiment(labels: &[&str]) -> Experiment {
             cpu_cores: 1.0,
             memory_mib: 512,
             container_concurrency: 0,
+            env: Default::default(),
             image: None,
             own: None,
         },
@@ -356,6 +357,7 @@ fn cell(
         (if i == 1 { "probe delay" } else { setting::BURST }, if i == 1 { "2 s" } else { "211" }),
     ];
     CellData {
+        outcome: None,
         meta: CellMeta {
             schema_version: SCHEMA_VERSION,
             cell: Cell {
@@ -509,6 +511,9 @@ fn summary(data: &CellData) -> CellSummary {
         memory_bytes: Some(Spread { min: 9e7, mean: 1.05e8, max: 1.2e8 }),
         ready_after_ms: data.meta.ready_after_ms,
         by_revision: Vec::new(),
+        outcome: None,
+        by_size: Vec::new(),
+        size_fit: None,
         outcomes,
     }
 }

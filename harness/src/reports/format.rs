@@ -60,6 +60,16 @@ pub fn part(some: u64, all: u64) -> String {
     }
 }
 
+/// A size in the largest unit that leaves it whole: `4 KiB`, `1500 bytes`.
+pub fn bytes(value: u64) -> String {
+    match value {
+        1 => "1 byte".to_owned(),
+        n if n > 0 && n % (1 << 20) == 0 => format!("{} MiB", n >> 20),
+        n if n > 0 && n % (1 << 10) == 0 => format!("{} KiB", n >> 10),
+        n => format!("{n} bytes"),
+    }
+}
+
 /// Bytes in MiB.
 pub fn mebibytes(bytes: f64) -> String {
     number(bytes / 1_048_576.0)

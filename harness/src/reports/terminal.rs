@@ -4,7 +4,10 @@ use std::fmt::Write;
 
 use super::{Document, format, outline};
 use crate::{
-    analyse::summary::{CellSummary, Quantiles},
+    analyse::{
+        summary::{CellSummary, Quantiles},
+        value_of,
+    },
     experiment::LoadPoint,
 };
 
@@ -65,15 +68,23 @@ fn push_rows(out: &mut String, document: &Document, load: &LoadPoint, width: usi
     let valid: Vec<_> = subjects.iter().map(|subject| document.valid(subject, &load.name)).collect();
     let trials = valid.iter().map(|cells| format!("{}/{}", cells.len(), document.experiment.trials));
     let trials: Vec<_> = std::iter::once("valid".to_owned()).chain(trials).collect();
-    for (title, value) in COLUMNS {
-        let values = valid.iter().map(|cells| value(cells));
-        columns.push(std::iter::once(title.to_owned()).chain(values).collect());
+    if load.procedure.is_play() {
+        for (title, value) in COLUMNS {
+            let values = valid.iter().map(|cells| value(cells));
+            columns.push(std::iter::once(title.to_owned()).chain(values).collect());
+        }
+    } else {
+        // A search or a sweep has one figure, and it is none of the usual ones.
+        let metric = load.primary_metric;
+        let figure = |cells: &[&CellSummary]| mean_of(cells, |cell| value_of(cell, metric));
+        let values = valid.iter().map(|cells| figure(cells));
+        columns.push(std::iter::once(metric.title().to_owned()).chain(values).collect());
     }
     columns.push(trials);
 
     // Names may take what the first numbers leave; then columns go from the right, 'valid' last of all.
     let wide = |column: &[String]| column.iter().map(|text| text.chars().count()).max().unwrap_or(0);
-    let least: usize = columns[1..4].iter().chain(columns.last()).map(|c| wide(c) + GAP.len()).sum();
+    let least: usize = columns.iter().skip(1).take(3).chain(columns.last()).map(|c| wide(c) + GAP.len()).sum();
     let names = wide(&columns[0]).min(width.saturating_sub(least).max(8));
     for name in &mut columns[0] {
         *name = cut(name, names);
@@ -91,6 +102,14 @@ fn push_rows(out: &mut String, document: &Document, load: &LoadPoint, width: usi
         out.push_str(text.trim_end());
         out.push('\n');
     }
+}
+
+fn mean_of(cells: &[&CellSummary], value: impl Fn(&CellSummary) -> Option<f64>) -> String {
+    let values: Vec<f64> = cells.iter().filter_map(|cell| value(cell)).collect();
+    if values.is_empty() {
+        return format::NONE.to_owned();
+    }
+    format::number(values.iter().sum::<f64>() / values.len() as f64)
 }
 
 fn mean(cells: &[&CellSummary], value: fn(&CellSummary) -> Option<f64>, percentile: Option<&str>) -> String {

@@ -3,7 +3,9 @@
 
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
 
-use super::{load_from::Source, pilot, prepare::Prepared, progress::Progress};
+use super::{
+    live::Watch, load_from::Source, pilot, prepare::Prepared, procedures, progress::Progress, verdict,
+};
 use crate::{
     collect::{
         clock::unix_now_ns,
@@ -12,7 +14,7 @@ use crate::{
         timeline::{FirstAnswers, Recorder, Target},
         usage::UsageSampler,
     },
-    drive::{self, Load, PlayOptions},
+    drive::{self, GeneratorAudit, Load, PlayOptions},
     experiment::{Cell, Experiment, deployments},
     interrupt::Interrupt,
     platforms::{AnyPlatform, Deployed, FunctionSpec, Ground, Platform, setting},
@@ -45,10 +47,29 @@ pub struct Run<'a> {
 }
 
 /// A cell that was played, for what is collected of it afterwards.
-struct Played {
-    writer: CellWriter,
-    started_unix_ns: u64,
-    elapsed_ns: u64,
+pub(super) struct Played {
+    pub(super) writer: CellWriter,
+    pub(super) started_unix_ns: u64,
+    pub(super) elapsed_ns: u64,
+    /// What the generator says of itself; none for a procedure, which played several loads.
+    pub(super) audit: Option<GeneratorAudit>,
+}
+
+/// What follows a load while it plays, and may end it.
+pub(super) struct Listener {
+    /// Ends the load.
+    pub(super) stop: Interrupt,
+    /// Gets each batch of rows.
+    pub(super) hear: Box<dyn FnMut(&[Record]) + Send>,
+    /// The screen.
+    pub(super) watch: Watch,
+}
+
+impl Listener {
+    /// One that hears nothing and only shows.
+    pub(super) fn new(stop: Interrupt, watch: Watch) -> Self {
+        Self { stop, hear: Box::new(|_| ()), watch }
+    }
 }
 
 impl Run<'_> {
@@ -89,16 +110,16 @@ impl Run<'_> {
                         break;
                     }
                     progress.now(&format!("cell {} of {}: {}", cell.order + 1, self.total, cell.id));
-                    let line = match self.play(cell, &platform, &deployed).await {
-                        Ok((line, cell)) => {
-                            played.push(cell);
-                            line
+                    let (line, word) = match self.measure(cell, &mut platform, &deployed, progress).await {
+                        Ok((line, ended)) => {
+                            played.push(ended);
+                            (line, verdict::of_cell(self.folder, cell).await)
                         }
-                        Err(error) => format!("{}: failed: {error:#}", cell.id),
+                        Err(error) => (format!("{}: failed: {error:#}", cell.id), "INVALID".to_owned()),
                     };
-                    progress.advance(cell.load.warmup + cell.load.duration);
+                    progress.advance(cell.load.estimate());
                     progress.say(&format!(
-                        "[{:>2}/{}] {line}; {} left",
+                        "[{:>2}/{}] {line}; {} left; {word}",
                         cell.order + 1,
                         self.total,
                         progress.left()
@@ -114,7 +135,7 @@ impl Run<'_> {
                 progress.say(&format!("error: {error}; its cells are marked as failed and the run goes on"));
                 for cell in cells {
                     self.keep_failure(cell, &error.to_string(), progress);
-                    progress.advance(cell.load.warmup + cell.load.duration);
+                    progress.advance(cell.load.estimate());
                 }
             }
         }
@@ -178,26 +199,56 @@ impl Run<'_> {
         lost
     }
 
-    /// Plays one cell and says in a line how it went.
-    async fn play(
+    /// Measures one cell as its load point says, and tells in a line how it went.
+    async fn measure(
+        &self,
+        cell: &Cell,
+        platform: &mut AnyPlatform,
+        deployed: &Deployed,
+        progress: &Progress,
+    ) -> anyhow::Result<(String, Played)> {
+        if cell.load.procedure.is_play() {
+            let listener = Listener::new(self.interrupt.clone(), progress.watch());
+            return self.play(cell, platform, deployed, listener).await;
+        }
+        procedures::run(self, cell, (platform, deployed), progress).await
+    }
+
+    /// Begins a cell whose records, if any, the caller appends.
+    pub(super) fn begin(&self, cell: &Cell, deployed: &Deployed) -> anyhow::Result<CellWriter> {
+        Ok(self.folder.cell_writer(self.meta(cell, CellState::Running, Some(deployed)))?)
+    }
+
+    /// Plays one load into a cell of its own and says in a line how it went.
+    pub(super) async fn play(
         &self,
         cell: &Cell,
         platform: &AnyPlatform,
         deployed: &Deployed,
+        listener: Listener,
     ) -> anyhow::Result<(String, Played)> {
-        let writer = self.folder.cell_writer(self.meta(cell, CellState::Running, Some(deployed)))?;
+        let writer = self.begin(cell, deployed)?;
         let playing = Arc::new(drive::Progress::default());
         let core = super::generator_core(self.experiment);
         let options = PlayOptions { core, progress: playing.clone(), ..PlayOptions::default() };
+        let load = self.load(cell, deployed);
+        let watch = listener.watch;
+        let count = watch.begin(&load.plan, Some(cell.load.warmup + cell.load.duration), &playing);
         let rows = writer.clone();
-        let sink = move |batch: &[Record]| rows.append(batch).map_err(Into::into);
+        let mut hear = listener.hear;
+        let sink = move |batch: &[Record]| {
+            count.take(batch);
+            // What listens must not keep rows from the disk.
+            let appended = rows.append(batch).map_err(Into::into);
+            hear(batch);
+            appended
+        };
 
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let play = async {
-            let load = self.load(cell, deployed);
             let played = match self.source.accepts(&load.endpoints) {
                 Ok(()) => {
-                    let played = self.source.from.play(load, options, sink, self.interrupt.clone()).await;
+                    let played = self.source.from.play(load, options, sink, listener.stop).await;
                     played.map_err(anyhow::Error::from)
                 }
                 Err(error) => Err(error),
@@ -207,6 +258,7 @@ impl Run<'_> {
         };
         let mut unwritten = 0;
         let sample = sampler::sample(platform, &playing, async { _ = stopped.await }, |sample| {
+            watch.replicas(&cell.subject, sample.sample.ready, sample.sample.desired);
             unwritten += u32::from(writer.sample(&sample).is_err());
         });
         let (played, missed) = tokio::join!(play, sample);
@@ -218,7 +270,11 @@ impl Run<'_> {
                 return Err(error);
             }
         };
-        let state = if audit.interrupted { CellState::Interrupted } else { CellState::Done };
+        let by_user = audit.interrupted && self.interrupt.is_raised();
+        if audit.interrupted && !by_user {
+            writer.remark(format!("ended by its procedure after {:.1} s", audit.elapsed_ns as f64 / 1e9));
+        }
+        let state = if by_user { CellState::Interrupted } else { CellState::Done };
         let failed = playing.failed.load(std::sync::atomic::Ordering::Relaxed);
         let mut line = format!("{}: {} requests, {failed} failed", cell.id, audit.sent);
         if missed.count + unwritten > 0 {
@@ -234,18 +290,19 @@ impl Run<'_> {
             writer.revisions(platform.revisions());
         }
         let (started_unix_ns, elapsed_ns) = (audit.started_unix_ns, audit.elapsed_ns);
-        writer.finish(Some(audit), state)?;
-        Ok((line, Played { writer, started_unix_ns, elapsed_ns }))
+        writer.finish(Some(audit.clone()), state)?;
+        Ok((line, Played { writer, started_unix_ns, elapsed_ns, audit: Some(audit) }))
     }
 
-    fn load(&self, cell: &Cell, deployed: &Deployed) -> Load {
+    pub(super) fn load(&self, cell: &Cell, deployed: &Deployed) -> Load {
         let plan = drive::shapes::plan(
             &cell.load.arrivals,
             &self.prepared.files,
             cell.load.warmup + cell.load.duration,
             cell.seed,
         );
-        let (payloads, judge) = (self.prepared.payloads.clone(), pilot::judge(self.prepared));
+        let payloads = self.prepared.payloads(&cell.load);
+        let judge = pilot::judge(self.prepared, &payloads);
         Load {
             method: self.prepared.method.clone(),
             timeout: self.experiment.timeout,
@@ -266,8 +323,9 @@ impl Run<'_> {
     }
 
     /// The platform's settings in force, and what is the same for every side by design.
-    fn settings(&self, deployed: &Deployed) -> BTreeMap<String, String> {
-        let sizes = || self.prepared.payloads.iter().map(|payload| payload.body.len());
+    fn settings(&self, cell: &Cell, deployed: &Deployed) -> BTreeMap<String, String> {
+        let payloads = self.prepared.payloads(&cell.load);
+        let sizes = || payloads.iter().map(|payload| payload.body.len());
         let bodies = format!(
             "{} different, {} to {} bytes",
             sizes().count(),
@@ -287,8 +345,8 @@ impl Run<'_> {
             state,
             started_unix_ns: unix_now_ns(),
             ready_after_ms: deployed.map_or(0.0, |d| d.ready_after.as_secs_f64() * 1e3),
-            settings: deployed.map(|d| self.settings(d)).unwrap_or_default(),
-            payloads: self.prepared.payloads.iter().map(|p| p.name.clone()).collect(),
+            settings: deployed.map(|d| self.settings(cell, d)).unwrap_or_default(),
+            payloads: self.prepared.payloads(&cell.load).iter().map(|p| p.name.clone()).collect(),
             audit: None,
             revisions: BTreeMap::new(),
             remarks: Vec::new(),

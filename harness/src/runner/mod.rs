@@ -3,14 +3,18 @@
 mod calibration;
 pub mod function_binary;
 mod image;
+pub mod live;
 pub mod load_from;
 pub mod measure;
+mod null;
 mod own;
 pub mod pilot;
 pub mod prepare;
+mod procedures;
 pub mod progress;
 mod publish;
 pub mod spec;
+pub mod verdict;
 
 use std::{
     path::PathBuf,
@@ -25,7 +29,7 @@ use crate::{
     analyse::itself,
     collect::{environment::Machine, prometheus::Collector, versions},
     drive::{self, shapes::Files},
-    experiment::{self, Arrivals, Experiment, LoadPlace, Site, Subject},
+    experiment::{self, Arrivals, Experiment, LoadPlace, LoadPoint, Site, Subject},
     interrupt::Interrupt,
     platforms::{
         AnyPlatform, Ground, Platform, PlatformError, PlatformKind,
@@ -61,6 +65,8 @@ pub struct Options {
     pub name: Option<String>,
     /// No progress.
     pub quiet: bool,
+    /// A live screen, where there is a terminal for it.
+    pub live: bool,
     /// The gateway's login, if flags or environment gave one.
     pub login: Option<Login>,
 }
@@ -110,6 +116,10 @@ pub async fn run(
     interrupt: Interrupt,
 ) -> Result<Finished, RunError> {
     let mut progress = Progress::new(options.quiet);
+    if options.live {
+        let twin = (experiment.on == Site::Twin).then_some("the twin, not a cluster");
+        progress = progress.with_screen(&experiment.title, twin);
+    }
     progress.say(&describe(&experiment));
     check_names(&experiment)?;
     let shapes = experiment.load.iter().map(|load| &load.arrivals);
@@ -267,7 +277,7 @@ pub fn estimate(experiment: &Experiment) -> Duration {
 }
 
 fn cells_estimate(experiment: &Experiment) -> Duration {
-    let load: Duration = experiment.load.iter().map(|l| l.warmup + l.duration).sum();
+    let load: Duration = experiment.load.iter().map(LoadPoint::estimate).sum();
     (load + deploy_estimate(experiment.on)) * experiment.subjects.len() as u32 * experiment.trials
 }
 
@@ -441,6 +451,7 @@ fn environment(
             Expected::Classes(classes) => serde_json::json!(
                 prepared.payloads.iter().map(|p| p.name.clone()).zip(classes.iter().cloned())
                     .collect::<std::collections::BTreeMap<_, _>>()),
+            Expected::Checksum => serde_json::json!("the number of bytes that were sent, and their checksum"),
             Expected::Text(text) => serde_json::json!({ "success, with this text in it": text }),
         },
     })

@@ -52,6 +52,7 @@ pub fn prepare(experiment: &Experiment, own: &OwnFunction) -> anyhow::Result<Pre
     Ok(Prepared {
         spec: spec::common(experiment, FUNCTION_NAME),
         payloads: payloads.into(),
+        by_load: std::collections::BTreeMap::new(),
         method,
         expected: Expected::Text(own.expect_contains.clone()),
         notices,

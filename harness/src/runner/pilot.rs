@@ -10,12 +10,13 @@ use anyhow::{anyhow, bail};
 
 use super::prepare::{Expected, Prepared};
 use crate::{
-    drive::{self, Endpoint, Judge, Judgement, Load, Plan, PlayOptions, SinkError, answer::StatusJudge},
+    drive::{self, Endpoint, Judge, Judgement, Load, Payload, Plan, PlayOptions, SinkError, answer::StatusJudge},
     experiment::{Arrivals, Experiment},
     interrupt::Interrupt,
     record::{Outcome, Record},
     workloads::{
         classify::{self, ClassifyJudge},
+        null::NullJudge,
         own::OwnJudge,
     },
 };
@@ -68,8 +69,8 @@ pub async fn ask_each(
 /// Hears one answer.
 struct Listener {
     heard: Mutex<Option<Heard>>,
-    /// Judges a user's own function; none: the answer names a class.
-    own: Option<OwnJudge>,
+    /// Judges what is no class; none: the answer names a class.
+    own: Option<Arc<dyn Judge>>,
 }
 
 struct Heard {
@@ -83,7 +84,7 @@ impl Listener {
     fn new(prepared: &Prepared) -> Self {
         let own = match &prepared.expected {
             Expected::Classes(_) => None,
-            Expected::Text(contains) => Some(OwnJudge { contains: contains.clone() }),
+            Expected::Checksum | Expected::Text(_) => Some(judge(prepared, &prepared.payloads)),
         };
         Self { heard: Mutex::default(), own }
     }
@@ -165,7 +166,7 @@ pub async fn capacity_rps(
         drain: experiment.drain,
         seed: experiment.seed,
         connections: experiment.connection,
-        ..Load::new(plan, endpoints.to_vec(), prepared.payloads.clone(), judge(prepared))
+        ..Load::new(plan, endpoints.to_vec(), prepared.payloads.clone(), judge(prepared, &prepared.payloads))
     };
     let records = play_to_memory(load, super::generator_core(experiment), interrupt.clone()).await?;
     let (from, to) = (WARMUP.as_nanos() as u64, (WARMUP + DURATION).as_nanos() as u64);
@@ -189,12 +190,13 @@ pub fn settle_rates(experiment: &mut Experiment, capacity_rps: f64) {
     }
 }
 
-/// The judge of this run.
-pub fn judge(prepared: &Prepared) -> Arc<dyn Judge> {
+/// The judge of answers to these payloads.
+pub fn judge(prepared: &Prepared, payloads: &[Payload]) -> Arc<dyn Judge> {
     match &prepared.expected {
         Expected::Classes(classes) => Arc::new(ClassifyJudge {
             expected: classes.iter().map(|e| e.clone().unwrap_or_default()).collect(),
         }),
+        Expected::Checksum => Arc::new(NullJudge::of(payloads)),
         Expected::Text(contains) => Arc::new(OwnJudge { contains: contains.clone() }),
     }
 }

@@ -1,15 +1,16 @@
 //! Everything a run needs before the first deployment: binary, model, pictures, expected answers.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use anyhow::{Context, bail};
 use models::{FoundModel, FoundPictures, Manifest, Places, find_model, find_pictures};
 
-use super::{function_binary, own, spec};
+use super::{function_binary, null, own, spec};
 use crate::{
     drive::{Payload, shapes::Files},
-    experiment::{Experiment, Site},
+    experiment::{Experiment, LoadPoint, Site},
     platforms::{FunctionSpec, PlatformKind},
+    workloads,
 };
 
 /// Name of the function on every platform.
@@ -25,6 +26,8 @@ pub struct Prepared {
     pub spec: FunctionSpec,
     /// What is sent.
     pub payloads: Arc<[Payload]>,
+    /// What is sent at load points that choose payloads of their own, by the load point's name.
+    pub by_load: BTreeMap<String, Arc<[Payload]>>,
     /// HTTP method.
     pub method: hyper::Method,
     /// What counts as a right answer.
@@ -46,9 +49,16 @@ pub enum Expected {
     Classes(Vec<Option<String>>),
     /// A success, with this text in it if there is one: a user's own function.
     Text(Option<String>),
+    /// Length and checksum of what was sent: the null workload.
+    Checksum,
 }
 
 impl Prepared {
+    /// What is sent at a load point.
+    pub fn payloads(&self, load: &LoadPoint) -> Arc<[Payload]> {
+        self.by_load.get(&load.name).unwrap_or(&self.payloads).clone()
+    }
+
     /// What is deployed on one platform: the common spec with the platform's own settings.
     pub fn spec_for(&self, platform: PlatformKind, experiment: &Experiment) -> FunctionSpec {
         spec::for_platform(&self.spec, experiment, platform)
@@ -75,6 +85,9 @@ pub async fn prepare(
 ) -> anyhow::Result<Prepared> {
     if let Some(own) = &experiment.function.own {
         return own::prepare(experiment, own);
+    }
+    if experiment.function.workload == workloads::null::NAME {
+        return null::prepare(experiment, sources, say).await;
     }
     let manifest = Manifest::builtin()?;
     let mut notices = Vec::new();
@@ -117,6 +130,7 @@ pub async fn prepare(
     Ok(Prepared {
         spec: spec(experiment, binary, &model)?,
         payloads,
+        by_load: BTreeMap::new(),
         method: hyper::Method::POST,
         expected: Expected::Classes(expected),
         notices,

@@ -1,20 +1,32 @@
-//! What a run shows while it goes on: a bar with the time left on a terminal, plain lines elsewhere.
+//! What a run shows while it goes on: a live screen or a bar with the time left on a terminal, plain
+//! lines elsewhere.
 
 use std::{
     io::IsTerminal as _,
     time::{Duration, Instant},
 };
 
-use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
+use indicatif::{ProgressBar, ProgressStyle};
 use models::Progress as Download;
+
+use super::live::{self, Live, Pace, Watch};
 
 /// The progress of a run, on standard error.
 pub struct Progress {
     bar: Option<ProgressBar>,
+    screen: Screen,
     quiet: bool,
-    total: Duration,
-    done: Duration,
-    started: Instant,
+    pace: Pace,
+}
+
+/// Whether there is a live screen.
+enum Screen {
+    /// None is wanted, or possible.
+    No,
+    /// It is shown once the cells begin: until then other programs may write to the terminal.
+    Once { title: String, mark: Option<&'static str> },
+    /// It is shown.
+    Shown(Live),
 }
 
 impl Progress {
@@ -28,55 +40,85 @@ impl Progress {
             bar.enable_steady_tick(Duration::from_millis(500));
             bar
         });
-        Self { bar, quiet, total: Duration::ZERO, done: Duration::ZERO, started: Instant::now() }
+        Self { bar, screen: Screen::No, quiet, pace: Pace::new(Duration::ZERO) }
+    }
+
+    /// Shows a live screen from [`Progress::begin`] on, where there is a terminal for it. `mark` is
+    /// what must not be overlooked beside the title.
+    pub fn with_screen(mut self, title: &str, mark: Option<&'static str>) -> Self {
+        if !self.quiet && live::is_possible() {
+            self.screen = Screen::Once { title: title.to_owned(), mark };
+        }
+        self
     }
 
     /// The cells begin, and will take about this long.
     pub fn begin(&mut self, total: Duration) {
-        (self.total, self.done, self.started) = (total, Duration::ZERO, Instant::now());
+        self.pace = Pace::new(total);
+        if let Screen::Once { title, mark } = &self.screen
+            && let Some(bar) = self.bar.take()
+        {
+            bar.finish_and_clear();
+            match Live::with_pace(title, *mark, Some(self.pace)) {
+                Some(live) => self.screen = Screen::Shown(live),
+                // The terminal refused: the bar it is.
+                None => (self.bar, self.screen) = (Self::new(self.quiet).bar, Screen::No),
+            }
+        }
         if let Some(bar) = &self.bar {
             bar.set_length(total.as_millis() as u64);
         }
     }
 
+    /// Where the live screen learns what goes on; it does nothing where there is none.
+    pub fn watch(&self) -> Watch {
+        match &self.screen {
+            Screen::Shown(live) => live.watch(),
+            Screen::No | Screen::Once { .. } => Watch::default(),
+        }
+    }
+
     /// A line that stays.
     pub fn say(&self, line: &str) {
-        match &self.bar {
-            Some(bar) => bar.println(line),
-            None if self.quiet => {}
-            None => eprintln!("{line}"),
+        match (&self.screen, &self.bar) {
+            (Screen::Shown(live), _) => live.say(line),
+            (_, Some(bar)) => bar.println(line),
+            (_, None) if self.quiet => {}
+            (_, None) => eprintln!("{line}"),
         }
     }
 
     /// What is going on now.
     pub fn now(&self, what: &str) {
+        if let Screen::Shown(live) = &self.screen {
+            live.doing(what);
+        }
         if let Some(bar) = &self.bar {
-            let left = if self.total.is_zero() { String::new() } else { format!("  ({} left)", self.left()) };
+            let left =
+                if self.pace.total.is_zero() { String::new() } else { format!("  ({} left)", self.left()) };
             bar.set_message(format!("{what}{left}"));
         }
     }
 
     /// A part of the plan is over.
     pub fn advance(&mut self, planned: Duration) {
-        self.done += planned;
+        self.pace.done += planned;
+        if let Screen::Shown(live) = &self.screen {
+            live.pace(self.pace);
+        }
         if let Some(bar) = &self.bar {
-            bar.set_position(self.done.min(self.total).as_millis() as u64);
+            bar.set_position(self.pace.done.min(self.pace.total).as_millis() as u64);
         }
     }
 
     /// Time left as people say it: the plan's, stretched by how the run has gone so far.
     pub fn left(&self) -> String {
-        let planned = self.total.saturating_sub(self.done).as_secs_f64();
-        let stretch = if self.done < Duration::from_secs(5) {
-            1.0
-        } else {
-            self.started.elapsed().as_secs_f64() / self.done.as_secs_f64()
-        };
-        HumanDuration(Duration::from_secs_f64(planned * stretch)).to_string()
+        self.pace.left()
     }
 
-    /// Takes the bar away.
-    pub fn finish(&self) {
+    /// Takes the bar or the live screen away; what was said on the screen is printed.
+    pub fn finish(&mut self) {
+        self.screen = Screen::No;
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

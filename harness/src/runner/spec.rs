@@ -4,9 +4,9 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
-    experiment::Experiment,
+    experiment::{Experiment, FunctionChoice},
     platforms::{FunctionSpec, Image, PlatformKind},
-    workloads::classify,
+    workloads::{classify, null},
 };
 
 /// The function of an experiment as one platform gets it, under a name.
@@ -29,7 +29,7 @@ pub fn common(e: &Experiment, name: &str) -> FunctionSpec {
     };
     let (env, path, image) = match &function.own {
         Some(own) => (own.env.clone(), own.path.clone(), image(own.port, &own.health_path, false)),
-        None => (our_environment(e), classify::path(function.top), image(8080, "/health", true)),
+        None => (our_environment(e), our_path(function), image(8080, "/health", true)),
     };
     FunctionSpec {
         name: name.to_owned(),
@@ -46,6 +46,11 @@ pub fn common(e: &Experiment, name: &str) -> FunctionSpec {
     }
 }
 
+/// Path and query of an invocation of our function.
+fn our_path(function: &FunctionChoice) -> String {
+    if function.workload == null::NAME { null::PATH.to_owned() } else { classify::path(function.top) }
+}
+
 /// A container sees all cores of its node, whatever its limit: the limit decides on the threads.
 fn our_environment(e: &Experiment) -> BTreeMap<String, String> {
     let threads = (e.function.cpu_cores.ceil() as u32).max(1);
@@ -57,6 +62,7 @@ fn our_environment(e: &Experiment) -> BTreeMap<String, String> {
     if e.function.model != super::AUTO {
         env.insert("MODEL".to_owned(), e.function.model.clone());
     }
+    env.extend(e.function.env.clone());
     env
 }
 

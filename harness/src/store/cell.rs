@@ -8,7 +8,9 @@ use std::{
 };
 
 use super::{CellMeta, CellState, RecordFile, StoreError, TimedSample, files, parquet};
-use crate::{collect::series::CellSeries, drive::GeneratorAudit, record::Record};
+use crate::{
+    collect::series::CellSeries, drive::GeneratorAudit, outcome::ProcedureOutcome, record::Record,
+};
 
 /// Names inside a cell's folder.
 pub(super) const META: &str = "cell.json";
@@ -16,6 +18,7 @@ pub(super) const STREAM: &str = "records.arrows";
 pub(super) const PARQUET: &str = "records.parquet";
 pub(super) const SAMPLES: &str = "replicas.jsonl";
 pub(super) const SERIES: &str = "series.json";
+pub(super) const OUTCOME: &str = "outcome.json";
 
 /// Writes a cell while it runs. Clones write to the same cell, from any thread.
 #[derive(Clone)]
@@ -91,6 +94,14 @@ impl CellWriter {
     /// When the disk refuses.
     pub fn series(&self, series: &CellSeries) -> Result<(), StoreError> {
         files::write_json(&self.inner.folder.join(SERIES), series)
+    }
+
+    /// Writes what the cell's procedure found so far. It may be called again: the last one counts.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn outcome(&self, outcome: &ProcedureOutcome) -> Result<(), StoreError> {
+        files::write_json(&self.inner.folder.join(OUTCOME), outcome)
     }
 
     /// Ends the cell: says how far it came, and makes the Parquet file. The audit's start replaces

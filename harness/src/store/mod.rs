@@ -10,6 +10,8 @@
 //!     records.arrows    Arrow IPC stream, appended while the cell runs
 //!     records.parquet   the same rows, after the cell
 //!     replicas.jsonl    replica samples, appended while the cell runs
+//!     outcome.json      what the cell's procedure found (ProcedureOutcome), where it has one; the
+//!                       loads that it played have folders of their own: <cell id>-p03
 //!     series.json       what Prometheus or the kubelet measured meanwhile (CellSeries), if asked
 //!   deployments/<trial-subject>.json   what was watched of a deployment's replicas (Timeline)
 //!   summary.json report.md report.html plots/
@@ -35,8 +37,8 @@ pub use run_folder::{RowsOnDisk, RunFolder};
 pub use stream::RecordFile;
 
 use crate::{
-    collect::series::CellSeries, drive::GeneratorAudit, experiment::Cell, platforms::ReplicaSample,
-    record::Record,
+    collect::series::CellSeries, drive::GeneratorAudit, experiment::Cell, outcome::ProcedureOutcome,
+    platforms::ReplicaSample, record::Record,
 };
 
 /// Version of everything in the run folder; a reader refuses a newer one.
@@ -104,6 +106,8 @@ pub struct CellData<R = Vec<Record>> {
     pub samples: Vec<TimedSample>,
     /// What others measured of it; none if nobody was asked.
     pub series: Option<CellSeries>,
+    /// What its procedure found; none if it has none, or came to nothing.
+    pub outcome: Option<ProcedureOutcome>,
     /// What was found damaged and left out, in words (a torn last batch after a kill, say).
     pub damage: Vec<String>,
 }
@@ -116,15 +120,15 @@ impl<R> CellData<R> {
 
     /// The cell apart from its rows, and these.
     pub fn without_rows(self) -> (CellData<()>, R) {
-        let Self { meta, records, samples, series, damage } = self;
-        (CellData { meta, records: (), samples, series, damage }, records)
+        let Self { meta, records, samples, series, outcome, damage } = self;
+        (CellData { meta, records: (), samples, series, outcome, damage }, records)
     }
 }
 
 impl CellData<()> {
     fn put<S>(self, records: S) -> CellData<S> {
-        let Self { meta, records: (), samples, series, damage } = self;
-        CellData { meta, records, samples, series, damage }
+        let Self { meta, records: (), samples, series, outcome, damage } = self;
+        CellData { meta, records, samples, series, outcome, damage }
     }
 }
 

@@ -11,13 +11,14 @@ use serde::Deserialize;
 
 use super::{
     CellData, CellMeta, CellState, CellWriter, SCHEMA_VERSION, StoreError, TimedSample,
-    cell::{META, PARQUET, SAMPLES, SERIES, STREAM},
+    cell::{META, OUTCOME, PARQUET, SAMPLES, SERIES, STREAM},
     files, parquet, stream,
 };
 use crate::{
     analyse::{rows::Rows, summary::Summary},
     collect::{series::CellSeries, timeline::Timeline},
     experiment::{Cell, Experiment},
+    outcome::ProcedureOutcome,
     record::Record,
 };
 
@@ -291,7 +292,8 @@ fn read_cell(cell: Cell, folder: PathBuf) -> Result<CellData<RowsOnDisk>, StoreE
     }
     let samples = read_samples(&folder.join(SAMPLES), &mut damage)?;
     let series = read_series(&folder.join(SERIES));
-    Ok(CellData { meta, records: RowsOnDisk { folder }, samples, series, damage })
+    let outcome = read_outcome(&folder.join(OUTCOME), &mut damage);
+    Ok(CellData { meta, records: RowsOnDisk { folder }, samples, series, outcome, damage })
 }
 
 /// The rows of a cell's folder, read from its stream, or from its Parquet file where that is all there is.
@@ -321,6 +323,15 @@ impl Rows for RowsOnDisk {
             vec![format!("neither {STREAM} nor {PARQUET} is there")]
         }
     }
+}
+
+/// What the cell's procedure found, if anything.
+fn read_outcome(path: &Path, damage: &mut Vec<String>) -> Option<ProcedureOutcome> {
+    if !path.exists() {
+        return None;
+    }
+    let unreadable = |error: StoreError| damage.push(format!("{OUTCOME} cannot be read: {error}"));
+    files::read_json(path).map_err(unreadable).ok()
 }
 
 /// The series, if there are any. A file that cannot be read costs only itself, and says so.

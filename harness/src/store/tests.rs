@@ -151,7 +151,7 @@ fn a_run_comes_back_as_it_was_written() {
     (expected.state, expected.audit, expected.started_unix_ns) = (CellState::Done, Some(audit), 99);
     assert_eq!(
         cells[0],
-        CellData { meta: expected, records: rows(0..5), samples: vec![sample], series: None, damage: vec![] }
+        CellData { meta: expected, records: rows(0..5), samples: vec![sample], series: None, outcome: None, damage: vec![] }
     );
     fs::remove_file(run.path().join("cells/t01-a/records.arrows")).unwrap();
     assert_eq!(run.read_cells().unwrap()[0].records, rows(0..5), "Parquet stands in for the stream");

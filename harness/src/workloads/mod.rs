@@ -3,6 +3,7 @@
 
 pub mod classify;
 mod judge_spec;
+pub mod null;
 pub mod own;
 pub mod payloads;
 

@@ -1,5 +1,6 @@
 //! The statistics behind the verdicts; each file names its source.
 
+pub mod binomial;
 pub mod bootstrap;
 pub mod distributions;
 pub mod effect;

@@ -115,7 +115,7 @@ impl Bench<'_> {
         let mut served = Vec::new();
         for &driver in &self.request.drivers {
             if driver == Driver::Native {
-                steps.begin(&self.behaviour, "native, open loop");
+                steps.begin(&self.behaviour, "native open loop");
                 let (open, own) = self.open().await?;
                 told.push(open);
                 served = own;
@@ -123,7 +123,7 @@ impl Bench<'_> {
             if self.interrupt.is_raised() {
                 return Ok(None);
             }
-            let name = if driver == Driver::Native { "native, closed loop" } else { driver.name() };
+            let name = if driver == Driver::Native { "native closed loop" } else { driver.name() };
             steps.begin(&self.behaviour, name);
             let word = self.closed(driver).await?;
             if word.interrupted || self.interrupt.is_raised() {
@@ -178,7 +178,7 @@ impl Bench<'_> {
             records.into_iter().partition(|record| u128::from(record.scheduled_ns) < WARMUP.as_nanos());
         let times_ms = counted.iter().map(|record| record.response_ns() as f64 / 1e6).collect();
         let arriving = Arriving::Poisson { rate };
-        let mut told = Told::of_times("native, open loop", arriving, &self.behaviour, times_ms);
+        let mut told = Told::of_times("native open loop", arriving, &self.behaviour, times_ms);
         told.failed = counted.iter().filter(|record| record.outcome != Outcome::Ok).count() as u64;
         let mut served = target.take_served();
         served.sort_by_key(|served| served.arrived_ns);

@@ -44,8 +44,12 @@ pub(super) fn text(request: &Request, measured: &Measured) -> String {
         line(driver.does_not_give());
     }
     request.missing.iter().for_each(|missing| line(missing));
-    let failed: Vec<&str> =
-        measured.calibrations.iter().filter(|c| !c.passed).map(|c| c.behaviour.name()).collect();
+    let failed: Vec<String> = measured
+        .calibrations
+        .iter()
+        .filter(|calibration| !calibration.passed)
+        .map(|calibration| format!("{} ({})", calibration.behaviour.name(), calibration.off.join(", ")))
+        .collect();
     let native = request.drivers.contains(&Driver::Native);
     match (native, failed.as_slice()) {
         _ if measured.interrupted => {
@@ -141,11 +145,13 @@ mod tests {
             behaviour: "stalls:20ms:1s:10s".parse().unwrap(),
             rate: 500.0,
             connections: 10,
-            served_ms: vec![20.01; 20_000],
+            served_ms: (0..20_000)
+                .map(|i| if i < 17_960 { 20.03 } else { f64::from(i - 17_960) / 2.0 + 20.03 })
+                .collect(),
             late_ms: vec![0.03; 100],
             told: vec![
-                told("native, open loop", true, [20.1, 40.2, 941.0, 1019.5]),
-                told("native, closed loop", false, [20.1, 20.2, 20.9, 1020.4]),
+                told("native open loop", true, [20.1, 40.2, 941.0, 1019.5]),
+                told("native closed loop", false, [20.1, 20.2, 20.9, 1020.4]),
                 told("goose", false, [20.2, 20.4, 21.1, 1024.0]),
                 Told {
                     ms: [Some(20.09), Some(20.2), Some(20.5), None],
@@ -177,8 +183,10 @@ mod tests {
     fn a_failure_says_what_to_do() {
         let (request, mut measured) = measured();
         measured.calibrations[0].passed = false;
+        measured.calibrations[0].off = vec!["p50", "p99"];
         assert!(
-            text(&request, &measured).contains("FAIL   Our open loop is off for stalls. Measure on an idle")
+            text(&request, &measured)
+                .contains("FAIL   Our open loop is off for stalls (p50, p99). Measure on an idle")
         );
         assert!(!measured.passed());
     }
@@ -188,7 +196,7 @@ mod tests {
         let (request, measured) = measured();
         let read: serde_json::Value = serde_json::from_str(&json(&request, &measured)).unwrap();
         let native = &read["calibrations"][0]["drivers"][0];
-        assert_eq!(native["driver"], "native, open loop");
+        assert_eq!(native["driver"], "native open loop");
         assert_eq!(native["ms"][2], 941.0);
         assert!((native["error"][2].as_f64().unwrap() - 0.001).abs() < 1e-3);
         assert_eq!(read["calibrations"][0]["behaviour"], "stalls:20ms:1s:10s");

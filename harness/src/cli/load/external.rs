@@ -232,7 +232,18 @@ mod tests {
             format!("[{flags}]\n  {}", refuse_what_it_cannot(&args, driver).unwrap_err())
         })
         .collect();
-        insta::assert_snapshot!(messages.join("\n"), @"");
+        insta::assert_snapshot!(messages.join("\n"), @r"
+        [--driver wrk --rate 5]
+          wrk knows no open loop: each of its connections waits for its answer, so no --rate is kept when the target is slow; give --connections N, or leave --driver out
+        [--driver goose --connections 2 --think-time 1s]
+          --think-time is not for --driver goose; leave one of them out
+        [--driver wrk --connections 2 --requests 9]
+          --requests is not for --driver wrk; leave one of them out
+        [--driver goose --connections 2 --warmup 1s]
+          --warmup is not for --driver goose; leave one of them out
+        [--driver wrk --connections 2 --save x]
+          wrk gives no records to save; leave --save out, or use --driver goose or native
+        ");
     }
 
     #[test]
@@ -255,6 +266,15 @@ mod tests {
             cpu_seconds: 0.1,
             ..Word::default()
         };
-        insta::assert_snapshot!(text(Driver::Wrk, &load, &word), @"");
+        insta::assert_snapshot!(text(Driver::Wrk, &load, &word), @r"
+        http://127.0.0.1:1/   wrk, closed loop, 3 connections, 10.0 s
+        requests  4000 (400.0/s)
+        failures  3 timeout, 40 status
+                         mean      p50      p90      p99    p99.9      max   (ms)
+        wrk says        1.500    1.250        -        -        -   12.000
+        CPU       0.10 s, 25.0 us a request
+        wrk gives percentiles only: no record of a request, no lateness; a request that got no answer is in none of them, and below each latency beyond twice its mean interval it makes up samples (stats_correct).
+        A closed loop waits for answers, so a stall shows in few requests; our own --rate shows it in all.
+        ");
     }
 }

@@ -24,7 +24,7 @@ fn failures(counts: &Tally) -> impl Iterator<Item = (&'static str, u64)> {
 }
 
 /// How the load arrived, in words.
-fn arrived(request: &Request) -> String {
+pub(super) fn arrived(request: &Request) -> String {
     let seed = match request.arrivals {
         Arrivals::Constant { .. } => String::new(),
         _ if request.arrivals.is_closed() => String::new(),

@@ -21,6 +21,7 @@ use crate::{
     drive::{DriveError, GeneratorAudit, PlayOptions, Progress},
     interrupt::Interrupt,
     record::Record,
+    runner::live::{self, Live},
     store::{self, RecordFile},
 };
 
@@ -42,7 +43,7 @@ pub(super) fn play(request: &Request) -> Result<Measured, CliError> {
     let mut file = request.save.as_deref().map(begin_folder).transpose()?;
     let counting = Arc::new(Mutex::new(Counting::new(request.window())));
     let rows = Arc::clone(&counting);
-    let sink = move |batch: &[Record]| {
+    let mut keep = move |batch: &[Record]| {
         let mut counting = rows.lock().unwrap_or_else(PoisonError::into_inner);
         batch.iter().for_each(|record| counting.take(record));
         match &mut file {
@@ -59,11 +60,18 @@ pub(super) fn play(request: &Request) -> Result<Measured, CliError> {
     let audit = runtime.block_on(async {
         let interrupt = Interrupt::on_signals().map_err(DriveError::from).map_err(refused)?;
         let source = Source::start(request).await?;
-        let load = request.load();
+        let (load, live) = (request.load(), live_screen(request));
+        let length = request.duration.map(|duration| request.warmup + duration);
+        let watch = live.as_ref().map(Live::watch).unwrap_or_default();
+        let count = watch.begin(&load.plan, length, &progress);
+        let sink = move |batch: &[Record]| {
+            count.take(batch);
+            keep(batch)
+        };
         let audit = match source.accepts(&load.endpoints) {
             Ok(()) => tokio::select! {
                 audit = source.play(load, options, sink, interrupt) => audit.map_err(refused),
-                never = show(request, &progress) => match never {},
+                never = show(request, &progress, live.is_some()) => match never {},
             },
             Err(error) => Err(error),
         };
@@ -117,9 +125,20 @@ pub(super) fn begin_folder(folder: &Path) -> Result<RecordFile, CliError> {
     RecordFile::create(&stream).map_err(|error| CliError::Failed(error.into()))
 }
 
-/// Shows on stderr how far it has come, for as long as it is polled.
-async fn show(request: &Request, progress: &Progress) -> std::convert::Infallible {
-    if request.quiet {
+/// The live screen, where one is wanted and there is a terminal for it.
+fn live_screen(request: &Request) -> Option<Live> {
+    if request.quiet || !request.live || !live::is_possible() {
+        return None;
+    }
+    let length = request.duration.map(|duration| request.warmup + duration);
+    let live = Live::start(&request.endpoint.url, length)?;
+    live.doing(&output::arrived(request));
+    Some(live)
+}
+
+/// Shows on stderr how far it has come, for as long as it is polled, unless a live screen does.
+async fn show(request: &Request, progress: &Progress, live: bool) -> std::convert::Infallible {
+    if request.quiet || live {
         std::future::pending::<()>().await;
     }
     let window_ms = request.duration.map(|duration| (request.warmup + duration).as_millis() as u64);

@@ -38,6 +38,7 @@ pub(super) struct Request {
     pub(super) save: Option<PathBuf>,
     pub(super) core: Option<usize>,
     pub(super) quiet: bool,
+    pub(super) live: bool,
     pub(super) seed: u64,
     pub(super) load_from: LoadFromChoice,
     pub(super) cluster: ClusterChoice,
@@ -102,6 +103,7 @@ impl Request {
             save: args.save,
             core: args.core,
             quiet: args.quiet,
+            live: !args.screen.no_live,
             seed: args.seed,
             load_from,
             cluster: ClusterChoice {

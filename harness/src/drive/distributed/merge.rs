@@ -73,6 +73,10 @@ pub(super) fn merged(
             unfinished,
             write_error,
             local_error,
+            first_failure,
+            pool_waits,
+            own_lateness_p99_ns,
+            own_lateness_max_ns,
             interrupted,
             loop_lag,
             // Each worker's machine is judged by itself.
@@ -90,6 +94,11 @@ pub(super) fn merged(
         all.unfinished += unfinished;
         all.write_error = all.write_error.or_else(|| of_worker(write_error));
         all.local_error = all.local_error.or_else(|| of_worker(local_error));
+        all.first_failure = all.first_failure.or_else(|| of_worker(first_failure));
+        all.pool_waits += pool_waits;
+        // Percentiles of several sets cannot be put together: the worst worker's is at least all of theirs.
+        all.own_lateness_p99_ns = all.own_lateness_p99_ns.max(*own_lateness_p99_ns);
+        all.own_lateness_max_ns = all.own_lateness_max_ns.max(*own_lateness_max_ns);
         all.interrupted |= interrupted;
         all.loop_lag =
             [all.loop_lag, *loop_lag].into_iter().flatten().max_by(|a, b| a.p99_ms.total_cmp(&b.p99_ms));

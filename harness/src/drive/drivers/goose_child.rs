@@ -99,7 +99,8 @@ async fn attack(config: &Config, body: Bytes, rows: mpsc::Sender<Row>) -> Result
         "-qqq",
     ]
     .map(str::to_owned);
-    let configuration = GooseConfiguration::parse_args_default(&arguments).map_err(|error| error.to_string())?;
+    let configuration =
+        GooseConfiguration::parse_args_default(&arguments).map_err(|error| error.to_string())?;
     let request = Arc::new(Request {
         path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
         method: method(&config.method)?,
@@ -127,7 +128,9 @@ fn method(name: &str) -> Result<GooseMethod, String> {
         "PATCH" => GooseMethod::Patch,
         "DELETE" => GooseMethod::Delete,
         "HEAD" => GooseMethod::Head,
-        other => return Err(format!("goose does not send {other}; use GET, POST, PUT, PATCH, DELETE or HEAD")),
+        other => {
+            return Err(format!("goose does not send {other}; use GET, POST, PUT, PATCH, DELETE or HEAD"));
+        }
     })
 }
 

@@ -69,7 +69,7 @@ impl Driver {
                 "goose stops its clock at the answer's head, knows when a request was sent to the millisecond only, and gives no lateness, no time to connect and no time of the whole answer."
             }
             Self::Wrk => {
-                "wrk gives percentiles only: no record of a request, no lateness; a request that got no answer is in no percentile."
+                "wrk gives percentiles only: no record of a request, no lateness; a request that got no answer is in none of them, and below each latency beyond twice its mean interval it makes up samples (stats_correct)."
             }
         }
     }
@@ -229,11 +229,7 @@ mod tests {
         ClosedLoad {
             endpoint: Endpoint { url: url.into(), headers: Vec::new() },
             method: hyper::Method::GET,
-            payload: Payload {
-                name: "empty".into(),
-                content_type: String::new(),
-                body: bytes::Bytes::new(),
-            },
+            payload: Payload { name: "empty".into(), content_type: String::new(), body: bytes::Bytes::new() },
             connections: 2,
             duration: Duration::from_secs(1),
             timeout: Duration::from_secs(2),

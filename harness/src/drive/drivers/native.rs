@@ -62,12 +62,5 @@ pub(super) fn failures(records: &[Record]) -> Vec<(&'static str, u64)> {
 /// Exact percentiles of records.
 fn latency(records: &[Record]) -> Latency {
     let told = quantiles::complete(records.iter().map(|record| record.response_ns() as f64 / 1e6));
-    Latency {
-        mean: told.mean,
-        p50: told.p50,
-        p90: told.p90,
-        p99: told.p99,
-        p99_9: told.p99_9,
-        max: told.max,
-    }
+    Latency { mean: told.mean, p50: told.p50, p90: told.p90, p99: told.p99, p99_9: told.p99_9, max: told.max }
 }

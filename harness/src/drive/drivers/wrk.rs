@@ -132,7 +132,6 @@ impl Drop for Script {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,7 +144,15 @@ mod tests {
         load.endpoint.headers = vec![("Host".into(), "f.example.com".into())];
         load.payload.content_type = "image/png".into();
         load.payload.body = bytes::Bytes::from_static(b"a\"\\\n\0\xff9");
-        insta::assert_snapshot!(lua(&load), @"");
+        insta::assert_snapshot!(lua(&load), @r#"
+        wrk.method = "POST"
+        wrk.headers["Content-Type"] = "image/png"
+        wrk.headers["Host"] = "f.example.com"
+        wrk.body = "a\034\092\010\000\2559"
+        done = function(summary, latency, requests)
+          io.write(string.format("harness: 99.9%% %.0fus\n", latency:percentile(99.9)))
+        end
+        "#);
         load.endpoint.headers.push(("content-type".into(), "text/plain".into()));
         assert!(!lua(&load).contains("image/png"), "a header of the endpoint goes before");
     }

@@ -144,14 +144,12 @@ impl Behaviour {
             return Some("has a time beyond an hour");
         }
         match *self {
-            Self::Bimodal { fast, slow, slow_share } => {
-                (fast >= slow || !(slow_share > 0.0 && slow_share < 1.0))
-                    .then_some("needs a fast time below its slow one, and a share between 0 and 1")
-            }
-            Self::Pareto { shortest, longest, shape } => {
-                (shortest >= longest || !(shape.is_finite() && shape > 0.0))
-                    .then_some("needs a shortest time below its longest one, and a shape above 0")
-            }
+            Self::Bimodal { fast, slow, slow_share } => (fast >= slow
+                || !(slow_share > 0.0 && slow_share < 1.0))
+                .then_some("needs a fast time below its slow one, and a share between 0 and 1"),
+            Self::Pareto { shortest, longest, shape } => (shortest >= longest
+                || !(shape.is_finite() && shape > 0.0))
+                .then_some("needs a shortest time below its longest one, and a shape above 0"),
             Self::Stalls { time, stall, every } => (time + stall >= every)
                 .then_some("needs a period longer than its time and its stall together"),
             _ => None,
@@ -186,8 +184,7 @@ impl FromStr for Behaviour {
         let name = parts.next().unwrap_or_default();
         let numbers: Vec<&str> = parts.collect();
         let time = |text: &str| parse_duration(text).map_err(|_| refuse("has a time that cannot be read"));
-        let number =
-            |text: &str| text.parse::<f64>().map_err(|_| refuse("has a number that cannot be read"));
+        let number = |text: &str| text.parse::<f64>().map_err(|_| refuse("has a number that cannot be read"));
         let behaviour = match (name, numbers.as_slice()) {
             ("constant", []) => Self::Constant { time: Duration::from_millis(20) },
             ("constant", [t]) => Self::Constant { time: time(t)? },

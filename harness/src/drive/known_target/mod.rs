@@ -48,7 +48,7 @@ pub struct Served {
     pub service_ns: u64,
     /// When it was to be answered.
     pub due_ns: u64,
-    /// When its answer was written.
+    /// When its answer was about to be written.
     pub answered_ns: u64,
 }
 
@@ -82,6 +82,13 @@ struct Shared {
 impl Shared {
     fn now_ns(&self) -> u64 {
         self.zero.elapsed().as_nanos() as u64
+    }
+
+    fn keep(&self, request: Served) {
+        let mut served = self.served.lock().unwrap_or_else(PoisonError::into_inner);
+        if served.len() < MOST_KEPT {
+            served.push(request);
+        }
     }
 }
 
@@ -124,16 +131,9 @@ async fn serve(mut requests: Requests, shared: Arc<Shared>, answer: Arc<Vec<u8>>
         let due = shared.model.lock().unwrap_or_else(PoisonError::into_inner).next(arrived_ns);
         timer.sleep(Duration::from_nanos(due.due_ns.saturating_sub(shared.now_ns()))).await?;
         let answered_ns = shared.now_ns();
+        // Before the answer: whoever has it finds the request in the record.
+        shared.keep(Served { arrived_ns, service_ns: due.service_ns, due_ns: due.due_ns, answered_ns });
         requests.answer(&answer).await?;
-        let mut served = shared.served.lock().unwrap_or_else(PoisonError::into_inner);
-        if served.len() < MOST_KEPT {
-            served.push(Served {
-                arrived_ns,
-                service_ns: due.service_ns,
-                due_ns: due.due_ns,
-                answered_ns,
-            });
-        }
     }
     Ok(())
 }

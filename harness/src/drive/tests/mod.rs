@@ -2,8 +2,11 @@
 //!
 //! Times are checked with wide margins: these tests run on busy machines.
 
+mod http2;
 mod misbehaving;
 mod open_and_closed;
+mod plans;
+mod policy;
 mod servers;
 
 use std::{

@@ -5,6 +5,8 @@ mod headline;
 mod life;
 mod method;
 mod observed;
+mod questions;
+mod reference;
 mod tables;
 
 pub(super) use headline::{failed, is_lower_bound};
@@ -132,12 +134,16 @@ pub fn sections(document: &Document, drawn: &[Plot]) -> Vec<Section> {
                 format::duration(load.duration),
                 format::duration(load.warmup),
             )),
-            Block::Table(headline::table(document, &load.name)),
         ];
+        if load.procedure.is_play() {
+            blocks.push(Block::Table(headline::table(document, &load.name)));
+        }
+        blocks.extend(questions::blocks(document, load));
         blocks.extend(tables::revisions(document, &load.name).map(Block::Table));
         blocks.extend(plots::PlotKind::BY_LOAD.into_iter().filter_map(|kind| plot(kind, &load.name)));
         out.push(section(&format!("load-{}", load.name), &format!("Load point {}", load.name), blocks));
     }
+    out.extend(reference::blocks(document).map(|blocks| section("study", "The published study", blocks)));
     let mut failures = vec![Block::Table(tables::failures(document))];
     failures.extend(plot(plots::PlotKind::Failures, ""));
     out.push(section("failures", "Failures", failures));

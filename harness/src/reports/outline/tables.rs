@@ -24,7 +24,8 @@ pub(super) fn failures(document: &Document) -> Table {
     let titles = ["Load point", "Subject", "Requests", "Failed"].into_iter();
     let columns = titles.chain(failing.iter().map(|outcome| title(*outcome))).map(str::to_owned).collect();
     let mut rows = Vec::new();
-    for load in &document.experiment.load {
+    // Searches and sweeps tell theirs by probe and step.
+    for load in document.experiment.load.iter().filter(|load| load.procedure.is_play()) {
         for subject in &document.summary.subjects {
             let cells = document.valid(subject, &load.name);
             let requests = cells.iter().map(|cell| cell.requests).sum::<u64>();
@@ -198,13 +199,14 @@ fn trial(document: &Document, cell: &CellSummary, columns: usize) -> Row {
     let busy = data(document, &cell.id).and_then(|data| Some(data.meta.audit.as_ref()?.cpu_share));
     let p95 = format::maybe(cell.response_ms.p95);
     let bound = if is_lower_bound(&cell.response_ms, "p95") { ">= " } else { "" };
+    let plain = |is_plain: bool, text: String| if is_plain { text } else { format::NONE.to_owned() };
     let mut row = Row::new([
         cell.id.as_str().into(),
         Entry::with(cell.validity.word(), problems),
         format::count(cell.requests).into(),
-        format::number(cell.goodput_rps).into(),
+        plain(cell.outcome.is_none(), format::number(cell.goodput_rps)).into(),
         format!("{bound}{p95}").into(),
-        format::count(failed(cell)).into(),
+        plain(cell.outcome.is_none(), format::count(failed(cell))).into(),
         format::maybe(cell.lateness_ms.p99).into(),
         busy.map_or_else(|| format::NONE.to_owned(), format::percent).into(),
         format::count(cell.cold_starts).into(),

@@ -2,6 +2,8 @@
 
 mod axis;
 mod canvas;
+mod capacity;
+mod concurrency;
 mod failures;
 mod latency_cdf;
 mod latency_over_time;
@@ -12,6 +14,7 @@ mod phases;
 mod rates;
 mod ratios;
 mod replicas;
+mod sizes;
 mod text;
 
 use std::collections::BTreeSet;
@@ -19,6 +22,7 @@ use std::collections::BTreeSet;
 use canvas::{Anchor, Area, DrawError, Key, PANEL_LEFT, PANEL_RIGHT, Sample, Sheet};
 use palette::Ink;
 pub use palette::css_variables;
+pub(super) use sizes::middle_fit;
 
 use super::{Document, format};
 use crate::{
@@ -50,6 +54,12 @@ pub enum PlotKind {
     Rates,
     /// Replicas, over time.
     Replicas,
+    /// Response time against offered rate, of searches for the capacity.
+    Capacity,
+    /// Throughput and response time against connections.
+    Concurrency,
+    /// Response time against the size of the body.
+    Sizes,
     /// What went wrong how often.
     Failures,
     /// Ratios with their intervals and every trial.
@@ -86,7 +96,15 @@ struct Content {
 
 impl PlotKind {
     /// Drawn once for each load point, in this order.
-    pub const BY_LOAD: [Self; 4] = [Self::LatencyCdf, Self::LatencyOverTime, Self::Rates, Self::Replicas];
+    pub const BY_LOAD: [Self; 7] = [
+        Self::Capacity,
+        Self::Concurrency,
+        Self::Sizes,
+        Self::LatencyCdf,
+        Self::LatencyOverTime,
+        Self::Rates,
+        Self::Replicas,
+    ];
     /// Drawn once for the run.
     pub const ONCE: [Self; 4] = [Self::Failures, Self::Ratios, Self::Phases, Self::Lives];
 
@@ -97,6 +115,9 @@ impl PlotKind {
             Self::LatencyOverTime => "latency-over-time",
             Self::Rates => "rates",
             Self::Replicas => "replicas",
+            Self::Capacity => "capacity",
+            Self::Concurrency => "concurrency",
+            Self::Sizes => "sizes",
             Self::Failures => "failures",
             Self::Ratios => "ratios",
             Self::Phases => "phases",
@@ -112,6 +133,9 @@ impl PlotKind {
             Self::LatencyOverTime => latency_over_time::draw(document, load),
             Self::Rates => rates::draw(document, load),
             Self::Replicas => replicas::draw(document, load),
+            Self::Capacity => capacity::draw(document, load),
+            Self::Concurrency => concurrency::draw(document, load),
+            Self::Sizes => sizes::draw(document, load),
             Self::Failures => failures::draw(document),
             Self::Ratios => ratios::draw(document),
             Self::Phases => phases::draw(document),

@@ -1,0 +1,94 @@
+//! The flags that choose a built-in question, shared by `compare` and `run`.
+
+use super::CliError;
+use crate::experiment::{Experiment, Procedure, Question, Site, Slo};
+
+/// What is asked.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct QuestionArgs {
+    /// Built-in question; the other flags change its experiment
+    #[arg(long, value_name = "NAME", value_enum, conflicts_with = "experiment")]
+    pub question: Option<Question>,
+    /// What *capacity* has to hold (default: p99<500ms,failures<1%)
+    #[arg(long, value_name = "LIMITS")]
+    pub slo: Option<Slo>,
+}
+
+impl QuestionArgs {
+    /// The experiment of the question there.
+    ///
+    /// # Errors
+    /// If it cannot be asked yet.
+    pub fn experiment(&self, site: Site) -> Result<Experiment, CliError> {
+        match self.question {
+            None => Ok(Experiment::default_on(site)),
+            Some(question) => question.experiment(site).map_err(|error| CliError::Usage(error.to_string())),
+        }
+    }
+
+    /// Puts the flags on top of an experiment.
+    ///
+    /// # Errors
+    /// If there is nothing in it that a flag could change.
+    pub fn apply(&self, e: &mut Experiment) -> Result<(), CliError> {
+        let Some(wanted) = self.slo else { return Ok(()) };
+        let mut searches = 0;
+        for load in &mut e.load {
+            if let Procedure::Capacity { slo, .. } = &mut load.procedure {
+                *slo = wanted;
+                load.question = wanted.question();
+                searches += 1;
+            }
+        }
+        if searches == 0 {
+            return Err(CliError::Usage(
+                "--slo is what a search for the capacity has to hold; add --question capacity".into(),
+            ));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: QuestionArgs,
+        #[arg(long)]
+        experiment: Option<String>,
+    }
+
+    fn asked(flags: &str) -> Result<Experiment, String> {
+        let line = Line::try_parse_from(["x"].into_iter().chain(flags.split_whitespace()))
+            .map_err(|error| error.to_string())?;
+        let mut experiment = line.args.experiment(Site::Twin).map_err(|error| error.to_string())?;
+        line.args.apply(&mut experiment).map_err(|error| error.to_string())?;
+        Ok(experiment)
+    }
+
+    #[test]
+    fn without_a_question_the_default_experiment_runs() {
+        assert_eq!(asked("").unwrap(), Experiment::default_on(Site::Twin));
+        assert_eq!(asked("--question pinned").unwrap().load, Experiment::default_on(Site::Twin).load);
+    }
+
+    #[test]
+    fn a_service_level_changes_the_search_and_its_question() {
+        let e = asked("--question capacity --slo p95<50ms").unwrap();
+        assert!(e.load[0].question.contains("p95 <= 50 ms"), "{}", e.load[0].question);
+        let Procedure::Capacity { slo, .. } = e.load[0].procedure else { panic!("{:?}", e.load[0]) };
+        assert_eq!(slo.quantile, 0.95);
+        assert!(asked("--slo p95<50ms").unwrap_err().contains("--question capacity"));
+        assert!(asked("--question capacity --slo p95").unwrap_err().contains("write for example"));
+    }
+
+    #[test]
+    fn a_file_names_its_question_itself() {
+        assert!(asked("--question capacity --experiment x.toml").unwrap_err().contains("cannot be used with"));
+    }
+}
