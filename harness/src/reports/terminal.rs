@@ -84,7 +84,8 @@ fn push_rows(out: &mut String, document: &Document, load: &LoadPoint, width: usi
 
     // Names may take what the first numbers leave; then columns go from the right, 'valid' last of all.
     let wide = |column: &[String]| column.iter().map(|text| text.chars().count()).max().unwrap_or(0);
-    let least: usize = columns.iter().skip(1).take(3).chain(columns.last()).map(|c| wide(c) + GAP.len()).sum();
+    let least: usize =
+        columns.iter().skip(1).take(3).chain(columns.last()).map(|c| wide(c) + GAP.len()).sum();
     let names = wide(&columns[0]).min(width.saturating_sub(least).max(8));
     for name in &mut columns[0] {
         *name = cut(name, names);
