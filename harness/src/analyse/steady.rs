@@ -163,7 +163,7 @@ impl Watched {
             let ended = is_answer(r.outcome) || r.outcome == Outcome::Connect;
             self.went[i] += u64::from(ended && r.done_ns < at_ns);
         }
-        if r.outcome != Outcome::Ok || r.call_id % self.step != 0 {
+        if r.outcome != Outcome::Ok || !r.call_id.is_multiple_of(self.step) {
             return;
         }
         // By the call's number, so that a later thinning keeps what an earlier one would have kept.

@@ -64,7 +64,9 @@ impl Tally {
 /// Counts and sums up the records that belong to the interval.
 pub fn tally(records: &[Record], window: &Window) -> Tally {
     let mut counting = Counting::new(*window);
-    records.iter().for_each(|record| counting.take(record));
+    for record in records {
+        counting.take(record);
+    }
     counting.finish()
 }
 

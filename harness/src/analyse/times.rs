@@ -108,13 +108,12 @@ struct Pile {
 impl Pile {
     fn push(&mut self, ns: u64) {
         self.max_ns = self.max_ns.max(ns);
-        match &mut self.histogram {
-            Some(histogram) => histogram.saturating_record(ns),
-            None => {
-                self.values.push(ns);
-                if self.values.len() > self.exact {
-                    self.condense();
-                }
+        if let Some(histogram) = &mut self.histogram {
+            histogram.saturating_record(ns)
+        } else {
+            self.values.push(ns);
+            if self.values.len() > self.exact {
+                self.condense();
             }
         }
     }

@@ -56,8 +56,11 @@ impl CapacityOutcome {
 
     /// Faults of the two probes that the result rests on.
     pub(super) fn problems(&self) -> Vec<Problem> {
+        let is = |a: f64, b: f64| a.total_cmp(&b).is_eq();
         let decides = |probe: &&Probe| {
-            !probe.for_curve && (probe.rate_rps == self.low_rps || Some(probe.rate_rps) == self.high_rps)
+            let at_an_end = is(probe.rate_rps, self.low_rps)
+                || self.high_rps.is_some_and(|high| is(probe.rate_rps, high));
+            !probe.for_curve && at_an_end
         };
         let mut problems: Vec<Problem> =
             self.probes.iter().filter(decides).flat_map(|probe| probe.part.named_problems()).collect();

@@ -193,14 +193,10 @@ fn chosen(function: &str) -> String {
 }
 
 fn scaled(rate: f64, time: f64) -> String {
-    let mut text = String::new();
-    if (rate - 1.0).abs() > f64::EPSILON {
-        text += &format!(", {} times the invocations", setting(rate));
-    }
-    if (time - 1.0).abs() > f64::EPSILON {
-        text += &format!(", {} times as fast", setting(time));
-    }
-    text
+    let differs = |scale: f64| (scale - 1.0).abs() > f64::EPSILON;
+    let more = differs(rate).then(|| format!(", {} times the invocations", setting(rate)));
+    let faster = differs(time).then(|| format!(", {} times as fast", setting(time)));
+    [more, faster].into_iter().flatten().collect()
 }
 
 /// Puts a comma between thousands, from five digits on.

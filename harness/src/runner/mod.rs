@@ -170,23 +170,7 @@ async fn carry_out(
     prepared.notices.extend(kept::notices(&experiment));
     prepared.notices.extend(reuse_notice(&experiment));
     prepared.files = files;
-    let mut collector = None;
-    let found = match &ground {
-        Ground::Twin => {
-            prepared.notices.extend(twin::placement().notice);
-            serde_json::Value::Null
-        }
-        Ground::Urls(_) => serde_json::Value::Null,
-        Ground::Cluster(cluster) => {
-            let found = versions::versions(cluster).await;
-            prepared.notices.extend(versions::notices(&found));
-            if let Some(place) = found["generator"].as_str() {
-                place.clone_into(&mut prepared.generator);
-            }
-            collector = prometheus(cluster, &mut prepared.notices).await;
-            found
-        }
-    };
+    let (found, collector) = look_around(&ground, &mut prepared).await;
     if experiment.load_from.place != LoadPlace::Here {
         prepared.generator = experiment.load_from.words();
     }
@@ -202,14 +186,11 @@ async fn carry_out(
         Some((left, lock)) => {
             let now = audited(&experiment, &prepared, &found, &progress, &interrupt).await;
             left.take_up(&mut prepared, &now).map(|notices| {
-                notices.iter().for_each(|notice| progress.say(&format!("note: {notice}")));
-                Begun {
-                    folder: left.folder,
-                    cells: left.cells,
-                    total: left.total,
-                    asked: BTreeSet::new(),
-                    _lock: lock,
+                for notice in notices {
+                    progress.say(&format!("note: {notice}"));
                 }
+                let Left { folder, cells, total, .. } = left;
+                Begun { folder, cells, total, asked: BTreeSet::new(), _lock: lock }
             })
         }
         None => {
@@ -266,6 +247,27 @@ async fn carry_out(
     finished.interrupted = interrupt.is_raised();
     progress.finish();
     Ok(finished)
+}
+
+/// What is found where the platforms are: versions of a cluster's parts, and its Prometheus. What must
+/// be known of it becomes a notice.
+async fn look_around(ground: &Ground, prepared: &mut Prepared) -> (serde_json::Value, Option<Collector>) {
+    match ground {
+        Ground::Twin => {
+            prepared.notices.extend(twin::placement().notice);
+            (serde_json::Value::Null, None)
+        }
+        Ground::Urls(_) => (serde_json::Value::Null, None),
+        Ground::Cluster(cluster) => {
+            let found = versions::versions(cluster).await;
+            prepared.notices.extend(versions::notices(&found));
+            if let Some(place) = found["generator"].as_str() {
+                place.clone_into(&mut prepared.generator);
+            }
+            let collector = prometheus(cluster, &mut prepared.notices).await;
+            (found, collector)
+        }
+    }
 }
 
 /// A run whose cells can be measured.
@@ -341,12 +343,11 @@ pub fn describe(experiment: &Experiment, left: Option<&Left>, files: &Files) -> 
 /// What the plan, or what is left of it, costs if it starts now.
 pub fn cost(experiment: &Experiment, left: Option<&Left>, files: &Files) -> Budget {
     let now = SystemTime::now();
-    match left {
-        Some(left) => Budget::of(experiment, &left.cells, 0, files, now),
-        None => {
-            let cells = experiment::expand(experiment);
-            Budget::of(experiment, &cells, budget::pilots(experiment), files, now)
-        }
+    if let Some(left) = left {
+        Budget::of(experiment, &left.cells, 0, files, now)
+    } else {
+        let cells = experiment::expand(experiment);
+        Budget::of(experiment, &cells, budget::pilots(experiment), files, now)
     }
 }
 

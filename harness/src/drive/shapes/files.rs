@@ -205,7 +205,9 @@ fn azure_starts(text: &str, file: &str, function: &str) -> Result<Vec<f64>, Trac
         Ok(())
     })?;
     whole_trace(!starts.is_empty() || !first.is_finite(), !first.is_finite(), file, function)?;
-    starts.iter_mut().for_each(|start| *start -= first);
+    for start in &mut starts {
+        *start -= first;
+    }
     starts.sort_by(f64::total_cmp);
     Ok(starts)
 }

@@ -70,8 +70,8 @@ pub fn spike(
     seed: Option<u64>,
 ) -> Vec<u64> {
     let before = at.min(window);
-    let during = length.min(window - before);
-    let after = window - before - during;
+    let during = length.min(window.saturating_sub(before));
+    let after = window.saturating_sub(before).saturating_sub(during);
     let stretch = |time: Duration, rate| Stretch::flat(time.as_secs_f64(), rate);
     over(&[stretch(before, base), stretch(during, peak), stretch(after, base)], seed)
 }

@@ -42,7 +42,7 @@ pub(super) fn experiment(site: Site) -> Experiment {
             arrivals: Arrivals::Steps { rates: vec![1.0, 6.0, 6.0, 6.0, 1.0] },
             rate_share: Some(peak),
             warmup,
-            duration: length - warmup,
+            duration: length.checked_sub(warmup).unwrap(),
             ..LoadPoint::default()
         }],
         ..Experiment::default_on(site)

@@ -17,7 +17,7 @@ pub(super) fn experiment(site: Site) -> Experiment {
     let (warmup, duration) = match site {
         Site::Twin => (Duration::from_secs(5), Duration::from_secs(15)),
         // About as long as 6000 requests took the study.
-        Site::Cluster => (Duration::from_secs(10), Duration::from_secs(60)),
+        Site::Cluster => (Duration::from_secs(10), Duration::from_mins(1)),
     };
     let mut experiment = Experiment {
         title: "Reference: the published study's method, with the same bytes to both".into(),

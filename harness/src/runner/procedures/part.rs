@@ -21,7 +21,7 @@ const CALM_FACTOR: f64 = 1.5;
 /// ... and this much more: a millisecond of noise is no load.
 const CALM_SLACK_MS: f64 = 2.0;
 /// How long a platform may take to calm down.
-const CALM_WITHIN: Duration = Duration::from_secs(60);
+const CALM_WITHIN: Duration = Duration::from_mins(1);
 /// Between two looks at whether it has.
 const CALM_PAUSE: Duration = Duration::from_millis(500);
 
