@@ -33,7 +33,7 @@ fn run(id: &str, factor: f64) -> (Experiment, Value, Summary) {
     (experiment, environment, summary)
 }
 
-fn of<'a>(run: &'a (Experiment, Value, Summary)) -> Run<'a> {
+fn of(run: &(Experiment, Value, Summary)) -> Run<'_> {
     Run { name: &run.2.run_id, experiment: &run.0, environment: &run.1, summary: &run.2 }
 }
 

@@ -109,7 +109,7 @@ impl Pile {
     fn push(&mut self, ns: u64) {
         self.max_ns = self.max_ns.max(ns);
         if let Some(histogram) = &mut self.histogram {
-            histogram.saturating_record(ns)
+            histogram.saturating_record(ns);
         } else {
             self.values.push(ns);
             if self.values.len() > self.exact {

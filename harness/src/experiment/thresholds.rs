@@ -298,8 +298,7 @@ mod tests {
     #[test]
     fn a_threshold_on_what_is_not_measured_is_refused() {
         let refused = |text: &str| {
-            let mut experiment = Experiment::default();
-            experiment.thresholds = vec![read(text)];
+            let experiment = Experiment { thresholds: vec![read(text)], ..Experiment::default() };
             validate(&experiment).unwrap_err().to_string()
         };
         assert!(refused("p99@nowhere<5ms").contains("there is: closed-8, poisson"));

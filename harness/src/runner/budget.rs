@@ -179,9 +179,7 @@ pub fn describe(experiment: &Experiment) -> String {
 /// `a`, `a and b`, `a, b and c`.
 fn listed(words: &[&str]) -> String {
     match words {
-        [many @ .., before, last] => {
-            many.iter().map(|word| format!("{word}, ")).collect::<String>() + before + " and " + last
-        }
+        [many @ .., last] if !many.is_empty() => format!("{} and {last}", many.join(", ")),
         few => few.concat(),
     }
 }
@@ -212,7 +210,7 @@ mod tests {
     use crate::experiment::{expand, parse};
 
     fn at_noon() -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_262_400)
+        SystemTime::UNIX_EPOCH + Duration::from_hours(498684)
     }
 
     fn budget(e: &Experiment) -> Budget {

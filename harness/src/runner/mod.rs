@@ -206,10 +206,7 @@ async fn carry_out(
         }
     };
 
-    let on_cluster = match &ground {
-        Ground::Cluster(cluster) => Some(cluster.as_ref()),
-        Ground::Twin | Ground::Urls(_) => None,
-    };
+    let on_cluster = if let Ground::Cluster(cluster) = &ground { Some(cluster.as_ref()) } else { None };
     let source = match Source::start(&experiment.load_from, on_cluster).await {
         Ok(source) => source,
         Err(error) => {

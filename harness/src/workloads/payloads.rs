@@ -120,8 +120,9 @@ pub fn file(path: &Path) -> std::io::Result<Payload> {
 fn multipart(payload: &Payload, field: &str, seed: u64) -> Payload {
     let occurs =
         |boundary: &str| payload.body.windows(boundary.len()).any(|part| part == boundary.as_bytes());
-    let boundary = (0..)
-        .map(|attempt: u64| {
+    // So many boundaries of 24 letters do not fit into any body that memory holds.
+    let boundary = (0..u64::from(u32::MAX))
+        .map(|attempt| {
             format!("testbed-{:016x}", seed.wrapping_add(attempt).wrapping_mul(0x9E37_79B9_7F4A_7C15))
         })
         .find(|boundary| !occurs(boundary))

@@ -156,7 +156,7 @@ mod tests {
     }
 
     fn sends(shape: &Arrivals, files: &Files) -> Vec<u64> {
-        let Plan::Open { send_times_ns, .. } = plan(shape, files, Duration::from_secs(120), 1) else {
+        let Plan::Open { send_times_ns, .. } = plan(shape, files, Duration::from_mins(2), 1) else {
             panic!("not an open plan");
         };
         send_times_ns

@@ -111,7 +111,7 @@ mod tests {
         #[test]
         fn scaling_in_rate_keeps_the_expected_number(scale in 0.05f64..3.0, seed: u64) {
             let counts = [100; 60];
-            let window = Duration::from_secs(3600);
+            let window = Duration::from_hours(1);
             let times = minutes(&counts, Spread::Uniform, Scale { rate: scale, time: 1.0 }, window, seed);
             // Each minute's fraction scatters by half a request at most: 6 standard deviations of 60.
             prop_assert!((times.len() as f64 - 6_000.0 * scale).abs() < 6.0 * 0.5 * 60f64.sqrt() + 1.0);
@@ -143,7 +143,7 @@ mod tests {
     fn invocations_of_a_minute_are_as_bursty_as_chance_has_it() {
         // Index of dispersion of the counts in seconds: 1 for uniform places, near 0 for even ones.
         let dispersion = |spread| {
-            let times = minutes(&[6_000; 10], spread, AS_IT_IS, Duration::from_secs(600), 5);
+            let times = minutes(&[6_000; 10], spread, AS_IT_IS, Duration::from_mins(10), 5);
             let mut counts = vec![0.0; 600];
             times.iter().for_each(|at| counts[(at / 1_000_000_000) as usize] += 1.0);
             let mean = counts.iter().sum::<f64>() / 600.0;

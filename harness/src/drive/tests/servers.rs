@@ -111,7 +111,7 @@ pub fn h2c(delay_of: impl Fn(u64) -> Duration + Send + Sync + 'static) -> (Strin
                         seen.most_under_way.fetch_max(now, SeqCst);
                         let call = request.headers()["x-testbed-call"].to_str().unwrap().parse().unwrap();
                         let (head, body) = request.into_parts();
-                        let body = body.collect().await.map(|body| body.to_bytes().len()).unwrap_or(0);
+                        let body = body.collect().await.map_or(0, |body| body.to_bytes().len());
                         tokio::time::sleep(delay_of(call)).await;
                         seen.under_way.fetch_sub(1, SeqCst);
                         let said = format!("{} {} {body}", head.method, head.uri);

@@ -211,7 +211,7 @@ mod tests {
         let values: Vec<BTreeSet<&str>> = ["1", "1", "2", "2"].map(|v| BTreeSet::from([v])).into();
         let sides = |order: [usize; 4]| {
             let side = |i: usize| Side {
-                platform: if i % 2 == 0 { KNATIVE } else { OPENFAAS },
+                platform: if i.is_multiple_of(2) { KNATIVE } else { OPENFAAS },
                 variant: Some(["small", "large"][i / 2]),
                 values: Some(&values[order[i]]),
             };

@@ -72,21 +72,21 @@ pub(super) async fn run(
 ) -> anyhow::Result<(String, Played)> {
     let (started, started_unix_ns) = (Instant::now(), unix_now_ns());
     let writer = run.begin(cell, deployed)?;
-    let mut stage =
+    let mut on =
         Stage { run, cell, platform, deployed, progress, writer: writer.clone(), started_unix_ns, asked: 0 };
     let found = match &cell.load.procedure {
         Procedure::Capacity { slo, precision } => {
-            capacity::search(&mut stage, slo, *precision).await.map(ProcedureOutcome::Capacity)
+            capacity::search(&mut on, slo, *precision).await.map(ProcedureOutcome::Capacity)
         }
         Procedure::Concurrency { connections } => {
-            concurrency::sweep(&mut stage, connections).await.map(ProcedureOutcome::Concurrency)
+            concurrency::sweep(&mut on, connections).await.map(ProcedureOutcome::Concurrency)
         }
         Procedure::Play => bail!("a load that is played once is no procedure"),
         Procedure::Cold { starts, zero_within } => {
-            Ok(ProcedureOutcome::Cold(cold::cold(&mut stage, *starts, *zero_within).await))
+            Ok(ProcedureOutcome::Cold(cold::cold(&mut on, *starts, *zero_within).await))
         }
         Procedure::Eviction { at_most } => {
-            Ok(ProcedureOutcome::Eviction(eviction::eviction(&mut stage, *at_most).await))
+            Ok(ProcedureOutcome::Eviction(eviction::eviction(&mut on, *at_most).await))
         }
     };
     let found = found.and_then(|found| {

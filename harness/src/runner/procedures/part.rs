@@ -11,7 +11,10 @@ use crate::{
     experiment::{Arrivals, Cell, LoadPoint, Procedure},
     interrupt::Interrupt,
     record::{Outcome, Record},
-    runner::{measure::Listener, pilot},
+    runner::{
+        measure::{Hearing, Listener},
+        pilot,
+    },
 };
 
 /// Requests, one after another, that tell how quickly it answers without load.
@@ -35,7 +38,7 @@ impl Rows {
         look(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn hear(&self) -> Box<dyn FnMut(&[Record]) + Send> {
+    fn hear(&self) -> Hearing {
         let rows = self.0.clone();
         Box::new(move |batch| rows.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(batch))
     }
