@@ -89,6 +89,8 @@ mod tests {
 
     #[test]
     fn a_file_names_its_question_itself() {
-        assert!(asked("--question capacity --experiment x.toml").unwrap_err().contains("cannot be used with"));
+        assert!(
+            asked("--question capacity --experiment x.toml").unwrap_err().contains("cannot be used with")
+        );
     }
 }

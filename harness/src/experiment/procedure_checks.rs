@@ -18,7 +18,10 @@ pub(super) fn problems(list: &mut Checks, i: &str, e: &Experiment, load: &LoadPo
             list.check(
                 slo.limit_ms < e.timeout.as_secs_f64() * 1e3,
                 &place,
-                &format!("the limit of {} ms is not below the time-out; raise timeout (--timeout)", slo.limit_ms),
+                &format!(
+                    "the limit of {} ms is not below the time-out; raise timeout (--timeout)",
+                    slo.limit_ms
+                ),
             );
             list.check((0.01..=0.5).contains(precision), &place, "precision must be between 0.01 and 0.5");
             list.check(
@@ -64,15 +67,21 @@ mod tests {
     #[test]
     fn what_a_search_or_a_sweep_cannot_use_is_named_with_the_remedy() {
         let load = |rest: &str| {
-            format!("[[load]]\nname = 'a'\nquestion = 'q'\nprimary-metric = 'goodput_rps'\nwarmup = '1s'\nduration = '5s'\n{rest}")
+            format!(
+                "[[load]]\nname = 'a'\nquestion = 'q'\nprimary-metric = 'goodput_rps'\nwarmup = '1s'\nduration = '5s'\n{rest}"
+            )
         };
         let poisson = "arrivals = { kind = 'poisson', rate = 5.0 }";
         let closed = "arrivals = { kind = 'closed', connections = 1 }";
         let texts = [
             format!("{closed}\nprocedure = {{ kind = 'capacity', precision = 0.1 }}"),
             format!("{poisson}\nprocedure = {{ kind = 'capacity', precision = 0.0 }}"),
-            format!("{poisson}\nprocedure = {{ kind = 'capacity', precision = 0.1, slo = {{ limit-ms = 60000.0 }} }}"),
-            format!("{poisson}\nprocedure = {{ kind = 'capacity', precision = 0.1, slo = {{ quantile = 99.0 }} }}"),
+            format!(
+                "{poisson}\nprocedure = {{ kind = 'capacity', precision = 0.1, slo = {{ limit-ms = 60000.0 }} }}"
+            ),
+            format!(
+                "{poisson}\nprocedure = {{ kind = 'capacity', precision = 0.1, slo = {{ quantile = 99.0 }} }}"
+            ),
             format!("{poisson}\nprocedure = {{ kind = 'concurrency', connections = [1] }}"),
             format!("{closed}\nprocedure = {{ kind = 'concurrency', connections = [1, 0] }}"),
             format!("{closed}\npayload = {{ kind = 'sizes', bytes = [1024] }}"),

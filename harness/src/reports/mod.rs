@@ -19,6 +19,8 @@ pub mod terminal;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
+mod questions_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};

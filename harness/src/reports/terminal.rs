@@ -42,7 +42,9 @@ pub fn table(document: &Document, width: usize) -> String {
     }
     for load in &document.experiment.load {
         out.push('\n');
-        push_wrapped(&mut out, &format!("{}: {}", load.name, format::arrivals(&load.arrivals)), "  ", width);
+        let what =
+            if load.procedure.is_play() { format::arrivals(&load.arrivals) } else { format::load(load) };
+        push_wrapped(&mut out, &format!("{}: {what}", load.name), "  ", width);
         push_rows(&mut out, document, load, width);
     }
     out.push('\n');
@@ -84,7 +86,8 @@ fn push_rows(out: &mut String, document: &Document, load: &LoadPoint, width: usi
 
     // Names may take what the first numbers leave; then columns go from the right, 'valid' last of all.
     let wide = |column: &[String]| column.iter().map(|text| text.chars().count()).max().unwrap_or(0);
-    let least: usize = columns.iter().skip(1).take(3).chain(columns.last()).map(|c| wide(c) + GAP.len()).sum();
+    let least: usize =
+        columns.iter().skip(1).take(3).chain(columns.last()).map(|c| wide(c) + GAP.len()).sum();
     let names = wide(&columns[0]).min(width.saturating_sub(least).max(8));
     for name in &mut columns[0] {
         *name = cut(name, names);

@@ -89,9 +89,8 @@ mod tests {
     fn an_answer_of_another_length_or_checksum_is_wrong() {
         let sent = payloads(&[9, 10], 7);
         let judge = NullJudge::of(&sent);
-        let outcome = |status, body: String| {
-            judge.judge(1, status, &HeaderMap::new(), body.as_bytes()).outcome
-        };
+        let outcome =
+            |status, body: String| judge.judge(1, status, &HeaderMap::new(), body.as_bytes()).outcome;
         let answer = |bytes: u64, sum: u64| format!(r#"{{"bytes":{bytes},"checksum":"{sum:016x}"}}"#);
         let right = checksum(&sent[1].body);
         assert_eq!(outcome(200, answer(10, right)), Outcome::Ok);

@@ -22,6 +22,8 @@ pub(super) fn experiment(site: Site) -> Experiment {
     let mut experiment = Experiment {
         title: "Reference: the published study's method, with the same bytes to both".into(),
         timeout: Duration::from_secs(30),
+        // With so many in flight the last answers come long after the last send.
+        drain: Duration::from_secs(30),
         load: vec![LoadPoint {
             name: "reference".into(),
             question: format!(

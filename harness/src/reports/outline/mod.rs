@@ -126,15 +126,7 @@ pub fn sections(document: &Document, drawn: &[Plot]) -> Vec<Section> {
     };
     let mut out = vec![section("answers", "Answers", answers(document))];
     for load in &document.experiment.load {
-        let mut blocks = vec![
-            Block::Text(format!(
-                "{} Load: {}; {} measured after {} of warm-up.",
-                load.question,
-                format::arrivals(&load.arrivals),
-                format::duration(load.duration),
-                format::duration(load.warmup),
-            )),
-        ];
+        let mut blocks = vec![Block::Text(format!("{} Load: {}.", load.question, format::load(load)))];
         if load.procedure.is_play() {
             blocks.push(Block::Table(headline::table(document, &load.name)));
         }

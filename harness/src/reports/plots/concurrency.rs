@@ -60,7 +60,8 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
     legend.push(key("single trial", Ink::Subject(0), Sample::Point(Marker::Circle)));
     let sheet = Sheet {
         title: title.clone(),
-        subtitle: "Closed loop. Lines: median over the VALID trials. Connections on a logarithmic scale.".to_owned(),
+        subtitle: "Closed loop. Lines: median over the VALID trials. Connections on a logarithmic scale."
+            .to_owned(),
         legend,
         body_height: PANELS.len() as f64 * (PANEL + GAP) + 50.0,
         notes: Vec::new(),

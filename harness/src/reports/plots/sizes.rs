@@ -41,7 +41,8 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
     legend.push(key("fitted line".to_owned(), Ink::Muted, Sample::Thin));
     let sheet = Sheet {
         title: title.clone(),
-        subtitle: "One connection. Bold: p50, median over the VALID trials. Both scales logarithmic.".to_owned(),
+        subtitle: "One connection. Bold: p50, median over the VALID trials. Both scales logarithmic."
+            .to_owned(),
         legend,
         body_height: PANEL + GAP + 50.0,
         notes: Vec::new(),

@@ -15,10 +15,7 @@ use crate::{
     drive::{GeneratorAudit, Plan, shapes},
     experiment::{Arrivals, Cell, Slo},
     interrupt::Interrupt,
-    outcome::{
-        CapacityOutcome, PartFigures, ProcedureOutcome,
-        capacity::Probe,
-    },
+    outcome::{CapacityOutcome, PartFigures, ProcedureOutcome, capacity::Probe},
     record::Record,
 };
 
@@ -32,7 +29,11 @@ const LONGEST_FACTOR: f64 = 10.0;
 const CURVE_PART: u64 = 3;
 
 /// Searches, and keeps what was found after each probe.
-pub(super) async fn search(stage: &mut Stage<'_>, slo: &Slo, precision: f64) -> anyhow::Result<CapacityOutcome> {
+pub(super) async fn search(
+    stage: &mut Stage<'_>,
+    slo: &Slo,
+    precision: f64,
+) -> anyhow::Result<CapacityOutcome> {
     let Arrivals::Poisson { rate: start_rps } = stage.cell.load.arrivals else {
         anyhow::bail!("a search for the capacity needs Poisson arrivals");
     };
@@ -62,17 +63,18 @@ pub(super) async fn search(stage: &mut Stage<'_>, slo: &Slo, precision: f64) -> 
         };
         let settled_ms = stage.calm(idle_ms).await?;
         let Decision { held, evidence, abandoned } = decision;
+        let probe = Probe { rate_rps, for_curve, held, evidence, abandoned, part, settled_ms };
+        let (name, level_ms) = probe.level_ms(slo);
         stage.progress.say(&format!(
-            "  {}: {rate_rps} requests/s {}: {} of {} too slow, {} failed, p{} {} ms",
-            part.cell,
-            word(held),
+            "  {}: {rate_rps} requests/s {}: {} of {} too slow, {} failed, {name} {} ms",
+            probe.part.cell,
+            if for_curve { "for the curve" } else { word(held) },
             evidence.slow,
             evidence.timed,
             evidence.failed,
-            slo.quantile * 100.0,
-            part.response_ms.p99.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.0}")),
+            level_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.0}")),
         ));
-        outcome.probes.push(Probe { rate_rps, for_curve, held, evidence, abandoned, part, settled_ms });
+        outcome.probes.push(probe);
     }
 }
 
@@ -133,7 +135,10 @@ async fn probe(
         None => watched.window,
         Some((_, known_ns)) => {
             let limit_ns = (slo.limit_ms * 1e6) as u64;
-            Window { end_ns: known_ns.saturating_sub(limit_ns).max(watched.window.start_ns), ..watched.window }
+            Window {
+                end_ns: known_ns.saturating_sub(limit_ns).max(watched.window.start_ns),
+                ..watched.window
+            }
         }
     };
     let decision = match decided {
@@ -157,7 +162,12 @@ struct Watched {
 impl Watched {
     fn new(part: &Cell, slo: &Slo) -> Self {
         let load = &part.load;
-        let intended_ns = match shapes::plan(&load.arrivals, &shapes::Files::default(), load.warmup + load.duration, part.seed) {
+        let intended_ns = match shapes::plan(
+            &load.arrivals,
+            &shapes::Files::default(),
+            load.warmup + load.duration,
+            part.seed,
+        ) {
             Plan::Open { send_times_ns, .. } => send_times_ns,
             Plan::Closed { .. } => Vec::new(),
         };

@@ -87,5 +87,8 @@ pub(super) async fn run(
     };
     writer.finish(None, state)?;
     let elapsed_ns = started.elapsed().as_nanos() as u64;
-    Ok((format!("{}: {}", cell.id, found?.line()), Played { writer, started_unix_ns, elapsed_ns, audit: None }))
+    Ok((
+        format!("{}: {}", cell.id, found?.line()),
+        Played { writer, started_unix_ns, elapsed_ns, audit: None },
+    ))
 }

@@ -44,12 +44,8 @@ impl Rows {
 impl Stage<'_> {
     /// The cell of a part: this load, under the procedure's name with a suffix.
     pub(super) fn part(&self, suffix: &str, number: u64, arrivals: Arrivals) -> Cell {
-        let load = LoadPoint {
-            arrivals,
-            rate_share: None,
-            procedure: Procedure::Play,
-            ..self.cell.load.clone()
-        };
+        let load =
+            LoadPoint { arrivals, rate_share: None, procedure: Procedure::Play, ..self.cell.load.clone() };
         Cell {
             id: format!("{}-{suffix}", self.cell.id),
             load,
