@@ -14,7 +14,10 @@ const GIVEN_BACK: &str = "\u{1b}[?1049l";
 
 /// Runs `harness load` with these flags in a pseudo-terminal (util-linux's `script` makes it).
 fn in_a_terminal(folder: &Path, url: &str, flags: &str) -> Child {
-    let command = format!("'{}' load {url} --rate 100 {flags}", binary("harness").display());
+    let harness = binary("harness");
+    // Without a terminal of its own, `script` makes one of no size.
+    let command =
+        format!("stty rows 24 columns 80; exec '{}' load {url} --rate 100 {flags}", harness.display());
     Command::new("script")
         .args(["--quiet", "--return", "--command", &command, "/dev/null"])
         .current_dir(folder)

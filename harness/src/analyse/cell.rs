@@ -124,6 +124,7 @@ fn sum_up(data: &CellData<()>, window: &Window, reading: &Reading) -> CellSummar
     remarks.extend(failures(&counts));
     remarks.extend(censoring(&counts));
     remarks.extend(observed);
+    remarks.extend(data.meta.audit.iter().filter_map(validity::pool_waits));
     remarks.extend(data.meta.audit.iter().flat_map(machine::remarks));
     if used.restarts > 0 {
         remarks

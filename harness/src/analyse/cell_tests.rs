@@ -138,6 +138,21 @@ fn a_late_generator_is_invalid() {
 }
 
 #[test]
+fn a_wait_for_the_pool_is_the_policys_and_not_the_generators() {
+    let waited: Damage = |data| {
+        data.records.iter_mut().for_each(|record| record.sent_ns += ms(10));
+        let audit = data.meta.audit.as_mut().unwrap();
+        (audit.pool_waits, audit.own_lateness_p99_ns) = (600, 1_000_000);
+    };
+    check_remark(&open(), waited, "pool: 600 of 600 requests waited for a connection");
+    let late_as_well: Damage = |data| {
+        let audit = data.meta.audit.as_mut().unwrap();
+        (audit.pool_waits, audit.own_lateness_p99_ns) = (600, ms(3));
+    };
+    check_invalid(&open(), late_as_well, "sent late: p99 3.00 ms");
+}
+
+#[test]
 fn lateness_beyond_the_ceiling_is_invalid_however_slow_the_answers() {
     let late: Damage = |data| data.records.iter_mut().for_each(|r| r.sent_ns += ms(60));
     check_invalid(&open().taking(|_| ms(900)), late, "50.00 ms is the limit");

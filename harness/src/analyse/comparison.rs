@@ -1,7 +1,7 @@
 //! Subjects against each other, over trials: the unit of replication is the trial, not the request.
 //!
-//! The first subject is the baseline; each other one is compared with it (not all pairs: every
-//! further pair would cost power under Holm's correction). At each load point the metric that was
+//! Inside a variant the first subject is the baseline; each other one is compared with it (not all
+//! pairs: every further pair would cost power under Holm's correction; see `Experiment::pairs`). At each load point the metric that was
 //! named before the run gets a verdict, the others are described.
 //!
 //! The estimate is the ratio of geometric means over trials. Rates and times are positive and vary
@@ -44,11 +44,10 @@ pub(super) fn compare(experiment: &Experiment, cells: &[CellSummary]) -> Vec<Com
 
 /// The same with another number of resamples; simulations of many runs need fewer.
 fn compare_by(experiment: &Experiment, cells: &[CellSummary], resamples: u32) -> Vec<Comparison> {
-    let Some((baseline, others)) = experiment.subjects.split_first() else { return Vec::new() };
     let mut found = Vec::new();
     for primary in [true, false] {
         for load in &experiment.load {
-            for other in others {
+            for (baseline, other) in experiment.pairs() {
                 let of = |label: &str| Side::new(label, experiment.trials, load, cells);
                 let metrics = metrics(load).into_iter().filter(|&m| (m == load.primary_metric) == primary);
                 found.extend(metrics.map(|metric| {

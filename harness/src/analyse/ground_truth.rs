@@ -204,11 +204,11 @@ mod tests {
     fn a_closed_loop_meets_each_stall_once_a_connection() {
         // Ten seconds, 20 ms each, one of them frozen: 450 requests a connection, one of them slow.
         let closed = Arriving::Closed { connections: 10 };
-        let at = |q| truth("stalls:20ms:1s:10s", closed, q);
-        assert_eq!(at(0.99).round(), 20.0);
-        assert_eq!(at(0.997).round(), 20.0);
-        assert_eq!(at(0.999).round(), 1020.0);
-        assert_eq!(truth("stalls:20ms:1s:10s", ANY, 0.99).round(), 940.0, "as users feel it");
+        let at = |q| truth("stalls:20ms:1s:10s", closed, q).round() as u32;
+        assert_eq!(at(0.99), 20);
+        assert_eq!(at(0.997), 20);
+        assert_eq!(at(0.999), 1020);
+        assert_eq!(truth("stalls:20ms:1s:10s", ANY, 0.99).round() as u32, 940, "as users feel it");
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod resources;
 mod revisions;
 pub mod rows;
 mod sentence;
+pub mod sequential;
 pub mod series;
 mod side;
 mod sizes;

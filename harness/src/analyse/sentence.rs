@@ -147,7 +147,11 @@ fn cannot_tell(facts: &Facts) -> String {
             format!(" This run could have seen a difference of {} or more.", percent(effect))
         }
         Some(effect) => {
-            let per_second = if matches!(metric, Metric::GoodputRps | Metric::PeakGoodputRps) { " correct answers per second" } else { "" };
+            let per_second = if matches!(metric, Metric::GoodputRps | Metric::PeakGoodputRps) {
+                " correct answers per second"
+            } else {
+                ""
+            };
             format!(
                 " This run could have seen a difference of {}{per_second} or more.",
                 amount(*metric, effect)

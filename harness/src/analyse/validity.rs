@@ -64,7 +64,7 @@ pub fn of_generator(counts: &Tally, audit: &GeneratorAudit) -> Vec<Problem> {
     });
     let (median_ms, limit_ms) = (counts.response_ms.p50.unwrap_or(0.0), lateness_limit_ms(counts));
     // The loop's lag says the same as lateness, and is seen where a closed loop hides it.
-    let late = late(counts).or_else(|| machine::lagging(audit.loop_lag.as_ref(), limit_ms));
+    let late = late(counts, Some(audit)).or_else(|| machine::lagging(audit.loop_lag.as_ref(), limit_ms));
     let mut problems: Vec<Problem> =
         [write_error, interrupted, local, busy, late].into_iter().flatten().collect();
     problems.extend(machine::problems(audit, median_ms, limit_ms));
@@ -77,8 +77,13 @@ fn lateness_limit_ms(counts: &Tally) -> f64 {
     (LATENESS_SHARE_OF_MEDIAN * median_ms).clamp(LATENESS_FLOOR_MS, LATENESS_CEILING_MS)
 }
 
-fn late(counts: &Tally) -> Option<Problem> {
-    let p99_ms = counts.lateness_ms.p99?;
+/// Lateness beyond the limit. A request that waited for the connection policy's pool is late by the
+/// user's own choice: then the generator's own lateness counts, which the audit knows apart.
+fn late(counts: &Tally, audit: Option<&GeneratorAudit>) -> Option<Problem> {
+    let p99_ms = match audit.filter(|audit| audit.pool_waits > 0) {
+        Some(audit) => audit.own_lateness_p99_ns as f64 / 1e6,
+        None => counts.lateness_ms.p99?,
+    };
     let median_ms = counts.response_ms.p50.unwrap_or(0.0);
     let limit_ms = lateness_limit_ms(counts);
     (p99_ms > limit_ms).then(|| Problem {
@@ -86,6 +91,16 @@ fn late(counts: &Tally) -> Option<Problem> {
             "The generator sent late: p99 {p99_ms:.2} ms, and {limit_ms:.2} ms is the limit at a median response time of {median_ms:.1} ms."
         ),
         remedy: "Lower --rate or --connections, or free a core for the generator (stop other programs, fewer replicas).".into(),
+    })
+}
+
+/// What must be known of waits that the connection policy made.
+pub(super) fn pool_waits(audit: &GeneratorAudit) -> Option<String> {
+    (audit.pool_waits > 0).then(|| {
+        format!(
+            "pool: {} of {} requests waited for a connection of the pool; the wait is part of their response time.",
+            audit.pool_waits, audit.sent
+        )
     })
 }
 
@@ -108,7 +123,7 @@ pub(super) fn of_cell<R>(data: &CellData<R>, records: u64, window: &Window, coun
             problems.extend(of_generator(counts, audit));
             problems.extend(lost(records, audit));
         }
-        None => problems.extend(late(counts)),
+        None => problems.extend(late(counts, None)),
     }
     problems.extend(too_short(data, window));
     problems.extend(too_few(
@@ -130,9 +145,10 @@ pub(super) fn of_procedure(data: &CellData<()>) -> Vec<Problem> {
         CellState::Done => None,
         other => of_state(other, None),
     };
-    let damage = data.damage.iter().map(|damage| {
-        problem(format!("The cell's files are damaged: {damage}."), "Measure the cell again.")
-    });
+    let damage = data
+        .damage
+        .iter()
+        .map(|damage| problem(format!("The cell's files are damaged: {damage}."), "Measure the cell again."));
     state.into_iter().chain(damage).collect()
 }
 

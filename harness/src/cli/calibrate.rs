@@ -134,7 +134,7 @@ fn behaviour(text: &str, duration: Duration) -> Result<Behaviour, CliError> {
         let every = Duration::from_millis((duration / periods.max(STALL_PERIODS)).as_millis() as u64);
         return Ok(Behaviour::Stalls { time, stall: every / 10, every });
     }
-    if duration.as_nanos() % every.as_nanos() != 0 {
+    if !duration.as_nanos().is_multiple_of(every.as_nanos()) {
         return usage(format!(
             "--duration {} is not a whole number of the {} between stalls; choose another one",
             humantime::format_duration(duration),
@@ -147,10 +147,16 @@ fn behaviour(text: &str, duration: Duration) -> Result<Behaviour, CliError> {
 /// Runs it.
 pub fn run(args: &Args) -> Result<Exit, CliError> {
     let request = Request::new(args)?;
-    let measured = measure::measure(&request)?;
+    let mut measured = measure::measure(&request)?;
+    if let Some(error) = measured.failure.take_if(|_| measured.calibrations.is_empty()) {
+        return Err(error);
+    }
     match args.output {
         Output::Text => print!("{}", output::text(&request, &measured)),
         Output::Json => println!("{}", output::json(&request, &measured)),
+    }
+    if let Some(error) = measured.failure {
+        return Err(error);
     }
     Ok(match (measured.interrupted, measured.passed()) {
         (true, _) => Exit::Failed,
@@ -221,7 +227,7 @@ mod tests {
     #[test]
     fn a_queue_gets_half_of_what_it_can_serve() {
         let request = request("--drivers native --rate 900").unwrap();
-        assert_eq!(request.rate_of(&"queue:4ms".parse().unwrap()), 125.0);
-        assert_eq!(request.rate_of(&"constant".parse().unwrap()), 900.0);
+        let rate = |behaviour: &str| request.rate_of(&behaviour.parse().unwrap()).round() as u32;
+        assert_eq!((rate("queue:4ms"), rate("constant")), (125, 900));
     }
 }

@@ -1,10 +1,18 @@
 //! `harness compare` and `harness run`: an experiment, from its plan to its report.
 
+use std::path::PathBuf;
+
 use super::{
     CliError, Exit,
     experiment_args::{ExperimentArgs, Output},
+    resume,
 };
-use crate::{experiment::Experiment, interrupt::Interrupt, platforms::PlatformKind, runner};
+use crate::{
+    experiment::{Experiment, expand},
+    interrupt::Interrupt,
+    platforms::PlatformKind,
+    runner::{self, Finished, Left, budget},
+};
 
 /// Arguments of `compare`.
 #[derive(Debug, clap::Args)]
@@ -12,7 +20,11 @@ use crate::{experiment::Experiment, interrupt::Interrupt, platforms::PlatformKin
   harness compare --platforms knative,openfaas --on twin
   harness compare --platforms knative,knative --on twin --trials 8     an A/A comparison
   harness compare --experiment experiment.toml --on twin --name friday
-  harness compare --platforms knative,openfaas --on twin --dry-run     the plan and its duration
+  harness compare --platforms knative,openfaas --on twin --dry-run     the plan and its cost
+  harness compare --platforms knative,openfaas --on twin --vary cpu-cores=0.5,1 --vary replicas=1,2
+  harness compare --platforms knative --on twin --vary replicas=1,2    variants of one platform
+  harness compare --on twin --trials 20 --stop-early 5%                ends once the ratios are known to 5 %
+  harness compare --resume runs/friday                                 goes on after any stop (of `run`, too)
 
 Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID
 (--allow-invalid: 0).")]
@@ -20,6 +32,9 @@ pub struct CompareArgs {
     /// Platforms to compare; the first is the baseline; one named twice is compared with itself
     #[arg(long, value_delimiter = ',', value_name = "A,B", value_enum)]
     platforms: Option<Vec<PlatformKind>>,
+    /// Go on with the run in this folder: what is missing of it, or was cut off, is measured
+    #[arg(long, value_name = "RUN")]
+    resume: Option<PathBuf>,
     #[command(flatten)]
     experiment: ExperimentArgs,
 }
@@ -42,10 +57,15 @@ pub struct RunArgs {
 
 /// Compares platforms.
 pub fn compare(args: &CompareArgs) -> Result<Exit, CliError> {
+    if let Some(run) = &args.resume {
+        let resumed = resume::resume(run, &args.experiment)?;
+        return Ok(resumed.map_or(Exit::Valid, |finished| conclude(&finished, &args.experiment)));
+    }
     let experiment = args.experiment.experiment(args.platforms.as_deref())?;
     if experiment.subjects.len() < 2 {
         return Err(CliError::Usage(
-            "a comparison needs two platforms, for example --platforms knative,openfaas; for one use `harness run`"
+            "a comparison needs two platforms, for example --platforms knative,openfaas, or two variants of one \
+             (--vary replicas=1,2); for one use `harness run`"
                 .into(),
         ));
     }
@@ -60,14 +80,49 @@ pub fn run(args: &RunArgs) -> Result<Exit, CliError> {
 
 fn start(experiment: Experiment, args: &ExperimentArgs) -> Result<Exit, CliError> {
     if args.dry_run {
-        println!("{}", runner::describe(&experiment));
-        return Ok(Exit::Valid);
+        return print_plan(&experiment, None, args.output);
     }
     let options = args.options()?;
     let finished = super::block_on(async {
         let interrupt = Interrupt::on_signals().map_err(anyhow::Error::from)?;
         Ok(runner::run(experiment, &options, interrupt).await?)
     })?;
+    Ok(conclude(&finished, args))
+}
+
+/// Prints what a run, or the rest of one, is going to do.
+///
+/// # Errors
+/// If the plan cannot be carried out.
+pub(super) fn print_plan(
+    experiment: &Experiment,
+    left: Option<&Left>,
+    output: Output,
+) -> Result<Exit, CliError> {
+    let files = runner::check(experiment)?;
+    let cells = left.map_or_else(|| expand(experiment), |left| left.cells.clone());
+    match output {
+        Output::Text => {
+            println!(
+                "{}\n{}",
+                runner::describe(experiment, left, &files),
+                budget::describe_order(experiment, &cells)
+            );
+        }
+        Output::Json => println!(
+            "{}",
+            super::json(&serde_json::json!({
+                "experiment": experiment,
+                "budget": runner::cost(experiment, left, &files),
+                "cells": cells,
+            }))
+        ),
+    }
+    Ok(Exit::Valid)
+}
+
+/// Prints what came of a run.
+fn conclude(finished: &Finished, args: &ExperimentArgs) -> Exit {
     match args.output {
         Output::Text => {
             println!("{}", finished.table);
@@ -76,10 +131,13 @@ fn start(experiment: Experiment, args: &ExperimentArgs) -> Result<Exit, CliError
         Output::Json => println!("{}", super::json(&finished.summary)),
     }
     if finished.interrupted {
-        eprintln!("interrupted: what was measured until then is in {}", finished.folder.display());
-        return Ok(Exit::Failed);
+        let folder = finished.folder.display();
+        eprintln!(
+            "interrupted: what was measured until then is in {folder}; go on with `harness compare --resume {folder}`"
+        );
+        return Exit::Failed;
     }
-    Ok(args.screen.exit(verdict_exit(&finished.summary)))
+    args.screen.exit(verdict_exit(&finished.summary))
 }
 
 /// A run is valid if every question got a verdict, or, with one subject, if enough cells are VALID.

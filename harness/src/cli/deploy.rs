@@ -8,7 +8,7 @@ use super::{
 use crate::{
     admin::{BY_HAND, function_spec},
     drive::Endpoint,
-    experiment::{self, Experiment, label_subjects},
+    experiment::{self, Experiment},
     platforms::{Deployed, FunctionSpec, Ground, Platform, PlatformKind, cluster::RunLabel, limits},
 };
 
@@ -68,7 +68,9 @@ impl WhatArgs {
             Some(path) => experiment::load_file(path, None).map_err(usage)?,
             None => Experiment::default(),
         };
-        e.subjects = label_subjects(&[platform]);
+        e.set_platforms(&[platform]);
+        e.set_variants(Vec::new());
+        e.stop_early = None;
         e.settings.retain(|other, _| *other == platform);
         if platform != PlatformKind::Knative {
             e.revisions.clear();

@@ -6,11 +6,10 @@ use models::Places;
 
 use super::{
     CliError, cluster_args::ClusterArgs, connection_args::ConnectionArgs, function_args::FunctionArgs,
-    question_args::QuestionArgs,
-    screen_args::ScreenArgs,
+    matrix_args::MatrixArgs, question_args::QuestionArgs, screen_args::ScreenArgs,
 };
 use crate::{
-    experiment::{self, Arrivals, Experiment, Site, label_subjects},
+    experiment::{self, Arrivals, Experiment, Site},
     platforms::PlatformKind,
     runner::{Options, prepare::Sources},
 };
@@ -70,7 +69,7 @@ pub struct ExperimentArgs {
     /// Name of the run's folder (default: date, time and platforms)
     #[arg(long, value_name = "NAME")]
     pub name: Option<String>,
-    /// Print the plan and its duration, and do nothing
+    /// Print the plan, its order and its cost, and do nothing
     #[arg(long)]
     pub dry_run: bool,
     /// No progress, only the result
@@ -79,6 +78,8 @@ pub struct ExperimentArgs {
     /// What is printed at the end
     #[arg(long, value_enum, default_value = "text")]
     pub output: Output,
+    #[command(flatten)]
+    pub matrix: MatrixArgs,
     #[command(flatten)]
     pub connection: ConnectionArgs,
     #[command(flatten)]
@@ -105,7 +106,7 @@ impl ExperimentArgs {
             None => self.question.experiment(self.on.unwrap_or(Site::Cluster))?,
         };
         if let Some(platforms) = platforms {
-            e.subjects = label_subjects(platforms);
+            e.set_platforms(platforms);
             // A file for two platforms may be run on one of them.
             e.settings.retain(|platform, _| platforms.contains(platform));
             if !platforms.contains(&PlatformKind::Knative) {
@@ -117,6 +118,7 @@ impl ExperimentArgs {
         set(&mut e.seed, self.seed);
         set(&mut e.timeout, self.timeout);
         self.function.apply(&mut e)?;
+        self.matrix.apply(&mut e)?;
         self.question.apply(&mut e)?;
         e.cluster = self.cluster.over(e.cluster);
         e.connection = self.connection.over(e.connection);

@@ -15,11 +15,13 @@ mod image;
 mod invoke;
 mod invoke_async;
 mod load;
+mod matrix_args;
 mod models;
 mod null_target;
 mod question_args;
 mod remove;
 mod report;
+mod resume;
 mod screen_args;
 mod status;
 mod twin_plane;
@@ -86,6 +88,7 @@ impl From<crate::runner::RunError> for CliError {
     propagate_version = true,
     after_help = "Examples:
   harness compare --platforms knative,openfaas --on twin
+  harness compare --resume runs/NAME
   harness compare --image REGISTRY/function@sha256:DIGEST     on the cluster of the current context
   harness deploy knative --image REGISTRY/function@sha256:DIGEST
   harness clean --all --dry-run
@@ -188,6 +191,16 @@ pub fn main() -> ExitCode {
             })
         }
     }
+}
+
+/// The command line's grammar.
+fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// What was given on this process's command line, which was accepted before.
+fn matches() -> clap::ArgMatches {
+    Cli::command().get_matches()
 }
 
 /// Runs a command's asynchronous part to its end.

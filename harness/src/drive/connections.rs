@@ -9,7 +9,12 @@ pub struct ConnectionPolicy {
     /// Whether a connection serves more than one request.
     pub reuse: Reuse,
     /// Connections to each endpoint at most in an open loop; none: as many as it takes. A request
-    /// that finds all of them busy waits, and its wait is lateness.
+    /// that finds all of them busy waits. Its wait is lateness in the records, but not the
+    /// generator's own (`GeneratorAudit::pool_waits`, `own_lateness_p99_ns`).
+    ///
+    /// Over HTTP/2 a pool is that many connections, with up to 100 streams each; without a limit,
+    /// one connection, and further ones where 100 streams are not enough. In a closed loop each
+    /// client has a connection of its own, whatever the pool and the protocol.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pool: Option<u32>,
     /// What is spoken on them.

@@ -17,7 +17,7 @@ use tokio::{
 };
 
 /// Longest request head that is read.
-const MOST_HEAD_BYTES: usize = 64 << 10;
+pub(super) const MOST_HEAD_BYTES: usize = 64 << 10;
 
 /// Threads that serve on the loopback address; dropping it stops them.
 #[derive(Debug)]
@@ -153,16 +153,24 @@ pub(super) fn success(body_bytes: usize) -> Vec<u8> {
 }
 
 /// Where the head ends, its empty line included.
-fn head_end(bytes: &[u8]) -> Option<usize> {
+pub(super) fn head_end(bytes: &[u8]) -> Option<usize> {
     bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
 }
 
 /// The body's length as the head announces it; 0 without a word.
-fn content_length(head: &[u8]) -> usize {
-    const NAME: &[u8] = b"content-length:";
+pub(super) fn content_length(head: &[u8]) -> usize {
+    value(head, b"content-length:").and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+/// Whether the client wants the connection to end with the answer.
+pub(super) fn asks_to_close(head: &[u8]) -> bool {
+    value(head, b"connection:").is_some_and(|text| text.eq_ignore_ascii_case("close"))
+}
+
+/// The value of a header, whose name is given with its colon.
+fn value<'a>(head: &'a [u8], name: &[u8]) -> Option<&'a str> {
     head.split(|&byte| byte == b'\n')
-        .find(|line| line.len() > NAME.len() && line[..NAME.len()].eq_ignore_ascii_case(NAME))
-        .and_then(|line| std::str::from_utf8(&line[NAME.len()..]).ok())
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(0)
+        .find(|line| line.len() > name.len() && line[..name.len()].eq_ignore_ascii_case(name))
+        .and_then(|line| std::str::from_utf8(&line[name.len()..]).ok())
+        .map(str::trim)
 }

@@ -22,9 +22,9 @@ mod player;
 mod reactor;
 pub mod shapes;
 mod target;
-mod timer;
 #[cfg(test)]
 mod tests;
+mod timer;
 
 use std::{sync::Arc, time::Duration};
 

@@ -8,6 +8,7 @@ use std::{
     collections::BinaryHeap,
     io::{self, Read, Write},
     net::{Ipv4Addr, SocketAddr},
+    os::fd::OwnedFd,
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -19,10 +20,10 @@ use mio::{
 };
 use slab::Slab;
 
-use super::reactor::Reactor;
-
-/// Longest request head that is read.
-const MOST_HEAD_BYTES: usize = 64 << 10;
+use super::{
+    loopback::{MOST_HEAD_BYTES, asks_to_close, content_length, head_end, success},
+    reactor::Reactor,
+};
 
 /// What one look at a socket reads at most.
 const READ_BYTES: usize = 64 << 10;
@@ -84,10 +85,12 @@ impl Drop for NullTarget {
 /// # Errors
 /// When the port is taken, or no thread or socket is to be had.
 pub fn spawn(options: &NullOptions) -> io::Result<NullTarget> {
-    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, options.port))?;
-    listener.set_nonblocking(true)?;
+    // With a queue of a thousand: the standard library's is short, and a connection that finds it
+    // full waits a second for its next try.
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, options.port).into())?;
     let address = listener.local_addr()?;
-    let answer = Arc::new(answer(options.body_bytes));
+    let listener = std::net::TcpListener::from(OwnedFd::from(listener));
+    let answer = Arc::new(success(options.body_bytes));
     let mut target = NullTarget { address, threads: Vec::new() };
     for _ in 0..options.threads.max(1) {
         let reactor = Reactor::new()?;
@@ -111,14 +114,6 @@ pub fn spawn(options: &NullOptions) -> io::Result<NullTarget> {
         target.threads.push((waker, thread));
     }
     Ok(target)
-}
-
-/// Head and body of every answer.
-fn answer(body_bytes: usize) -> Vec<u8> {
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {body_bytes}\r\n\r\n");
-    let mut answer = head.into_bytes();
-    answer.extend(b"ok".iter().cycle().take(body_bytes));
-    answer
 }
 
 /// One thread's connections.
@@ -145,6 +140,8 @@ struct Connection {
     unsent: usize,
     /// Whether the answer waits for its time.
     waits: bool,
+    /// Whether the client asked for the end of the connection after this answer.
+    is_last: bool,
     /// Whether the socket has nothing to read until its next event.
     drained: bool,
 }
@@ -226,7 +223,16 @@ impl Server {
 
 impl Connection {
     fn new(stream: TcpStream, number: u64) -> Self {
-        Self { stream, number, input: Vec::new(), body_left: 0, unsent: 0, waits: false, drained: false }
+        Self {
+            stream,
+            number,
+            input: Vec::new(),
+            body_left: 0,
+            unsent: 0,
+            waits: false,
+            is_last: false,
+            drained: false,
+        }
     }
 
     /// Answers one request after the other until the socket or the clock has to be waited for.
@@ -234,6 +240,7 @@ impl Connection {
         loop {
             while self.unsent > 0 {
                 match self.stream.write(&answer[answer.len() - self.unsent..]) {
+                    Ok(written) if written == self.unsent && self.is_last => return Fate::Ends,
                     Ok(0) => return Fate::Ends,
                     Ok(written) => self.unsent -= written,
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Fate::Stays,
@@ -279,27 +286,14 @@ impl Connection {
         let Some(head_end) = head_end(&self.input) else {
             return (self.input.len() <= MOST_HEAD_BYTES).then_some(false);
         };
-        let length = content_length(&self.input[..head_end]);
+        let head = &self.input[..head_end];
+        self.is_last = asks_to_close(head);
+        let length = content_length(head);
         let here = length.min(self.input.len() - head_end);
         self.body_left = length - here;
         self.input.drain(..head_end + here);
         Some(self.body_left == 0)
     }
-}
-
-/// Where the head ends, its empty line included.
-fn head_end(bytes: &[u8]) -> Option<usize> {
-    bytes.windows(4).position(|window| window == b"\r\n\r\n").map(|at| at + 4)
-}
-
-/// The body's length as the head announces it; 0 without a word.
-fn content_length(head: &[u8]) -> usize {
-    const NAME: &[u8] = b"content-length:";
-    head.split(|&byte| byte == b'\n')
-        .find(|line| line.len() > NAME.len() && line[..NAME.len()].eq_ignore_ascii_case(NAME))
-        .and_then(|line| std::str::from_utf8(&line[NAME.len()..]).ok())
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -318,9 +312,19 @@ mod tests {
             body.len()
         );
         stream.write_all(requests.as_bytes()).unwrap();
-        let mut read = vec![0; answer(3).len() * 3];
+        let mut read = vec![0; success(3).len() * 3];
         stream.read_exact(&mut read).unwrap();
-        assert_eq!(read, answer(3).repeat(3));
+        assert_eq!(read, success(3).repeat(3));
+    }
+
+    #[test]
+    fn a_client_that_asks_for_it_gets_an_answer_and_the_end() {
+        let target = spawn(&NullOptions::default()).unwrap();
+        let mut stream = std::net::TcpStream::connect(target.address).unwrap();
+        stream.write_all(b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n").unwrap();
+        let mut read = Vec::new();
+        stream.read_to_end(&mut read).unwrap();
+        assert_eq!(read, success(2));
     }
 
     #[test]
@@ -330,7 +334,7 @@ mod tests {
         let mut stream = std::net::TcpStream::connect(target.address).unwrap();
         let begin = Instant::now();
         stream.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
-        stream.read_exact(&mut vec![0; answer(2).len()]).unwrap();
+        stream.read_exact(&mut vec![0; success(2).len()]).unwrap();
         assert!(begin.elapsed() >= delay);
     }
 

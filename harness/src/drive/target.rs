@@ -122,6 +122,8 @@ fn headers(
 /// TLS with Mozilla's roots, without client certificates.
 fn connector(protocol: Protocol) -> Result<TlsConnector, String> {
     let roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    #[cfg(test)]
+    let roots = super::tests::and_test_authority(roots);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -3,6 +3,10 @@
 //! Trials are blocks. Inside a block the subjects come in a random order, and the load points in
 //! another one that all subjects of the block share; both follow from the experiment's seed
 //! (randomised multiple interleaved trials: Abedi and Brecht, ICPE 2017).
+//!
+//! Where deployments are reused, only one may be alive at a time (two would share the machine), so
+//! all trials of a subject come in one go: the subjects are the blocks, in a random order, and a slow
+//! drift of the machine strikes one subject more than another. The report says so.
 
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 
@@ -10,6 +14,21 @@ use super::{Cell, Experiment};
 
 /// The cells of an experiment in the order in which they run.
 pub fn expand(experiment: &Experiment) -> Vec<Cell> {
+    let mut cells = interleaved(experiment);
+    if experiment.reuse_deployments {
+        let mut order = StdRng::seed_from_u64(mix(experiment.seed, 0, 0));
+        let mut subjects: Vec<_> = experiment.subjects.iter().map(|s| s.label.clone()).collect();
+        subjects.shuffle(&mut order);
+        // A stable sort: inside a subject, trials and load points stay as they were.
+        cells.sort_by_key(|cell| subjects.iter().position(|label| *label == cell.subject));
+        for (cell, order) in cells.iter_mut().zip(0..) {
+            cell.order = order;
+        }
+    }
+    cells
+}
+
+fn interleaved(experiment: &Experiment) -> Vec<Cell> {
     let mut cells = Vec::new();
     for trial in 1..=experiment.trials {
         // A trial's order does not depend on how many trials there are: more can be added later.
@@ -35,9 +54,10 @@ pub fn expand(experiment: &Experiment) -> Vec<Cell> {
     cells
 }
 
-/// Groups cells that share a deployment: the same trial and subject, next to each other.
-pub fn deployments(cells: &[Cell]) -> impl Iterator<Item = &[Cell]> {
-    cells.chunk_by(|a, b| a.trial == b.trial && a.subject == b.subject)
+/// Groups cells that share a deployment: next to each other, the same subject and, unless
+/// deployments are reused, the same trial.
+pub fn deployments(cells: &[Cell], reused: bool) -> impl Iterator<Item = &[Cell]> {
+    cells.chunk_by(move |a, b| (reused || a.trial == b.trial) && a.subject == b.subject)
 }
 
 /// One seed out of three numbers (SplitMix64's finaliser: Steele, Lea and Flood, OOPSLA 2014).
@@ -99,8 +119,37 @@ mod tests {
     #[test]
     fn a_deployment_is_the_cells_of_one_subject_in_one_trial() {
         let cells = expand(&Experiment::default());
-        let groups: Vec<_> = deployments(&cells).collect();
+        let groups: Vec<_> = deployments(&cells, false).collect();
         assert_eq!(groups.len(), 10);
         assert!(groups.iter().all(|g| g.len() == 2));
+    }
+
+    #[test]
+    fn variants_take_part_in_the_interleaving_of_every_trial() {
+        let text = "[[variants]]\nname = 'a'\n[[variants]]\nname = 'b'";
+        let e = crate::experiment::parse(text, "x").unwrap();
+        let cells = expand(&e);
+        assert_eq!(cells.len(), 2 * 2 * 2 * 5);
+        let orders: BTreeSet<Vec<&str>> = deployments(&cells, false)
+            .collect::<Vec<_>>()
+            .chunks(4)
+            .map(|block| block.iter().map(|cells| cells[0].subject.as_str()).collect())
+            .collect();
+        assert!(orders.len() > 1, "each trial has an order of its own: {orders:?}");
+        assert!(orders.iter().all(|order| order.iter().collect::<BTreeSet<_>>().len() == 4), "{orders:?}");
+    }
+
+    #[test]
+    fn a_reused_deployment_holds_all_trials_of_its_subject_and_the_same_cells_as_ever() {
+        let e = Experiment { reuse_deployments: true, ..Experiment::default() };
+        let cells = expand(&e);
+        let groups: Vec<_> = deployments(&cells, true).collect();
+        assert_eq!(groups.len(), 2);
+        assert!(groups.iter().all(|group| group.is_sorted_by_key(|cell| cell.trial) && group.len() == 10));
+        let ids = |cells: &[Cell]| cells.iter().map(|c| (c.id.clone(), c.seed)).collect::<BTreeSet<_>>();
+        assert_eq!(ids(&cells), ids(&expand(&Experiment::default())));
+        assert!(cells.iter().enumerate().all(|(i, c)| c.order as usize == i));
+        let first = |seed| expand(&Experiment { seed, ..e.clone() })[0].platform;
+        assert!((0..20).any(|seed| first(seed) != first(0)), "the order of the subjects is drawn");
     }
 }

@@ -37,6 +37,7 @@ impl Experiment {
             variants: Vec::new(),
             reuse_deployments: false,
             stop_early: None,
+            planned_trials: None,
             thresholds: Vec::new(),
             load: vec![closed_loop(warmup, closed), poisson(warmup, open)],
         }

@@ -2,10 +2,11 @@
 
 use std::{fmt::Write as _, ops::Range, path::Path, time::Duration};
 
-use serde::Deserialize as _;
 use toml::de::{DeTable, DeValue};
 
-use super::{Arrivals, Experiment, LoadPoint, NotYet, Site, cluster_checks, procedure_checks};
+use super::{
+    Arrivals, Experiment, LoadPoint, NotYet, Site, cluster_checks, procedure_checks, stopping, variants,
+};
 
 /// Why an experiment cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -88,8 +89,7 @@ fn parse_on(text: &str, file: &str, on: Option<Site>) -> Result<Experiment, Expe
             message: error.message().replace('\n', " "),
         }
     };
-    let experiment = Experiment::deserialize(toml::de::Deserializer::parse(text).map_err(|e| syntax(&e))?)
-        .map_err(|e| syntax(&e))?;
+    let experiment: Experiment = toml::from_str(text).map_err(|e| syntax(&e))?;
     let experiment = match experiment.question {
         None => experiment,
         Some(question) => {
@@ -135,6 +135,8 @@ fn merge(into: &mut toml::Table, from: toml::Table) {
 pub fn validate(experiment: &Experiment) -> Result<(), ExperimentError> {
     let mut missing = Checks::default();
     cluster_checks::missing(&mut missing, experiment);
+    variants::missing(&mut missing, experiment);
+    stopping::missing(&mut missing, experiment);
     match problems(experiment).into_iter().chain(missing.0).next() {
         None => Ok(()),
         Some(problem) => Err(ExperimentError::Value { place: String::new(), problem }),
@@ -166,9 +168,9 @@ fn problems(e: &Experiment) -> Vec<Problem> {
     list.check(e.timeout >= Duration::from_millis(1), &["timeout"], "must be at least 1ms");
     list.check((1..=1000).contains(&e.function.top), &["function", "top"], "must be between 1 and 1000");
     list.check(
-        ["classify", "null"].contains(&e.function.workload.as_str()),
+        variants::is_workload(&e.function.workload),
         &["function", "workload"],
-        &format!("there is no workload '{}'; there are: classify, null", e.function.workload),
+        &variants::no_workload(&e.function.workload),
     );
     list.check(
         e.function.cpu_cores.is_finite() && e.function.cpu_cores > 0.0,
@@ -177,6 +179,8 @@ fn problems(e: &Experiment) -> Vec<Problem> {
     );
     list.check(e.function.memory_mib >= 64, &["function", "memory-mib"], "must be at least 64");
     cluster_checks::problems(&mut list, e);
+    variants::problems(&mut list, e);
+    stopping::problems(&mut list, e);
     list.check(!e.load.is_empty(), &["load"], "give at least one [[load]]");
     for (i, load) in e.load.iter().enumerate() {
         load_problems(&mut list, &i.to_string(), load);

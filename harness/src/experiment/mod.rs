@@ -11,8 +11,10 @@ mod procedure_checks;
 mod questions;
 mod slo;
 mod stopping;
+mod subjects;
 mod thresholds;
 mod variants;
+mod vary;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -24,20 +26,22 @@ pub use payloads::PayloadChoice;
 pub use procedure::Procedure;
 pub use questions::{NotYet, Question};
 pub use slo::{Slo, SloError};
-pub use stopping::StopRule;
+pub use stopping::{StopRule, Stopped};
+pub use subjects::label_subjects;
 pub use thresholds::Threshold;
 pub use variants::Variant;
+pub use vary::{Vary, multiply};
 
 use serde::{Deserialize, Serialize};
 
 use crate::drive::ConnectionPolicy;
 use crate::platforms::{PlatformKind, ReplicaBounds, RevisionShare, cluster::ClusterChoice};
 
-/// A validated plan: platforms x load points x trials.
+/// A validated plan: platforms x variants x load points x trials.
 ///
 /// An experiment file is this structure in TOML; what it leaves out keeps its default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+#[serde(remote = "Self", rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Experiment {
     /// The built-in question that everything below is the answer's default of; none: *pinned*.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -50,7 +54,7 @@ pub struct Experiment {
     pub on: Site,
     /// What is compared, in the order of the report; the first one is the baseline. In a file a
     /// list of platform names; the same name twice is an A/A comparison.
-    #[serde(rename = "platforms", with = "subject_names")]
+    #[serde(rename = "platforms", with = "subjects::names")]
     pub subjects: Vec<Subject>,
     /// Fresh deployments of each subject.
     pub trials: u32,
@@ -85,6 +89,10 @@ pub struct Experiment {
     /// When the run may end before its last trial.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stop_early: Option<StopRule>,
+    /// Trials that were planned, where the run ended before them by that rule: `trials` then says how
+    /// many there are. Known when a run is read back; never in a file.
+    #[serde(skip)]
+    pub planned_trials: Option<u32>,
     /// Conditions that the figures must meet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub thresholds: Vec<Threshold>,
@@ -293,37 +301,6 @@ pub struct Cell {
     /// Seed of this cell's schedule and draws. Equal for all subjects of a trial and load point,
     /// so that they get the same bytes at the same intended times.
     pub seed: u64,
-}
-
-/// Subjects as a list of platform names; labels follow from it.
-mod subject_names {
-    use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
-    use super::{Subject, label_subjects};
-    use crate::platforms::PlatformKind;
-
-    pub fn serialize<S: Serializer>(subjects: &[Subject], serializer: S) -> Result<S::Ok, S::Error> {
-        let kinds: Vec<PlatformKind> = subjects.iter().map(|s| s.platform).collect();
-        kinds.serialize(serializer)
-    }
-
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Subject>, D::Error> {
-        Ok(label_subjects(&Vec::<PlatformKind>::deserialize(deserializer)?))
-    }
-}
-
-/// Gives each platform of a list a unique label: `knative`, and `knative-2` for a second one.
-pub fn label_subjects(platforms: &[PlatformKind]) -> Vec<Subject> {
-    let mut subjects: Vec<Subject> = Vec::with_capacity(platforms.len());
-    for &platform in platforms {
-        let earlier = subjects.iter().filter(|s| s.platform == platform).count();
-        let label = match earlier {
-            0 => platform.name().to_string(),
-            n => format!("{}-{}", platform.name(), n + 1),
-        };
-        subjects.push(Subject { label, platform, variant: None });
-    }
-    subjects
 }
 
 /// Durations as people write them: `7s`, `1m 30s`, `250ms`.

@@ -19,7 +19,7 @@ use crate::{
         timeline::{Moment, Phase, Source, Timeline},
     },
     drive::GeneratorAudit,
-    experiment::{Arrivals, Cell, Experiment, FunctionChoice, LoadPoint, Metric, Subject},
+    experiment::{Arrivals, Cell, Experiment, FunctionChoice, LoadPoint, Metric, Subject, Variant},
     platforms::{PlatformKind, ReplicaBounds, ReplicaSample, setting},
     record::{Outcome, Record},
     store::{CellData, CellMeta, CellState, SCHEMA_VERSION, TimedSample},
@@ -110,6 +110,24 @@ impl Run {
             }
         }
         self
+    }
+
+    /// Two platforms with two variants, as the analysis sums it up.
+    pub(super) fn varied() -> Self {
+        let labels = ["knative-1-core", "openfaas-1-core", "knative-2-cores", "openfaas-2-cores"];
+        let mut run = Self::new(&labels);
+        let variant = |name: &str, cores| Variant {
+            name: name.to_owned(),
+            cpu_cores: Some(cores),
+            ..Variant::default()
+        };
+        run.experiment.set_variants(vec![variant("1-core", 1.0), variant("2-cores", 2.0)]);
+        run.experiment.set_platforms(&[PlatformKind::Knative, PlatformKind::OpenFaas]);
+        for data in &mut run.cells {
+            let two = data.meta.cell.subject.ends_with("2-cores");
+            data.meta.settings.insert(setting::CPU.to_owned(), if two { "2" } else { "1" }.to_owned());
+        }
+        run.analysed(40)
     }
 
     /// As the analysis sums it up, with all cells of the plan and those of them that are there.

@@ -96,19 +96,25 @@ impl<'a> Document<'a> {
         found
     }
 
-    /// Lives of one subject's replicas, by trial; first answers come from the cells' records.
+    /// Lives of one subject's replicas, by trial; first answers come from the cells' records. A trial
+    /// of a resumed run may have two deployments; one that was reused holds all trials.
     pub fn lives(&self, subject: &str) -> Vec<(u32, Vec<ReplicaLife>)> {
         let trials = 1..=self.experiment.trials;
-        let found = trials.filter_map(|trial| {
-            let timeline = self.timelines.get(&deployment_id(trial, subject))?;
+        let deployments = trials.flat_map(|trial| {
+            let id = deployment_id(trial, subject);
+            let further = format!("{id}+");
+            let of_trial = move |found: &str| found == id || found.starts_with(&further);
+            self.timelines.iter().filter(move |(found, _)| of_trial(found)).map(move |(_, t)| (trial, t))
+        });
+        let found = deployments.map(|(trial, timeline)| {
             let cells = self.cells.iter().filter(|data| {
                 let cell = &data.meta.cell;
-                cell.subject == subject && cell.trial == trial
+                cell.subject == subject && (self.experiment.reuse_deployments || cell.trial == trial)
             });
             let mut answers = FirstAnswers::default();
             cells.for_each(|cell| answers.merge(&cell.records.answers));
             let timeline = lives::with_answers(timeline, &answers);
-            Some((trial, lives::phases(&timeline)))
+            (trial, lives::phases(&timeline))
         });
         found.collect()
     }

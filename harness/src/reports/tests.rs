@@ -27,6 +27,7 @@ fn runs() -> Vec<(&'static str, Run)> {
         ("watched", Run::new(&two).watched()),
         ("observed", Run::new(&two).observed()),
         ("aa", Run::new(&["knative", "knative-2"])),
+        ("varied", Run::varied()),
         ("three", Run::new(&["knative", "openfaas", "knative-tuned"])),
         ("long", Run::new(&[LONG, "openfaas-ce-with-every-alert-rule-known-to-the-documentation"])),
     ]
@@ -58,6 +59,30 @@ fn only_a_run_that_was_watched_tells_of_the_life_of_its_replicas() {
     let from = page.find("## Life of the replicas").unwrap();
     let to = page[from + 3..].find("\n## ").unwrap();
     insta::assert_snapshot!("life_of_the_replicas", &page[from..from + 3 + to]);
+}
+
+#[test]
+fn with_variants_platforms_are_compared_inside_each_and_settings_tell_what_was_varied() {
+    let run = Run::varied();
+    let document = run.document();
+    let verdicts: Vec<_> = document.summary.comparisons.iter().filter(|c| c.primary).collect();
+    let pairs: Vec<String> = verdicts.iter().map(|c| format!("{} / {}", c.contender, c.baseline)).collect();
+    let once = ["openfaas-1-core / knative-1-core", "openfaas-2-cores / knative-2-cores"];
+    assert_eq!(pairs, [once, once].concat(), "at both load points");
+    assert!(verdicts.iter().all(|c| c.p_adjusted >= c.p_value), "corrected for four questions");
+    let screen = terminal::table(&document, 100);
+    let rows = screen.lines().filter(|line| line.starts_with("openfaas-2-cores "));
+    assert_eq!(rows.count(), 2, "a row a load point: {screen}");
+    let page = markdown::render(&document, &drawn(&document));
+    let line = |start: &str| page.lines().find(|line| line.starts_with(start)).unwrap_or_default();
+    insta::assert_snapshot!(
+        [line("| CPU, cores"), line("| Goodput (correct"), line("- **Variants")].join("\n"),
+        @r"
+    | CPU, cores | 1 | 1 | 2 | 2 | differs, as varied |
+    | Goodput (correct answers/s) | 120 (113–126) | 88.0 (80.2–98.0) | 70.2 (68.0–73.0) | 56.5 (54.4–58.2) |
+    - **Variants**: 1-core: 1 core; 2-cores: 2 cores. Platforms are compared inside a variant; a load point is the same load for all of them.
+    "
+    );
 }
 
 #[test]

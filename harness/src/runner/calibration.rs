@@ -28,7 +28,7 @@ use crate::{
 /// Not counted at the beginning of each loop: connections are opened, code and caches become warm.
 const WARMUP: Duration = Duration::from_millis(150);
 /// Measured of the open loop.
-const OPEN: Duration = Duration::from_millis(1000);
+const OPEN: Duration = Duration::from_secs(1);
 /// Measured of the closed loop.
 const CLOSED: Duration = Duration::from_millis(500);
 /// How long the calibration takes, about.
@@ -186,8 +186,14 @@ mod tests {
             ],
             ..Experiment::default()
         };
-        assert_eq!(Demand::of(&experiment, &shapes::Files::default()), Demand { highest_rate_rps: Some(90.0), connections: 3 });
+        assert_eq!(
+            Demand::of(&experiment, &shapes::Files::default()),
+            Demand { highest_rate_rps: Some(90.0), connections: 3 }
+        );
         let idle = Experiment { load: vec![point(closed(5))], ..Experiment::default() };
-        assert_eq!(Demand::of(&idle, &shapes::Files::default()), Demand { highest_rate_rps: None, connections: 5 });
+        assert_eq!(
+            Demand::of(&idle, &shapes::Files::default()),
+            Demand { highest_rate_rps: None, connections: 5 }
+        );
     }
 }

@@ -1,9 +1,14 @@
 //! Deploys, plays and removes, cell by cell. Records reach the disk while a cell runs; whatever
 //! goes wrong is written into the cell and the run goes on.
 
-use std::{collections::BTreeMap, fmt::Write as _, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use super::{live::Watch, pilot, prepare::Prepared, procedures, progress::Progress, verdict};
+use super::{budget, live::Watch, pilot, prepare::Prepared, procedures, progress::Progress, verdict};
 use crate::{
     collect::{
         clock::unix_now_ns,
@@ -13,7 +18,7 @@ use crate::{
         usage::UsageSampler,
     },
     drive::{self, GeneratorAudit, Load, PlayOptions},
-    experiment::{Cell, Experiment, deployments},
+    experiment::{Cell, Experiment},
     interrupt::Interrupt,
     platforms::{AnyPlatform, Deployed, FunctionSpec, Ground, Platform, setting},
     record::Record,
@@ -40,6 +45,8 @@ pub struct Run<'a> {
     pub interrupt: &'a Interrupt,
     /// Cells in the plan.
     pub total: usize,
+    /// Subjects whose answers were checked before their cells.
+    pub asked: Mutex<BTreeSet<String>>,
 }
 
 /// A cell that was played, for what is collected of it afterwards.
@@ -69,29 +76,20 @@ impl Listener {
 }
 
 impl Run<'_> {
-    /// Measures every cell of the plan, until the end or an interrupt.
-    pub async fn all(&self, cells: &[Cell], progress: &mut Progress) {
-        for group in deployments(cells) {
-            if self.interrupt.is_raised() {
-                break;
-            }
-            self.deployment(group, progress).await;
-        }
-    }
-
-    /// The cells of one subject in one trial, on fresh replicas.
-    async fn deployment(&self, cells: &[Cell], progress: &mut Progress) {
+    /// The cells of one subject that share a deployment, on fresh replicas.
+    pub(super) async fn deployment(&self, cells: &[Cell], progress: &mut Progress) {
         let [first, ..] = cells else { return };
         progress.now(&format!(
             "trial {} of {}: deploying on {}",
             first.trial, self.experiment.trials, first.subject
         ));
         let mut platform = self.ground.platform(first.platform);
-        let spec = self.prepared.spec_for(first.platform, self.experiment);
+        let Some(subject) = self.experiment.subject(&first.subject) else { return };
+        let spec = self.prepared.spec_for(subject, self.experiment);
         let recorder = self.recorder(first, &spec).await;
         let mut answers = FirstAnswers::default();
         let deployed = tokio::select! {
-            deployed = platform.deploy(&spec) => Some(deployed),
+            deployed = self.deploy(&mut platform, &spec, &first.subject) => Some(deployed),
             () = self.interrupt.raised() => None,
         };
         match deployed {
@@ -146,7 +144,7 @@ impl Run<'_> {
                 progress.say(&format!("error: the time line of {id} is lost: {error}"));
             }
         }
-        progress.advance(super::deploy_estimate(self.experiment.on));
+        progress.advance(budget::deploy_estimate(self.experiment.on));
     }
 
     /// Begins to record the lives of the replicas, where there is a cluster to watch.

@@ -1,5 +1,7 @@
 //! The pipeline: prepare, pilot, plan, then deploy and measure cell by cell, then report.
 
+mod blocks;
+pub mod budget;
 mod calibration;
 pub mod function_binary;
 mod image;
@@ -12,45 +14,42 @@ pub mod prepare;
 mod procedures;
 pub mod progress;
 mod publish;
+mod resume;
+mod same;
 pub mod spec;
 pub mod verdict;
 
 use std::{
-    path::PathBuf,
-    time::{Duration, SystemTime},
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::Mutex,
+    time::SystemTime,
 };
 
 use anyhow::Context;
 
 pub use publish::{Finished, rebuild};
+pub use resume::Left;
 
 use crate::{
     analyse::itself,
     collect::{environment::Machine, prometheus::Collector, versions},
     drive::{self, shapes::Files},
-    experiment::{self, Arrivals, Experiment, LoadPoint, Site, Subject},
+    experiment::{self, Arrivals, Cell, Experiment, Site, Subject, label_subjects},
     interrupt::Interrupt,
     platforms::{
         AnyPlatform, Ground, Platform, PlatformError, PlatformKind,
         cluster::{Cluster, ClusterError, Login, RunLabel, labels, namespace, pods},
         limits, twin,
     },
-    store::RunFolder,
+    store::{RunFolder, RunLock, StoreError},
 };
+use budget::Budget;
 use prepare::{Expected, Prepared, Sources, prepare};
 use progress::Progress;
 
 /// In place of a model's or picture set's name: the first that is found.
 const AUTO: &str = "auto";
-
-/// Deploying and removing, per deployment: what the plan's estimate allows for it. On a cluster,
-/// most of it is waiting until terminating pods are gone.
-fn deploy_estimate(site: Site) -> Duration {
-    match site {
-        Site::Twin => Duration::from_millis(4500),
-        Site::Cluster => Duration::from_secs(40),
-    }
-}
 
 /// How a run is carried out; nothing in it changes what is measured.
 #[derive(Debug, Clone)]
@@ -109,7 +108,38 @@ impl From<models::ManifestError> for RunError {
 /// # Errors
 /// If it could not begin. Once cells are measured, what fails is in the run's report instead.
 pub async fn run(
+    experiment: Experiment,
+    options: &Options,
+    interrupt: Interrupt,
+) -> Result<Finished, RunError> {
+    let name = run_name(&experiment, options);
+    carry_out(experiment, &name, None, options, interrupt).await
+}
+
+/// Goes on with the run in this folder, from its own plan.
+///
+/// # Errors
+/// If there is no such run, another process measures in it, or what is there now is not what it began
+/// with. A run that is whole gets its report anew.
+pub async fn resume(path: &Path, options: &Options, interrupt: Interrupt) -> Result<Finished, RunError> {
+    // Looked at once the folder is ours: until then another process may measure in it.
+    let usage = |error: StoreError| RunError::Usage(error.to_string());
+    let lock = Left::of(path)?.folder.lock().map_err(usage)?;
+    let left = Left::of(path)?;
+    if left.cells.is_empty() {
+        if !options.quiet {
+            eprintln!("nothing is missing in {}; its report is made anew", path.display());
+        }
+        return rebuild(path);
+    }
+    let name = left.folder.id();
+    carry_out(left.experiment.clone(), &name, Some((left, lock)), options, interrupt).await
+}
+
+async fn carry_out(
     mut experiment: Experiment,
+    name: &str,
+    left: Option<(Left, RunLock)>,
     options: &Options,
     interrupt: Interrupt,
 ) -> Result<Finished, RunError> {
@@ -118,23 +148,23 @@ pub async fn run(
         let twin = (experiment.on == Site::Twin).then_some("the twin, not a cluster");
         progress = progress.with_screen(&experiment.title, twin);
     }
-    progress.say(&describe(&experiment));
-    check_names(&experiment)?;
-    let shapes = experiment.load.iter().map(|load| &load.arrivals);
-    let files = Files::parse(shapes, |file| std::fs::read_to_string(file))
-        .map_err(|error| RunError::Usage(error.to_string()))?;
-    let name = run_name(&experiment, options);
-    let ground = ground(&experiment, options, &name).await?;
+    let files = check(&experiment)?;
+    progress.say(&describe(&experiment, left.as_ref().map(|(left, _)| left), &files));
+    let ground = ground(&experiment, options, name).await?;
     if let Ground::Cluster(cluster) = &ground {
         progress.say(&cluster.describe());
+        if left.is_some() {
+            resume::clean_up(cluster, &|line| progress.say(line)).await?;
+        }
         refuse_leftovers(cluster).await?;
     }
     let mut pinned = Vec::new();
-    if experiment.on == Site::Cluster {
-        pinned.extend(image::pin(&mut experiment, &|line| progress.say(line)).await?);
+    if experiment.on == Site::Cluster && left.is_none() {
+        pinned = image::pin(&mut experiment, &|line| progress.say(line)).await?;
     }
     let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
     prepared.notices.extend(pinned);
+    prepared.notices.extend(reuse_notice(&experiment));
     prepared.files = files;
     let mut collector = None;
     let found = match &ground {
@@ -153,10 +183,6 @@ pub async fn run(
             found
         }
     };
-    for subject in &experiment.subjects {
-        limits::accept(subject.platform, &prepared.spec_for(subject.platform, &experiment))?;
-    }
-    let folder = create_folder(&name, options)?;
     for notice in &prepared.notices {
         progress.say(&format!("note: {notice}"));
     }
@@ -165,32 +191,34 @@ pub async fn run(
         let Ground::Cluster(cluster) = &ground else { return Ok(()) };
         namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await.map(|_| ())
     };
-    if let Err(error) = pilot_all(&mut experiment, &mut prepared, &ground, &progress, &interrupt).await {
-        // Nothing was measured: an empty folder would only be in the way (it stays if it is not empty).
-        let _ = std::fs::remove_dir(folder.path());
-        _ = leave().await;
-        return Err(error);
-    }
+    let begun = match left {
+        Some((left, lock)) => {
+            let now = audited(&experiment, &prepared, &found, &progress, &interrupt).await;
+            left.take_up(&mut prepared, &now).map(|notices| {
+                notices.iter().for_each(|notice| progress.say(&format!("note: {notice}")));
+                Begun {
+                    folder: left.folder,
+                    cells: left.cells,
+                    total: left.total,
+                    asked: BTreeSet::new(),
+                    _lock: lock,
+                }
+            })
+        }
+        None => {
+            begin(&mut experiment, &mut prepared, (name, options), (&ground, &found), &progress, &interrupt)
+                .await
+        }
+    };
+    let Begun { folder, cells, total, asked, _lock } = match begun {
+        Ok(begun) => begun,
+        Err(error) => {
+            _ = leave().await;
+            return Err(error);
+        }
+    };
 
-    progress.now("measuring the harness by itself");
-    let by_itself = calibration::calibrate(&experiment, &prepared, &interrupt).await;
-    progress.say(&format!("the harness by itself, {}", by_itself.describe()));
-    let unreadable = drive::blind_spots();
-    if !unreadable.is_empty() {
-        progress.say(&format!("note: this machine does not tell {}", unreadable.join(", ")));
-    }
-
-    let cells = experiment::expand(&experiment);
-    folder.write_experiment(&experiment).context("cannot write into the run's folder")?;
-    let mut environment = environment(&experiment, &prepared, &found);
-    environment[itself::KEY] = serde_json::json!(by_itself);
-    environment[itself::UNREADABLE_KEY] = serde_json::json!(unreadable);
-    folder
-        .write_environment(&environment)
-        .context("cannot write into the run's folder")?;
-    folder.write_plan(&cells).context("cannot write into the run's folder")?;
-
-    progress.begin(cells_estimate(&experiment));
+    progress.begin(budget::cells_estimate(&experiment, &cells));
     let run = measure::Run {
         experiment: &experiment,
         prepared: &prepared,
@@ -198,7 +226,8 @@ pub async fn run(
         collector: collector.as_ref(),
         folder: &folder,
         interrupt: &interrupt,
-        total: cells.len(),
+        total,
+        asked: Mutex::new(asked),
     };
     run.all(&cells, &mut progress).await;
     if let Err(error) = leave().await {
@@ -217,48 +246,116 @@ pub async fn run(
     Ok(finished)
 }
 
-/// The plan in words, and how long it takes.
-pub fn describe(experiment: &Experiment) -> String {
-    let labels: Vec<_> = experiment.subjects.iter().map(|s| s.label.as_str()).collect();
-    let site = match experiment.on {
-        Site::Twin => "the twin (an embedded stand-in on this machine, not a cluster)",
-        Site::Cluster if needs_no_cluster(experiment) => "URLs that are there already",
-        Site::Cluster => "the cluster of the current context",
+/// A run whose cells can be measured.
+struct Begun {
+    folder: RunFolder,
+    cells: Vec<Cell>,
+    /// Cells in the plan, also those that are there already.
+    total: usize,
+    /// Subjects whose answers were checked.
+    asked: BTreeSet<String>,
+    _lock: RunLock,
+}
+
+/// Makes the run's folder, settles rates and answers, and writes down the plan.
+async fn begin(
+    experiment: &mut Experiment,
+    prepared: &mut Prepared,
+    (name, options): (&str, &Options),
+    (ground, found): (&Ground, &serde_json::Value),
+    progress: &Progress,
+    interrupt: &Interrupt,
+) -> Result<Begun, RunError> {
+    let (folder, lock) = create_folder(name, options)?;
+    let asked = match pilot_all(experiment, prepared, ground, progress, interrupt).await {
+        Ok(asked) => asked,
+        Err(error) => {
+            // Nothing was measured: a folder without cells would only be in the way.
+            folder.abandon(lock);
+            return Err(error);
+        }
     };
-    let mut lines = vec![
-        format!("{}: {} on {site}", experiment.title, labels.join(" and ")),
-        format!(
-            "plan: {} trials a platform, interleaved in random order (seed {}), fresh replicas each; {} cells",
-            experiment.trials,
-            experiment.seed,
-            experiment::expand(experiment).len()
-        ),
-    ];
-    for load in &experiment.load {
-        lines.push(format!(
-            "  {}: {} (primary metric: {})",
-            load.name,
-            load.question,
-            load.primary_metric.title()
-        ));
+    let environment = audited(experiment, prepared, found, progress, interrupt).await;
+    let cells = experiment::expand(experiment);
+    folder.write_experiment(experiment).context("cannot write into the run's folder")?;
+    folder.write_environment(&environment).context("cannot write into the run's folder")?;
+    folder.write_plan(&cells).context("cannot write into the run's folder")?;
+    Ok(Begun { folder, total: cells.len(), cells, asked, _lock: lock })
+}
+
+/// The environment, with what the harness measures of itself.
+async fn audited(
+    experiment: &Experiment,
+    prepared: &Prepared,
+    found: &serde_json::Value,
+    progress: &Progress,
+    interrupt: &Interrupt,
+) -> serde_json::Value {
+    progress.now("measuring the harness by itself");
+    let by_itself = calibration::calibrate(experiment, prepared, interrupt).await;
+    progress.say(&format!("the harness by itself, {}", by_itself.describe()));
+    let unreadable = drive::blind_spots();
+    if !unreadable.is_empty() {
+        progress.say(&format!("note: this machine does not tell {}", unreadable.join(", ")));
     }
-    let seconds = estimate(experiment).as_secs().div_ceil(10) * 10;
-    lines.push(format!(
-        "this takes about {}, building apart",
-        humantime::format_duration(Duration::from_secs(seconds))
-    ));
-    lines.join("\n")
+    let mut environment = environment(experiment, prepared, found);
+    environment[itself::KEY] = serde_json::json!(by_itself);
+    environment[itself::UNREADABLE_KEY] = serde_json::json!(unreadable);
+    environment
 }
 
-/// How long the run takes, building apart.
-pub fn estimate(experiment: &Experiment) -> Duration {
-    let pilot = deploy_estimate(experiment.on) + pilot::WARMUP + pilot::DURATION;
-    pilot * experiment.subjects.len() as u32 + calibration::DURATION + cells_estimate(experiment)
+/// The plan in words and what it costs; of a run that goes on, what is left.
+pub fn describe(experiment: &Experiment, left: Option<&Left>, files: &Files) -> String {
+    let cost = cost(experiment, left, files).describe();
+    let plan = budget::describe(experiment);
+    match left {
+        Some(left) => [plan, left.describe(), cost].join("\n"),
+        None => [plan, cost].join("\n"),
+    }
 }
 
-fn cells_estimate(experiment: &Experiment) -> Duration {
-    let load: Duration = experiment.load.iter().map(LoadPoint::estimate).sum();
-    (load + deploy_estimate(experiment.on)) * experiment.subjects.len() as u32 * experiment.trials
+/// What the plan, or what is left of it, costs if it starts now.
+pub fn cost(experiment: &Experiment, left: Option<&Left>, files: &Files) -> Budget {
+    let now = SystemTime::now();
+    match left {
+        Some(left) => Budget::of(experiment, &left.cells, 0, files, now),
+        None => {
+            let cells = experiment::expand(experiment);
+            Budget::of(experiment, &cells, budget::pilots(experiment), files, now)
+        }
+    }
+}
+
+/// Checks, before anything is started, what a plan asks of the platforms and the manifest, and reads
+/// the files that its load shapes replay.
+///
+/// # Errors
+/// If a platform cannot do what a subject asks of it, there is no such model, or a file makes no sense.
+pub fn check(experiment: &Experiment) -> Result<Files, RunError> {
+    if experiment.function.model != AUTO {
+        models::Manifest::builtin()?.model(&experiment.function.model)?;
+    }
+    let common = spec::common(experiment, prepare::FUNCTION_NAME);
+    for subject in &experiment.subjects {
+        let wanted = spec::for_subject(&common, experiment, subject);
+        limits::accept(subject.platform, &wanted).map_err(|error| match &subject.variant {
+            Some(variant) => RunError::Usage(format!("variant {variant}: {error}")),
+            None => error.into(),
+        })?;
+    }
+    let shapes = experiment.load.iter().map(|load| &load.arrivals);
+    Files::parse(shapes, |file| std::fs::read_to_string(file))
+        .map_err(|error| RunError::Usage(error.to_string()))
+}
+
+/// What is lost where deployments are reused.
+fn reuse_notice(experiment: &Experiment) -> Option<String> {
+    experiment.reuse_deployments.then(|| {
+        "One deployment of each subject served all of its trials (reuse-deployments), one subject after the other: \
+         trials are not independent of each other, chance in placement and start-up is drawn once a subject, and a \
+         drift of the machine strikes one subject more than another. Verdicts bear less than their intervals say."
+            .to_owned()
+    })
 }
 
 /// The core that the load generator is pinned to; none where it would have to share it anyway.
@@ -269,24 +366,33 @@ pub fn generator_core(experiment: &Experiment) -> Option<usize> {
     }
 }
 
-/// Every subject answers each picture, and shows what it can serve; the slowest sets the rates.
+/// Subjects answer each picture, and show what they can serve; the slowest sets the rates. All of
+/// them, where a load point asks for a share of that; one, where only the right answers are not known;
+/// else none: removing a pilot's deployment takes half a minute on a cluster. Returns the labels of
+/// those that were asked.
+///
+/// One rate holds for all variants: a load point is the same load for every subject, so that it says
+/// the same of each, and variants of one platform can be compared.
 async fn pilot_all(
     experiment: &mut Experiment,
     prepared: &mut Prepared,
     ground: &Ground,
     progress: &Progress,
     interrupt: &Interrupt,
-) -> Result<(), RunError> {
+) -> Result<BTreeSet<String>, RunError> {
+    let for_rates = budget::pilots(experiment);
+    let for_answers = usize::from(prepared.expected.is_open());
     let mut slowest: Option<f64> = None;
-    for Subject { label, platform, .. } in experiment.subjects.clone() {
+    let mut asked = BTreeSet::new();
+    for subject in experiment.subjects.clone().iter().take(for_rates.max(for_answers)) {
         if interrupt.is_raised() {
             return Err(interrupted());
         }
+        let label = &subject.label;
         progress.now(&format!("pilot on {label}"));
-        let kind = platform;
-        let mut platform = ground.platform(kind);
+        let mut platform = ground.platform(subject.platform);
         let tried = tokio::select! {
-            tried = pilot_one(&mut platform, (kind, &label), experiment, prepared, interrupt) => tried,
+            tried = pilot_one(&mut platform, subject, experiment, prepared, interrupt) => tried,
             () = interrupt.raised() => Err(interrupted()),
         };
         let removed = platform.remove().await;
@@ -296,14 +402,17 @@ async fn pilot_all(
             "pilot: {label} answers every picture as expected and serves about {capacity:.0} requests/s"
         ));
         slowest = Some(slowest.map_or(capacity, |s| s.min(capacity)));
+        asked.insert(label.clone());
     }
-    pilot::settle_rates(experiment, slowest.unwrap_or_default());
+    if for_rates > 0 {
+        pilot::settle_rates(experiment, slowest.unwrap_or_default());
+    }
     for load in experiment.load.iter().filter(|load| load.rate_share.is_some()) {
         if let Arrivals::Constant { rate } | Arrivals::Poisson { rate } = load.arrivals {
             progress.say(&format!("pilot: the rate of {} is set to {rate} requests/s", load.name));
         }
     }
-    Ok(())
+    Ok(asked)
 }
 
 fn interrupted() -> RunError {
@@ -312,23 +421,16 @@ fn interrupted() -> RunError {
 
 async fn pilot_one(
     platform: &mut AnyPlatform,
-    (kind, label): (PlatformKind, &str),
+    subject: &Subject,
     experiment: &Experiment,
     prepared: &mut Prepared,
     interrupt: &Interrupt,
 ) -> Result<f64, RunError> {
-    let deployed = platform.deploy(&prepared.spec_for(kind, experiment)).await?;
+    let deployed = platform.deploy(&prepared.spec_for(subject, experiment)).await?;
     let endpoint = deployed.endpoints.first().context("the platform named no endpoint")?;
     let answered = pilot::ask_each(endpoint, prepared, experiment.timeout).await?;
-    pilot::settle_expected(prepared, &answered, label)?;
+    pilot::settle_expected(prepared, &answered, &subject.label)?;
     Ok(pilot::capacity_rps(&deployed.endpoints, prepared, experiment, interrupt).await?)
-}
-
-fn check_names(experiment: &Experiment) -> Result<(), RunError> {
-    if experiment.function.model != AUTO {
-        models::Manifest::builtin()?.model(&experiment.function.model)?;
-    }
-    Ok(())
 }
 
 /// Whether all that is compared is there already.
@@ -385,22 +487,26 @@ fn run_name(experiment: &Experiment, options: &Options) -> String {
     options.name.clone().unwrap_or_else(|| {
         let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         let compact: String = now.chars().filter(|c| c.is_ascii_digit() || *c == 'T').collect();
-        let labels: Vec<_> = experiment.subjects.iter().map(|s| s.label.as_str()).collect();
-        format!("{}-{}", compact.replace('T', "-"), labels.join("-"))
+        let platforms = label_subjects(&experiment.platforms());
+        let mut words: Vec<&str> = platforms.iter().map(|s| s.label.as_str()).collect();
+        // Not each subject: a folder's name has 255 letters at most.
+        words.extend((!experiment.variants.is_empty()).then_some("varied"));
+        format!("{}-{}", compact.replace('T', "-"), words.join("-"))
     })
 }
 
-fn create_folder(name: &str, options: &Options) -> Result<RunFolder, RunError> {
+fn create_folder(name: &str, options: &Options) -> Result<(RunFolder, RunLock), RunError> {
     if options.runs_dir.join(name).exists() {
         return Err(RunError::Usage(format!(
-            "{} is there already; choose another --name, or leave it out",
+            "{} is there already; choose another --name, or leave it out (a run that was stopped goes on with --resume)",
             options.runs_dir.join(name).display()
         )));
     }
     let folder = RunFolder::create(&options.runs_dir, name).with_context(|| {
         format!("cannot make a run folder in {}; choose another with --runs-dir", options.runs_dir.display())
     })?;
-    Ok(folder)
+    let lock = folder.lock().context("cannot write into the run's folder")?;
+    Ok((folder, lock))
 }
 
 fn environment(
@@ -413,7 +519,7 @@ fn environment(
     let placement = twin::placement();
     serde_json::json!({
         "schema_version": crate::store::SCHEMA_VERSION,
-        "started_at": humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
+        "started_at": resume::now(),
         "harness": { "version": env!("CARGO_PKG_VERSION"), "sha256": digest },
         "function": prepared.facts,
         "machine": Machine::observe(),

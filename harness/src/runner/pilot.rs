@@ -10,7 +10,9 @@ use anyhow::{anyhow, bail};
 
 use super::prepare::{Expected, Prepared};
 use crate::{
-    drive::{self, Endpoint, Judge, Judgement, Load, Payload, Plan, PlayOptions, SinkError, answer::StatusJudge},
+    drive::{
+        self, Endpoint, Judge, Judgement, Load, Payload, Plan, PlayOptions, SinkError, answer::StatusJudge,
+    },
     experiment::{Arrivals, Experiment},
     interrupt::Interrupt,
     record::{Outcome, Record},
@@ -129,16 +131,28 @@ pub(super) async fn play_to_memory(
 /// # Errors
 /// If the function contradicts an independent engine: nothing it serves would count.
 pub fn settle_expected(prepared: &mut Prepared, answered: &[String], subject: &str) -> anyhow::Result<()> {
-    let Expected::Classes(expected) = &mut prepared.expected else { return Ok(()) };
-    for ((expected, answered), payload) in expected.iter_mut().zip(answered).zip(prepared.payloads.iter()) {
-        match expected {
-            Some(expected) if expected != answered => bail!(
+    check_expected(prepared, answered, subject)?;
+    if let Expected::Classes(expected) = &mut prepared.expected {
+        for (expected, answered) in expected.iter_mut().zip(answered) {
+            expected.get_or_insert_with(|| answered.clone());
+        }
+    }
+    Ok(())
+}
+
+/// Compares answers with the expected classes, as far as they are known.
+///
+/// # Errors
+/// If they differ.
+pub fn check_expected(prepared: &Prepared, answered: &[String], subject: &str) -> anyhow::Result<()> {
+    let Expected::Classes(expected) = &prepared.expected else { return Ok(()) };
+    for ((expected, answered), payload) in expected.iter().zip(answered).zip(prepared.payloads.iter()) {
+        if let Some(expected) = expected.as_ref().filter(|expected| *expected != answered) {
+            bail!(
                 "{subject} answers {answered} for {}, not {expected} as expected; \
                  check that model and pictures belong together (harness models verify)",
                 payload.name
-            ),
-            Some(_) => {}
-            none => *none = Some(answered.clone()),
+            );
         }
     }
     Ok(())

@@ -8,13 +8,13 @@ use models::{FoundModel, FoundPictures, Manifest, Places, find_model, find_pictu
 use super::{function_binary, null, own, spec};
 use crate::{
     drive::{Payload, shapes::Files},
-    experiment::{Experiment, LoadPoint, Site},
-    platforms::{FunctionSpec, PlatformKind},
+    experiment::{Experiment, LoadPoint, Site, Subject},
+    platforms::FunctionSpec,
     workloads,
 };
 
 /// Name of the function on every platform.
-const FUNCTION_NAME: &str = "classify";
+pub(super) const FUNCTION_NAME: &str = "classify";
 /// Name of the model that our own code makes.
 const GENERATED_MODEL: &str = "mobilenetv2-generated";
 /// Name of the pictures that our own code draws.
@@ -53,15 +53,22 @@ pub enum Expected {
     Checksum,
 }
 
+impl Expected {
+    /// Whether nobody knows the right answer to some payload.
+    pub fn is_open(&self) -> bool {
+        matches!(self, Self::Classes(classes) if classes.iter().any(Option::is_none))
+    }
+}
+
 impl Prepared {
     /// What is sent at a load point.
     pub fn payloads(&self, load: &LoadPoint) -> Arc<[Payload]> {
         self.by_load.get(&load.name).unwrap_or(&self.payloads).clone()
     }
 
-    /// What is deployed on one platform: the common spec with the platform's own settings.
-    pub fn spec_for(&self, platform: PlatformKind, experiment: &Experiment) -> FunctionSpec {
-        spec::for_platform(&self.spec, experiment, platform)
+    /// What is deployed for one subject: the common spec with its platform's settings and its variant.
+    pub fn spec_for(&self, subject: &Subject, experiment: &Experiment) -> FunctionSpec {
+        spec::for_subject(&self.spec, experiment, subject)
     }
 }
 

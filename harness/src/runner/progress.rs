@@ -81,7 +81,7 @@ impl Progress {
     /// A line that stays.
     pub fn say(&self, line: &str) {
         match (&self.screen, &self.bar) {
-            (Screen::Shown(live), _) => live.say(line),
+            (Screen::Shown(screen), _) => screen.say(line),
             (_, Some(bar)) => bar.println(line),
             (_, None) if self.quiet => {}
             (_, None) => eprintln!("{line}"),

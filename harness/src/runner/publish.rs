@@ -60,6 +60,9 @@ pub fn publish(folder: &RunFolder) -> Result<Finished, RunError> {
         .map(|list| list.iter().filter_map(|n| n.as_str().map(String::from)).collect())
         .unwrap_or_default();
     notices.extend(torn.into_iter().map(|damage| format!("A time line was left out: {damage}")));
+    if let Some(stopped) = folder.read_stopped().context("cannot read the run's stopped.json")? {
+        notices.push(stopped.notice(&experiment));
+    }
     let facts = analyse::RunFacts { run_id: folder.id(), notices };
     let mut summary = analyse::run(&experiment, &planned, cells, facts);
     let by_itself = analyse::itself::HarnessItself::of(&environment);
@@ -86,6 +89,26 @@ pub fn publish(folder: &RunFolder) -> Result<Finished, RunError> {
     }
     let table = reports::terminal::table(&document, terminal_width());
     Ok(Finished { folder: folder.path().to_path_buf(), summary, table, interrupted: false })
+}
+
+/// What the trials up to this one yielded, while the run goes on.
+///
+/// # Errors
+/// If something cannot be read.
+pub fn until(folder: &RunFolder, trial: u32) -> anyhow::Result<Summary> {
+    let mut experiment = folder.read_experiment()?;
+    let mut planned = folder.read_plan()?;
+    experiment.trials = trial;
+    planned.retain(|cell| cell.trial <= trial);
+    let mut cells = Vec::new();
+    for cell in folder.cells()? {
+        let cell = cell?;
+        if cell.meta.cell.trial <= trial {
+            cells.push(analyse::cell(cell).summary);
+        }
+    }
+    let facts = analyse::RunFacts { run_id: folder.id(), notices: Vec::new() };
+    Ok(analyse::run(&experiment, &planned, cells, facts))
 }
 
 fn terminal_width() -> usize {

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use crate::{
-    experiment::{Experiment, FunctionChoice},
+    experiment::{Experiment, FunctionChoice, Subject},
     platforms::{FunctionSpec, Image, PlatformKind},
     workloads::{classify, null},
 };
@@ -20,16 +20,29 @@ pub fn for_platform(common: &FunctionSpec, e: &Experiment, platform: PlatformKin
     FunctionSpec { platform_settings, ..common.clone() }
 }
 
+/// What one subject gets: the common spec with its platform's settings and its variant.
+pub fn for_subject(common: &FunctionSpec, e: &Experiment, subject: &Subject) -> FunctionSpec {
+    let mut spec = for_platform(common, e, subject.platform);
+    let Some(variant) = e.variant_of(subject) else { return spec };
+    let function = e.function_of(subject);
+    spec.cpu_cores = function.cpu_cores;
+    spec.memory_mib = function.memory_mib;
+    spec.container_concurrency = function.container_concurrency;
+    spec.replicas = e.replicas_of(subject);
+    spec.image = image(&function);
+    if e.function.own.is_none() {
+        spec.env.extend(resources_in_environment(&function));
+    }
+    spec.env.extend(variant.env.clone());
+    spec
+}
+
 /// What all platforms get.
 pub fn common(e: &Experiment, name: &str) -> FunctionSpec {
     let function = &e.function;
-    let image = |port: u16, health_path: &str, is_ours: bool| {
-        let reference = function.image.clone()?;
-        Some(Image { reference, port, health_path: health_path.to_owned(), is_ours })
-    };
-    let (env, path, image) = match &function.own {
-        Some(own) => (own.env.clone(), own.path.clone(), image(own.port, &own.health_path, false)),
-        None => (our_environment(e), our_path(function), image(8080, "/health", true)),
+    let (env, path) = match &function.own {
+        Some(own) => (own.env.clone(), own.path.clone()),
+        None => (our_environment(e), our_path(function)),
     };
     FunctionSpec {
         name: name.to_owned(),
@@ -41,9 +54,19 @@ pub fn common(e: &Experiment, name: &str) -> FunctionSpec {
         container_concurrency: function.container_concurrency,
         replicas: e.replicas,
         platform_settings: BTreeMap::new(),
-        image,
+        image: image(function),
         revisions: e.revisions.clone(),
     }
+}
+
+fn image(function: &FunctionChoice) -> Option<Image> {
+    let reference = function.image.clone()?;
+    Some(match &function.own {
+        Some(own) => {
+            Image { reference, port: own.port, health_path: own.health_path.clone(), is_ours: false }
+        }
+        None => Image { reference, port: 8080, health_path: "/health".to_owned(), is_ours: true },
+    })
 }
 
 /// Path and query of an invocation of our function.
@@ -53,17 +76,22 @@ fn our_path(function: &FunctionChoice) -> String {
 
 /// A container sees all cores of its node, whatever its limit: the limit decides on the threads.
 fn our_environment(e: &Experiment) -> BTreeMap<String, String> {
-    let threads = (e.function.cpu_cores.ceil() as u32).max(1);
-    let mut env = BTreeMap::from([
-        ("WORKLOAD".to_owned(), e.function.workload.clone()),
-        ("INFERENCE_THREADS".to_owned(), threads.to_string()),
-    ]);
+    let mut env = BTreeMap::from(resources_in_environment(&e.function));
     // Else the one that the image has.
     if e.function.model != super::AUTO {
         env.insert("MODEL".to_owned(), e.function.model.clone());
     }
     env.extend(e.function.env.clone());
     env
+}
+
+/// A container sees all cores of its node, whatever its limit: the limit decides on the threads.
+fn resources_in_environment(function: &FunctionChoice) -> [(String, String); 2] {
+    let threads = (function.cpu_cores.ceil() as u32).max(1);
+    [
+        ("WORKLOAD".to_owned(), function.workload.clone()),
+        ("INFERENCE_THREADS".to_owned(), threads.to_string()),
+    ]
 }
 
 #[cfg(test)]
@@ -95,5 +123,32 @@ env = { A = 'b' }";
         assert_eq!((spec.path.as_str(), spec.image.as_ref().unwrap().port), ("/run", 9000));
         assert_eq!(spec.platform_settings["window"], "30s");
         assert!(function_spec(&own, PlatformKind::OpenFaas, "mine").platform_settings.is_empty());
+    }
+
+    #[test]
+    fn a_subject_gets_what_its_variant_changes_and_threads_for_its_cores() {
+        let text = "
+[settings.knative]
+window = '30s'
+[function]
+image = 'r/f:1'
+[[variants]]
+name = 'small'
+[[variants]]
+name = 'large'
+cpu-cores = 2.5
+image = 'r/f:2'
+container-concurrency = 3
+replicas = { min = 2, max = 2 }
+env = { A = 'b' }";
+        let e = parse(text, "x").unwrap();
+        let spec = |label: &str| for_subject(&common(&e, "classify"), &e, e.subject(label).unwrap());
+        let (small, large) = (spec("knative-small"), spec("knative-large"));
+        assert_eq!(small, function_spec(&e, PlatformKind::Knative, "classify"), "nothing is changed");
+        assert_eq!((large.cpu_cores, large.container_concurrency, large.replicas.min), (2.5, 3, 2));
+        assert_eq!((&*large.env["INFERENCE_THREADS"], &*large.env["A"]), ("3", "b"));
+        assert_eq!(large.image.unwrap().reference, "r/f:2");
+        assert_eq!(large.platform_settings["window"], "30s");
+        assert!(spec("openfaas-large").platform_settings.is_empty());
     }
 }

@@ -8,9 +8,7 @@ use std::{
 };
 
 use super::{CellMeta, CellState, RecordFile, StoreError, TimedSample, files, parquet};
-use crate::{
-    collect::series::CellSeries, drive::GeneratorAudit, outcome::ProcedureOutcome, record::Record,
-};
+use crate::{collect::series::CellSeries, drive::GeneratorAudit, outcome::ProcedureOutcome, record::Record};
 
 /// Names inside a cell's folder.
 pub(super) const META: &str = "cell.json";

@@ -5,6 +5,8 @@
 //!   experiment.toml     the effective experiment
 //!   environment.json    versions, hardware, digests, seeds
 //!   plan.json           the cells, in the order in which they are to run
+//!   stopped.json        how the run ended before its last trial, if it did (Stopped)
+//!   lock                held by the process that measures
 //!   cells/<cell id>/
 //!     cell.json         metadata and state of the cell (CellMeta)
 //!     records.arrows    Arrow IPC stream, appended while the cell runs
@@ -13,6 +15,7 @@
 //!     outcome.json      what the cell's procedure found (ProcedureOutcome), where it has one; the
 //!                       loads that it played have folders of their own: <cell id>-p03
 //!     series.json       what Prometheus or the kubelet measured meanwhile (CellSeries), if asked
+//!   cells/<cell id>.torn-1/   what a stop left of a cell that was measured again
 //!   deployments/<trial-subject>.json   what was watched of a deployment's replicas (Timeline)
 //!   summary.json report.md report.html plots/
 //! ```
@@ -21,6 +24,7 @@ mod cell;
 mod columns;
 mod files;
 mod parquet;
+mod resuming;
 mod run_folder;
 mod stream;
 #[cfg(test)]
@@ -32,6 +36,7 @@ use serde::{Deserialize, Serialize};
 
 pub use cell::CellWriter;
 pub use parquet::convert as write_parquet;
+pub use resuming::{CellProgress, RunLock};
 pub use run_folder::{RowsOnDisk, RunFolder};
 pub use stream::RecordFile;
 
@@ -146,6 +151,12 @@ pub enum StoreError {
     /// A run of this name is there already.
     #[error("{path} exists already; choose another name or folder", path = path.display())]
     Exists {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Another process measures in it.
+    #[error("{path} is being measured by another process; wait for its end, or stop it", path = path.display())]
+    Busy {
         /// The folder.
         path: PathBuf,
     },

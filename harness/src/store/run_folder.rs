@@ -17,7 +17,7 @@ use super::{
 use crate::{
     analyse::{rows::Rows, summary::Summary},
     collect::{series::CellSeries, timeline::Timeline},
-    experiment::{Cell, Experiment},
+    experiment::{Cell, Experiment, Stopped},
     outcome::ProcedureOutcome,
     record::Record,
 };
@@ -26,8 +26,9 @@ const EXPERIMENT: &str = "experiment.toml";
 const ENVIRONMENT: &str = "environment.json";
 const PLAN: &str = "plan.json";
 const SUMMARY: &str = "summary.json";
-const CELLS: &str = "cells";
+pub(super) const CELLS: &str = "cells";
 const DEPLOYMENTS: &str = "deployments";
+const STOPPED: &str = "stopped.json";
 
 /// A run's folder on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,14 +97,36 @@ impl RunFolder {
         files::write(&path, text.as_bytes())
     }
 
-    /// Reads the effective experiment.
+    /// Reads the effective experiment; where the run ended early by its rule, with the trials that it
+    /// had.
     ///
     /// # Errors
     /// When it is not there or makes no sense.
     pub fn read_experiment(&self) -> Result<Experiment, StoreError> {
         let path = self.path.join(EXPERIMENT);
         let text = fs::read_to_string(&path).map_err(files::io(&path))?;
-        toml::from_str(&text).map_err(|error| files::format(&path, error))
+        let mut experiment = toml::from_str(&text).map_err(|error| files::format(&path, error))?;
+        if let Some(stopped) = self.read_stopped()? {
+            stopped.end(&mut experiment);
+        }
+        Ok(experiment)
+    }
+
+    /// Notes that the run ends before its last trial by its rule: what is planned after it is not missing.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_stopped(&self, stopped: &Stopped) -> Result<(), StoreError> {
+        files::write_json(&self.path.join(STOPPED), stopped)
+    }
+
+    /// How the run ended before its last trial; none: it did not.
+    ///
+    /// # Errors
+    /// When that makes no sense.
+    pub fn read_stopped(&self) -> Result<Option<Stopped>, StoreError> {
+        let path = self.path.join(STOPPED);
+        if path.exists() { files::read_json(&path).map(Some) } else { Ok(None) }
     }
 
     /// Writes what the run ran on.
@@ -130,12 +153,17 @@ impl RunFolder {
         files::write_json(&self.path.join(PLAN), &cells)
     }
 
-    /// Reads the cells in the order in which they were to run.
+    /// Reads the cells in the order in which they were to run; where the run ended early by its rule,
+    /// up to its last trial.
     ///
     /// # Errors
     /// When the plan is not there or makes no sense.
     pub fn read_plan(&self) -> Result<Vec<Cell>, StoreError> {
-        files::read_json(&self.path.join(PLAN))
+        let mut plan = files::read_json(&self.path.join(PLAN))?;
+        if let Some(stopped) = self.read_stopped()? {
+            stopped.cut(&mut plan);
+        }
+        Ok(plan)
     }
 
     /// Writes the summary.
@@ -177,14 +205,18 @@ impl RunFolder {
         files::write_json(&self.path.join(CELLS).join(cell_id).join(SERIES), series)
     }
 
-    /// Writes what was seen of one deployment's replicas; `deployment`: `t01-knative`.
+    /// Writes what was seen of one deployment's replicas; `deployment`: `t01-knative`. A second one of
+    /// the same trial (of a resumed run) becomes `t01-knative+2`.
     ///
     /// # Errors
     /// When the disk refuses.
     pub fn write_timeline(&self, deployment: &str, timeline: &Timeline) -> Result<(), StoreError> {
         let folder = self.path.join(DEPLOYMENTS);
         fs::create_dir_all(&folder).map_err(files::io(&folder))?;
-        files::write_json(&folder.join(format!("{deployment}.json")), timeline)
+        let names = (2..).map(|n| format!("{deployment}+{n}"));
+        let mut paths = std::iter::once(deployment.to_owned()).chain(names).map(|n| folder.join(n + ".json"));
+        let free = paths.find(|path| !path.exists());
+        free.map_or(Ok(()), |path| files::write_json(&path, timeline))
     }
 
     /// Reads what was seen of the deployments' replicas, by deployment, and what of it could not be

@@ -33,7 +33,7 @@ fn cell(id: &str) -> Cell {
     }
 }
 
-fn meta(id: &str) -> CellMeta {
+pub(super) fn meta(id: &str) -> CellMeta {
     CellMeta {
         schema_version: SCHEMA_VERSION,
         cell: cell(id),
@@ -73,7 +73,7 @@ prop_compose! {
 }
 
 /// Rows that can be told apart by their call id.
-fn rows(ids: std::ops::Range<u64>) -> Vec<Record> {
+pub(super) fn rows(ids: std::ops::Range<u64>) -> Vec<Record> {
     ids.map(|call_id| Record {
         call_id,
         scheduled_ns: call_id * 10,
@@ -151,7 +151,14 @@ fn a_run_comes_back_as_it_was_written() {
     (expected.state, expected.audit, expected.started_unix_ns) = (CellState::Done, Some(audit), 99);
     assert_eq!(
         cells[0],
-        CellData { meta: expected, records: rows(0..5), samples: vec![sample], series: None, outcome: None, damage: vec![] }
+        CellData {
+            meta: expected,
+            records: rows(0..5),
+            samples: vec![sample],
+            series: None,
+            outcome: None,
+            damage: vec![]
+        }
     );
     fs::remove_file(run.path().join("cells/t01-a/records.arrows")).unwrap();
     assert_eq!(run.read_cells().unwrap()[0].records, rows(0..5), "Parquet stands in for the stream");

@@ -38,6 +38,8 @@ const AROUND: Duration = Duration::from_secs(1);
 pub(super) struct Measured {
     pub(super) calibrations: Vec<Calibration>,
     pub(super) interrupted: bool,
+    /// What ended it early; the behaviours before are complete.
+    pub(super) failure: Option<CliError>,
 }
 
 impl Measured {
@@ -47,8 +49,8 @@ impl Measured {
     }
 }
 
-/// Measures every behaviour with every driver; stops between two measurements when interrupted,
-/// with the behaviours that are complete.
+/// Measures every behaviour with every driver; when interrupted or when a driver fails, what is
+/// complete stays.
 pub(super) fn measure(request: &Request) -> Result<Measured, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -60,11 +62,14 @@ pub(super) fn measure(request: &Request) -> Result<Measured, CliError> {
         let mut steps = Steps::new(request);
         for behaviour in &request.behaviours {
             let bench = Bench { request, behaviour: *behaviour, interrupt: interrupt.clone() };
-            let Some(calibration) = bench.calibrate(&mut steps).await? else {
-                measured.interrupted = true;
+            match bench.calibrate(&mut steps).await {
+                Ok(Some(calibration)) => measured.calibrations.push(calibration),
+                Ok(None) => measured.interrupted = true,
+                Err(error) => measured.failure = Some(error),
+            }
+            if measured.interrupted || measured.failure.is_some() {
                 break;
-            };
-            measured.calibrations.push(calibration);
+            }
         }
         Ok(measured)
     })

@@ -80,15 +80,19 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
 fn refuse_what_it_cannot(args: &Args, driver: Driver) -> Result<(), CliError> {
     let name = driver.name();
     let usage = |message: String| Err(CliError::Usage(message));
-    if args.rate.is_some() || args.arrivals.is_some() {
+    if args.rate.is_some() || args.arrivals.is_some() || args.what.shape.is_some() {
         return usage(format!(
-            "{name} knows no open loop: each of its connections waits for its answer, so no --rate is kept when the target is slow; give --connections N, or leave --driver out"
+            "{name} knows no open loop: each of its connections waits for its answer, so no --rate or --shape is kept when the target is slow; give --connections N, or leave --driver out"
         ));
     }
     let only_ours = [
         ("--think-time", args.think_time.is_some()),
         ("--requests", args.requests.is_some()),
         ("--warmup", args.warmup.is_some()),
+        ("--and", !args.what.and.is_empty()),
+        ("--new-connections", args.connection.new_connections),
+        ("--pool", args.connection.pool.is_some()),
+        ("--http", args.connection.http.is_some()),
     ];
     if let Some((flag, _)) = only_ours.into_iter().find(|&(_, given)| given) {
         return usage(format!("{flag} is not for --driver {name}; leave one of them out"));
@@ -104,10 +108,13 @@ fn refuse_what_it_cannot(args: &Args, driver: Driver) -> Result<(), CliError> {
 /// The load as every driver takes it.
 fn closed(request: &Request) -> Result<ClosedLoad, CliError> {
     let load = request.load();
-    let (Plan::Closed { connections, .. }, Some(payload), Some(duration)) =
-        (&load.plan, load.payloads.first(), request.duration)
-    else {
+    let (Plan::Closed { connections, .. }, Some(duration)) = (&load.plan, request.duration) else {
         return Err(CliError::Usage("give --connections N, and a --duration".into()));
+    };
+    let [payload] = &*load.payloads else {
+        return Err(CliError::Usage(
+            "goose and wrk send the same body each time; give one file, or one of --sizes".into(),
+        ));
     };
     Ok(ClosedLoad {
         endpoint: request.endpoint.clone(),
@@ -218,6 +225,8 @@ mod tests {
             "--driver wrk --connections 2 --requests 9",
             "--driver goose --connections 2 --warmup 1s",
             "--driver wrk --connections 2 --save x",
+            "--driver wrk --connections 2 --pool 4",
+            "--driver goose --shape kind='single-stream'",
         ]
         .into_iter()
         .map(|flags| {
@@ -228,7 +237,7 @@ mod tests {
         .collect();
         insta::assert_snapshot!(messages.join("\n"), @r"
         [--driver wrk --rate 5]
-          wrk knows no open loop: each of its connections waits for its answer, so no --rate is kept when the target is slow; give --connections N, or leave --driver out
+          wrk knows no open loop: each of its connections waits for its answer, so no --rate or --shape is kept when the target is slow; give --connections N, or leave --driver out
         [--driver goose --connections 2 --think-time 1s]
           --think-time is not for --driver goose; leave one of them out
         [--driver wrk --connections 2 --requests 9]
@@ -237,6 +246,10 @@ mod tests {
           --warmup is not for --driver goose; leave one of them out
         [--driver wrk --connections 2 --save x]
           wrk gives no records to save; leave --save out, or use --driver goose or native
+        [--driver wrk --connections 2 --pool 4]
+          --pool is not for --driver wrk; leave one of them out
+        [--driver goose --shape kind='single-stream']
+          goose knows no open loop: each of its connections waits for its answer, so no --rate or --shape is kept when the target is slow; give --connections N, or leave --driver out
         ");
     }
 
@@ -247,6 +260,8 @@ mod tests {
         assert_eq!((load.connections, load.duration.as_secs(), load.timeout.as_secs()), (3, 2, 4));
         assert_eq!((load.method.as_str(), load.core), ("PUT", Some(1)));
         assert_eq!(load.endpoint.headers, [("a".to_owned(), "b".to_owned())]);
+        let several = Request::new(args("--driver wrk --connections 3 --sizes 1,2")).unwrap();
+        assert!(closed(&several).unwrap_err().to_string().contains("one of --sizes"));
     }
 
     #[test]

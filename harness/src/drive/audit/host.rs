@@ -113,6 +113,7 @@ impl Host {
 }
 
 /// Clocks against each other, nanoseconds.
+#[expect(clippy::struct_field_names, reason = "units belong into names")]
 struct Clocks {
     monotonic_ns: i64,
     wall_ahead_ns: Option<i64>,

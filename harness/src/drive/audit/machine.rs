@@ -203,7 +203,8 @@ pub(super) fn unreadable(reading: &Reading) -> Vec<String> {
         (reading.cpu_pressure_us.is_none(), "pressure (no /proc/pressure)"),
     ]
     .into_iter()
-    .filter_map(|(missing, what)| missing.then(|| what.to_owned()))
+    .filter(|(missing, _)| *missing)
+    .map(|(_, what)| what.to_owned())
     .collect()
 }
 

@@ -1,6 +1,7 @@
 //! wrk, where it is installed: run as a process, its text parsed.
 
 use std::{
+    fmt::Write as _,
     fs,
     io::Write,
     os::unix::fs::OpenOptionsExt,
@@ -68,7 +69,8 @@ pub(super) async fn drive(load: &ClosedLoad, interrupt: Interrupt) -> Result<Wor
 }
 
 /// wrk's script: the request, and the percentile that wrk does not print by itself. Headers are in
-/// it rather than in wrk's arguments, which everybody on the machine can read.
+/// it rather than in wrk's arguments, which everybody on the machine can read. (Writing to a String
+/// cannot fail.)
 fn lua(load: &ClosedLoad) -> String {
     let mut script = format!("wrk.method = {}\n", quoted(load.method.as_str().as_bytes()));
     let media_type = Some(("Content-Type".to_owned(), load.payload.content_type.clone()));
@@ -76,10 +78,10 @@ fn lua(load: &ClosedLoad) -> String {
         !value.is_empty() && !load.endpoint.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name))
     });
     for (name, value) in media_type.iter().chain(&load.endpoint.headers) {
-        script += &format!("wrk.headers[{}] = {}\n", quoted(name.as_bytes()), quoted(value.as_bytes()));
+        let _ = writeln!(script, "wrk.headers[{}] = {}", quoted(name.as_bytes()), quoted(value.as_bytes()));
     }
     if !load.payload.body.is_empty() {
-        script += &format!("wrk.body = {}\n", quoted(&load.payload.body));
+        let _ = writeln!(script, "wrk.body = {}", quoted(&load.payload.body));
     }
     script
         + "done = function(summary, latency, requests)\n  \
@@ -94,7 +96,7 @@ fn quoted(bytes: &[u8]) -> String {
         if byte.is_ascii_alphanumeric() || b" -/.,:;=_".contains(&byte) {
             text.push(char::from(byte));
         } else {
-            text += &format!("\\{byte:03}");
+            let _ = write!(text, "\\{byte:03}");
         }
     }
     text + "\""

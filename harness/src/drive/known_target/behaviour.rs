@@ -140,7 +140,7 @@ impl Behaviour {
         if times.iter().any(Duration::is_zero) {
             return Some("has a time of zero");
         }
-        if times.iter().any(|time| *time > Duration::from_secs(3600)) {
+        if times.iter().any(|time| *time > Duration::from_hours(1)) {
             return Some("has a time beyond an hour");
         }
         match *self {

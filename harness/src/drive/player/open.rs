@@ -24,6 +24,13 @@ const PATIENCE_NS: u64 = 20_000_000;
 /// Answers that fail to come for so long have stopped flowing, whatever the service time.
 const SHORTEST_SILENCE_NS: u64 = 1_000_000;
 
+/// A round of the loop that took longer than this was a stall of the generator.
+const STALL_NS: u64 = 1_000_000;
+
+/// Calls that a stall has made late get new connections at this distance at best: they are late in
+/// any case, and each connection costs as much as several requests.
+const LATE_OPENING_NS: u64 = 500_000;
+
 /// Longest lateness that is told apart from longer ones: an hour.
 const MOST_LATENESS_NS: u64 = 3_600_000_000_000;
 
@@ -43,6 +50,11 @@ pub(super) struct OpenLoop {
     /// What the service time mostly is.
     service_ns: u64,
     last_done_ns: u64,
+    /// The last look at the schedule, and the end of the generator's last stall.
+    looked_ns: u64,
+    stalled_until_ns: u64,
+    /// The last connection opened for a call that a stall had made late.
+    opened_late_ns: u64,
     /// Calls that waited because the policy's pool was busy.
     pool_waits: u64,
     /// Lateness that is the generator's own: without waits for the policy's pool.
@@ -86,6 +98,9 @@ impl OpenLoop {
             give_up_ns,
             service_ns: 0,
             last_done_ns: 0,
+            looked_ns: 0,
+            stalled_until_ns: 0,
+            opened_late_ns: 0,
             pool_waits: 0,
             // Three digits over these bounds are what the constructor allows.
             own_lateness: Histogram::new_with_max(MOST_LATENESS_NS, 3).expect("bounds that fit"),
@@ -100,6 +115,12 @@ impl OpenLoop {
         }
         let mut now_ns = client.now_ns();
         let mut opened = 0;
+        // The loop wakes up for every call: one that lies so far back was not looked for in time.
+        let head_ns = self.schedule.get(self.next).map_or(now_ns, |&at_ns| at_ns.max(self.looked_ns));
+        if now_ns.saturating_sub(head_ns) > STALL_NS {
+            self.stalled_until_ns = now_ns;
+        }
+        self.looked_ns = now_ns;
         while let Some(&at_ns) = self.schedule.get(self.next) {
             if at_ns > now_ns {
                 now_ns = client.now_ns();
@@ -201,22 +222,27 @@ impl OpenLoop {
         self.own_lateness.saturating_record(noticed_ns.saturating_sub(call.scheduled_ns));
     }
 
-    /// Whether a call that is due and finds no connection gets a new one now.
-    fn room(&self, client: &Client, now_ns: u64) -> Room {
-        let overdue = self.schedule[self.next..].partition_point(|&at_ns| at_ns <= now_ns);
-        if overdue <= OPEN_AT_ONCE {
-            return Room::Yes;
-        }
+    /// Whether the next call, which is due and finds no connection, gets a new one now.
+    fn room(&mut self, client: &Client, now_ns: u64) -> Room {
+        let due = &self.schedule[self.next..];
+        let overdue = due.partition_point(|&at_ns| at_ns <= now_ns) as u64;
         let under_way = client.under_way() as u64;
-        if under_way == 0 {
+        if overdue <= OPEN_AT_ONCE as u64 || under_way == 0 {
             return Room::Yes;
         }
         // While answers come, as many of them a second as there are requests under way for each
         // service time (Little's law) free connections for the backlog.
         let flows_until_ns = self.last_done_ns + SHORTEST_SILENCE_NS.max(4 * self.service_ns);
-        let over_in_ns = (overdue as u64).saturating_mul(self.service_ns) / under_way;
+        let over_in_ns = overdue.saturating_mul(self.service_ns) / under_way;
         if self.service_ns > 0 && now_ns < flows_until_ns && over_in_ns <= PATIENCE_NS {
             return Room::Until(flows_until_ns);
+        }
+        if due[0] < self.stalled_until_ns {
+            let next_ns = self.opened_late_ns + LATE_OPENING_NS;
+            if now_ns < next_ns {
+                return Room::Until(next_ns);
+            }
+            self.opened_late_ns = now_ns;
         }
         Room::Yes
     }

@@ -8,6 +8,9 @@ mod open_and_closed;
 mod plans;
 mod policy;
 mod servers;
+mod tls;
+
+pub(super) use tls::and_test_authority;
 
 use std::{
     sync::{Arc, Mutex},

@@ -86,6 +86,8 @@ const FORCED: [Forced; 19] = [
 #[derive(Debug, PartialEq, Eq)]
 enum Compared {
     Same,
+    /// It is the same for all platforms of a variant: what the variants vary.
+    Varied,
     /// Somebody chose it, here or at the platform's installation.
     Differs,
     /// Reasons, each said once.
@@ -95,6 +97,7 @@ enum Compared {
 /// One side's value of a setting; more than one where its trials disagree.
 struct Side<'a> {
     platform: PlatformKind,
+    variant: Option<&'a str>,
     values: Option<&'a BTreeSet<&'a str>>,
 }
 
@@ -102,6 +105,13 @@ struct Side<'a> {
 fn compare(key: &str, sides: &[Side]) -> Compared {
     if sides.windows(2).all(|pair| pair[0].values == pair[1].values) {
         return Compared::Same;
+    }
+    // With one platform a variant there is nobody to be different from.
+    let groups = || sides.chunk_by(|a, b| a.variant == b.variant);
+    if groups().count() > 1
+        && groups().all(|group| group.windows(2).all(|pair| pair[0].values == pair[1].values))
+    {
+        return Compared::Varied;
     }
     if key == setting::PLATFORM {
         return Compared::Forced(vec!["it is what is compared"]);
@@ -141,9 +151,10 @@ pub(super) fn table(document: &Document) -> Table {
             settings[at].entry(key).or_default().insert(value);
         }
     }
-    let platform = |label: &str| {
-        let found = document.experiment.subjects.iter().find(|subject| subject.label == label);
-        found.map_or(PlatformKind::Endpoint, |subject| subject.platform)
+    let side = |label: &str| {
+        let found = document.experiment.subject(label);
+        let platform = found.map_or(PlatformKind::Endpoint, |subject| subject.platform);
+        (platform, found.and_then(|subject| subject.variant.as_deref()))
     };
     let keys: BTreeSet<&str> = settings.iter().flat_map(|side| side.keys().copied()).collect();
     let mut keys: Vec<&str> = keys.into_iter().collect();
@@ -153,7 +164,10 @@ pub(super) fn table(document: &Document) -> Table {
         let sides: Vec<Side> = subjects
             .iter()
             .zip(&settings)
-            .map(|(label, side)| Side { platform: platform(label), values: side.get(key) })
+            .map(|(label, values)| {
+                let (platform, variant) = side(label);
+                Side { platform, variant, values: values.get(key) }
+            })
             .collect();
         row(key, &sides)
     });
@@ -174,6 +188,7 @@ fn row(key: &str, sides: &[Side]) -> Row {
     };
     let (compared, tone) = match compare(key, sides) {
         Compared::Same => (Entry::from("same"), Tone::Plain),
+        Compared::Varied => (Entry::from("differs, as varied"), Tone::Plain),
         Compared::Differs => (Entry::from("differs"), Tone::Marked),
         Compared::Forced(reasons) => (Entry::with("differs, forced", reasons.join("; ")), Tone::Marked),
     };
@@ -187,8 +202,29 @@ mod tests {
 
     fn compared(key: &str, knative: &str, openfaas: &str) -> Compared {
         let (a, b) = (BTreeSet::from([knative]), BTreeSet::from([openfaas]));
-        let side = |platform, values| Side { platform, values: Some(values) };
+        let side = |platform, values| Side { platform, variant: None, values: Some(values) };
         compare(key, &[side(KNATIVE, &a), side(OPENFAAS, &b)])
+    }
+
+    #[test]
+    fn what_variants_vary_is_told_from_what_differs_inside_one() {
+        let values: Vec<BTreeSet<&str>> = ["1", "1", "2", "2"].map(|v| BTreeSet::from([v])).into();
+        let sides = |order: [usize; 4]| {
+            let side = |i: usize| Side {
+                platform: if i % 2 == 0 { KNATIVE } else { OPENFAAS },
+                variant: Some(["small", "large"][i / 2]),
+                values: Some(&values[order[i]]),
+            };
+            [side(0), side(1), side(2), side(3)]
+        };
+        assert_eq!(compare(setting::CPU, &sides([0, 1, 2, 3])), Compared::Varied);
+        assert_eq!(compare(setting::CPU, &sides([0, 2, 1, 3])), Compared::Differs);
+        assert_eq!(compare(setting::CPU, &sides([0, 0, 1, 1])), Compared::Same);
+        let same_platform = [0, 2].map(|i| {
+            let [a, b, c, d] = sides([0, 1, 2, 3]);
+            [a, b, c, d].into_iter().nth(i).unwrap()
+        });
+        assert_eq!(compare(setting::CPU, &same_platform), Compared::Varied, "variants of one platform");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::Block;
 use crate::{
     analyse::itself::{self, HarnessItself},
+    experiment::Experiment,
     reports::{Document, format},
 };
 
@@ -56,11 +57,9 @@ pub(super) fn blocks(document: &Document) -> Vec<Block> {
         (
             "Interleaving".to_owned(),
             format!(
-                "{trials} for each subject, in an order drawn from the seed, each on a fresh deployment, all load \
-                 points of a trial on the same one; so that a slow drift of the machine strikes all alike \
-                 (Abedi and Brecht: Conducting Repeatable Experiments in Highly Variable Cloud Computing \
-                 Environments, ICPE 2017). All subjects of a trial get the same bytes at the same intended times. \
-                 Seed: {}.",
+                "{trials} for each subject, {} All subjects of a trial get the same bytes at the same intended \
+                 times. Seed: {}.",
+                interleaving(experiment),
                 experiment.seed
             ),
         ),
@@ -92,7 +91,28 @@ pub(super) fn blocks(document: &Document) -> Vec<Block> {
             ),
         ),
     ];
-    vec![Block::Terms(terms.into_iter().chain(instrument(document)).collect())]
+    let varied = experiment.variants.iter();
+    let varied: Vec<_> = varied.map(|variant| format!("{}: {}", variant.name, variant.describe())).collect();
+    let varied = (!varied.is_empty()).then(|| {
+        let rule = if experiment.platforms().len() > 1 {
+            "Platforms are compared inside a variant; a load point is the same load for all of them."
+        } else {
+            "Each is compared with the first; a load point is the same load for all of them."
+        };
+        ("Variants".to_owned(), format!("{}. {rule}", varied.join("; ")))
+    });
+    vec![Block::Terms(terms.into_iter().chain(varied).chain(instrument(document)).collect())]
+}
+
+fn interleaving(experiment: &Experiment) -> &'static str {
+    if experiment.reuse_deployments {
+        "all on one deployment of the subject, one subject after the other in an order drawn from the seed: trials \
+         are not independent, and a slow drift of the machine strikes one subject more than another."
+    } else {
+        "in an order drawn from the seed, each on a fresh deployment, all load points of a trial on the same one; so \
+         that a slow drift of the machine strikes all alike (Abedi and Brecht: Conducting Repeatable Experiments in \
+         Highly Variable Cloud Computing Environments, ICPE 2017)."
+    }
 }
 
 /// What is known of the instrument itself; nothing in runs of older versions.

@@ -75,7 +75,7 @@ fn head(view: &View, width: usize) -> Vec<Line<'static>> {
         Some(length_s) => format!(", {:.0} of {length_s:.0} s", load.elapsed_s.min(length_s)),
         None => format!(", {:.0} s", load.elapsed_s),
     });
-    lines.push(Line::from(format!("{}{course}", view.doing)));
+    lines.push(Line::from(format!("{}{course}", view.doing).trim_start_matches(", ").to_owned()));
     lines
 }
 

@@ -25,7 +25,7 @@ use ratatui::{
         cursor::Show,
         event::{self, Event, KeyCode, KeyEventKind, KeyModifiers},
         execute,
-        terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode},
+        terminal::{EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode, size},
     },
 };
 
@@ -43,7 +43,9 @@ pub(super) fn is_there() -> bool {
     let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
     // A job in the background would be stopped if it changed the terminal's mode.
     let in_front = || std::fs::read_to_string("/proc/self/stat").is_ok_and(|stat| is_in_front(&stat));
-    stderr().is_terminal() && !dumb && in_front()
+    // One of no size at all is what some wrappers make: nothing could be seen on it.
+    let room = || size().is_ok_and(|(columns, rows)| columns > 0 && rows > 0);
+    stderr().is_terminal() && !dumb && in_front() && room()
 }
 
 /// Whether a process's group is the one that its terminal listens to, from its `stat` (proc(5)):
