@@ -211,7 +211,7 @@ mod tests {
             x.toml:2:8: variants.0.name: 'Two Cores' is no name; use 1 to 40 of a-z, 0-9 and '-', and no '-' at the ends
             x.toml:4:8: variants.1.name: 'a' is there twice
             x.toml:3:13: variants.0.cpu-cores: must be above 0
-            x.toml:3:12: variants.0.workload: there is no workload 'dream'; there is: classify
+            x.toml:3:12: variants.0.workload: there is no workload 'dream'; there are: classify, null
             x.toml:3:9: variants.0.image: 'HTTP://no image' is no image (invalid reference format); write REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:DIGEST
             x.toml:3:14: variants.0.memory-mib: must be at least 64
             x.toml:3:12: variants.0.replicas: max must be at least 1 and at least min

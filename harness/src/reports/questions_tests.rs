@@ -30,7 +30,7 @@ fn part(goodput_rps: f64, p50: f64) -> PartFigures {
 /// A server whose times grow without bounds towards `limit_rps`.
 fn search(limit_rps: f64) -> ProcedureOutcome {
     let probe = |(rate_rps, for_curve): (f64, bool)| {
-        let held = if rate_rps < limit_rps * 0.9 { Held::Yes } else { Held::No };
+        let held = if rate_rps < 40.0 { Held::Yes } else { Held::No };
         let p50 = 20.0 / (1.0 - (rate_rps / limit_rps).min(0.98));
         Probe {
             rate_rps,
@@ -80,6 +80,35 @@ fn asked(procedure: Procedure, outcome: fn(f64) -> ProcedureOutcome) -> Run {
     run
 }
 
+/// A run whose first load point sweeps sizes.
+fn swept() -> Run {
+    let mut run = Run::new(&["knative", "openfaas"]);
+    run.experiment.load[0].payload = Some(PayloadChoice::Sizes { bytes: vec![1 << 10, 1 << 20, 4 << 20] });
+    let load = run.experiment.load[0].name.clone();
+    for cell in run.summary.cells.iter_mut().filter(|cell| cell.load == load) {
+        let size = |bytes: u64| SizeSummary {
+            bytes,
+            requests: 100,
+            correct: 99,
+            response_ms: times(2.0 + bytes as f64 / 1e6),
+        };
+        cell.by_size = [1 << 10, 1 << 20, 4 << 20].map(size).into();
+        cell.size_fit = Some(SizeFit { intercept_ms: 2.0, ms_per_mib: 1.05 });
+    }
+    run
+}
+
+/// Runs of every question, for the tests that hold for all reports.
+pub(super) fn runs() -> Vec<(&'static str, Run)> {
+    let capacity = Procedure::Capacity { slo: Slo::default(), precision: 0.1 };
+    let concurrency = Procedure::Concurrency { connections: vec![1, 2, 10, 50] };
+    vec![
+        ("capacity", asked(capacity, search)),
+        ("concurrency", asked(concurrency, sweep)),
+        ("sizes", swept()),
+    ]
+}
+
 /// The first load point's section.
 fn section(run: &Run) -> String {
     let document = run.document();
@@ -117,20 +146,7 @@ fn a_sweep_reads_like_this() {
 
 #[test]
 fn swept_sizes_have_a_table_and_a_line() {
-    let mut run = Run::new(&["knative", "openfaas"]);
-    run.experiment.load[0].payload = Some(PayloadChoice::Sizes { bytes: vec![1 << 10, 1 << 20, 4 << 20] });
-    let load = run.experiment.load[0].name.clone();
-    for cell in run.summary.cells.iter_mut().filter(|cell| cell.load == load) {
-        let size = |bytes: u64| SizeSummary {
-            bytes,
-            requests: 100,
-            correct: 99,
-            response_ms: times(2.0 + bytes as f64 / 1e6),
-        };
-        cell.by_size = [1 << 10, 1 << 20, 4 << 20].map(size).into();
-        cell.size_fit = Some(SizeFit { intercept_ms: 2.0, ms_per_mib: 1.05 });
-    }
-    let section = section(&run);
+    let section = section(&swept());
     assert!(section.contains("plots/sizes-"), "{section}");
     let from = section.find("| Subject, body").unwrap();
     insta::assert_snapshot!("sizes", beginning(&section[from..], 7));
