@@ -222,6 +222,7 @@ fn summary(cell: &Cell, counts: Tally) -> CellSummary {
         memory_bytes: None,
         ready_after_ms: 0.0,
         by_revision: Vec::new(),
+        elasticity: None,
         outcome: None,
         by_size: Vec::new(),
         size_fit: None,

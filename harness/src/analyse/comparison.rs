@@ -11,7 +11,11 @@
 //! which the BCa interval behaves best. A share of failures may be 0: it is compared by difference.
 //!
 //! A difference is claimed only where the 95 % interval excludes "none" *and* the exact rank test,
-//! corrected by Holm over the primary comparisons, yields p < 0.05. Else: cannot tell.
+//! corrected by Holm over the primary comparisons, yields p < 0.05. Else: cannot tell. A run with a
+//! stop rule uses the level that `sequential` leaves for each look, in both.
+//!
+//! There are two families: all primary comparisons (over load points and platforms), and all
+//! others. Each is corrected by Holm by itself; the second is described and never gets a verdict.
 
 use super::{
     sentence::{self, Facts, FailureGap},
@@ -24,12 +28,10 @@ use super::{
 };
 use crate::experiment::{Experiment, LoadPoint, Metric};
 
-/// Confidence of every interval.
-pub(super) const CONFIDENCE: f64 = 0.95;
-/// Level of the corrected rank test.
-pub(super) const LEVEL: f64 = 0.05;
+/// Chance of a false claim that a whole run may take.
+pub const LEVEL: f64 = 0.05;
 /// Metrics that are compared.
-const METRICS: [Metric; 5] = [
+pub(super) const METRICS: [Metric; 5] = [
     Metric::GoodputRps,
     Metric::ResponseP50Ms,
     Metric::ResponseP95Ms,
@@ -37,37 +39,63 @@ const METRICS: [Metric; 5] = [
     Metric::FailureShare,
 ];
 
-/// All comparisons of a run, the primary ones first, each group in the order of the experiment.
-pub(super) fn compare(experiment: &Experiment, cells: &[CellSummary]) -> Vec<Comparison> {
-    compare_by(experiment, cells, RESAMPLES)
+/// How comparisons are judged.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Rules {
+    /// Trials that are judged.
+    pub trials: u32,
+    /// Level of the corrected rank test; 1 less it is the confidence of the intervals.
+    pub alpha: f64,
+    /// Looks at the data that share [`LEVEL`].
+    pub looks: u32,
+    /// Resamples of an interval.
+    pub resamples: u32,
 }
 
-/// The same with another number of resamples; simulations of many runs need fewer.
-fn compare_by(experiment: &Experiment, cells: &[CellSummary], resamples: u32) -> Vec<Comparison> {
+impl Rules {
+    /// For all trials, with one look at the data.
+    pub(super) fn once(trials: u32) -> Self {
+        Self { trials, alpha: LEVEL, looks: 1, resamples: RESAMPLES }
+    }
+
+    fn plan(self, seed: u64) -> Plan {
+        Plan { resamples: self.resamples, confidence: 1.0 - self.alpha, seed }
+    }
+}
+
+/// All comparisons of a run, the primary ones first, each group in the order of the experiment.
+pub(super) fn compare(experiment: &Experiment, cells: &[CellSummary], rules: Rules) -> Vec<Comparison> {
     let mut found = Vec::new();
     for primary in [true, false] {
         for load in &experiment.load {
             for (baseline, other) in experiment.pairs() {
-                let of = |label: &str| Side::new(label, experiment.trials, load, cells);
+                let of = |label: &str| Side::new(label, rules.trials, load, cells);
                 let metrics = metrics(load).into_iter().filter(|&m| (m == load.primary_metric) == primary);
                 found.extend(metrics.map(|metric| {
-                    let name = format!("{}/{metric:?}/{}/{}", load.name, baseline.label, other.label);
-                    let seed = seed_of(experiment.seed, &name);
-                    let plan = Plan { resamples, confidence: CONFIDENCE, seed };
-                    Weighed::new(load, metric, [of(&baseline.label), of(&other.label)], plan)
+                    let sides = [of(&baseline.label), of(&other.label)];
+                    Weighed::new(load, metric, sides, experiment.seed, rules)
                 }));
             }
         }
     }
-    let p_values: Vec<f64> = found.iter().filter(|w| w.primary).filter_map(|w| w.p_value).collect();
-    let questions = p_values.len();
-    let mut adjusted = holm::adjust(&p_values).into_iter();
+    judge_all(found, rules)
+}
+
+/// Corrects each family for its size, and judges.
+pub(super) fn judge_all(found: Vec<Weighed>, rules: Rules) -> Vec<Comparison> {
+    let corrected = [true, false].map(|primary| {
+        let family: Vec<f64> =
+            found.iter().filter(|w| w.primary == primary).filter_map(|w| w.p_value).collect();
+        (family.len(), holm::adjust(&family).into_iter())
+    });
+    let [(primaries, mut of_primaries), (others, mut of_others)] = corrected;
     found
         .into_iter()
         .map(|weighed| {
-            let p_adjusted =
-                if weighed.primary && weighed.p_value.is_some() { adjusted.next() } else { None };
-            weighed.judge(p_adjusted, questions)
+            let (size, adjusted) =
+                if weighed.primary { (primaries, &mut of_primaries) } else { (others, &mut of_others) };
+            let p_adjusted = weighed.p_value.and_then(|_| adjusted.next());
+            weighed.judge(p_adjusted, size, rules)
         })
         .collect()
 }
@@ -87,7 +115,7 @@ fn counted(trials: &[TrialValue]) -> Vec<f64> {
 }
 
 /// One comparison with its figures, before the correction for the number of questions.
-struct Weighed<'a> {
+pub(super) struct Weighed<'a> {
     load: &'a LoadPoint,
     metric: Metric,
     primary: bool,
@@ -103,8 +131,17 @@ struct Weighed<'a> {
 }
 
 impl<'a> Weighed<'a> {
-    fn new(load: &'a LoadPoint, metric: Metric, sides: [Side<'a>; 2], plan: Plan) -> Self {
+    /// Compares two sides by a metric.
+    pub(super) fn new(
+        load: &'a LoadPoint,
+        metric: Metric,
+        sides: [Side<'a>; 2],
+        seed: u64,
+        rules: Rules,
+    ) -> Self {
         let [baseline, contender] = sides;
+        let name = format!("{}/{metric:?}/{}/{}", load.name, baseline.label, contender.label);
+        let plan = rules.plan(seed_of(seed, &name));
         let (baseline_trials, contender_trials) = (baseline.trials(metric), contender.trials(metric));
         let (a, b) = (counted(&baseline_trials), counted(&contender_trials));
         let by_ratio = metric != Metric::FailureShare && a.iter().chain(&b).all(|v| *v > 0.0);
@@ -133,9 +170,9 @@ impl<'a> Weighed<'a> {
         }
     }
 
-    fn judge(self, p_adjusted: Option<f64>, questions: usize) -> Comparison {
+    fn judge(self, p_adjusted: Option<f64>, questions: usize, rules: Rules) -> Comparison {
         let (a, b) = (counted(&self.baseline_trials), counted(&self.contender_trials));
-        let level = LEVEL / questions.max(1) as f64;
+        let level = rules.alpha / questions.max(1) as f64;
         let smallest = if self.ratio.is_some() {
             let logs = |values: &[f64]| values.iter().map(|v| v.ln()).collect::<Vec<f64>>();
             effect::smallest_difference(&logs(&a), &logs(&b), level).map(f64::exp_m1)
@@ -151,6 +188,8 @@ impl<'a> Weighed<'a> {
             p_value: self.p_value,
             p_adjusted,
             questions,
+            alpha: rules.alpha,
+            looks: rules.looks,
             trials: (a.len(), b.len()),
             smallest,
             enough_trials: mann_whitney::attainable_level(a.len(), b.len(), level).is_some(),
@@ -183,18 +222,26 @@ impl<'a> Weighed<'a> {
         }
         let sides =
             [(&self.baseline.label, &self.baseline_trials), (&self.contender.label, &self.contender_trials)];
+        let limits: Vec<String> = [&self.baseline, &self.contender]
+            .into_iter()
+            .filter_map(|side| Some(format!("{}: {}", side.label, side.limit(self.metric)?)))
+            .collect();
+        if !limits.is_empty() {
+            return Verdict::Limited { reason: limits.join("; ") };
+        }
         let reasons: Vec<String> =
             sides.iter().filter_map(|(label, trials)| too_many_out(label, trials)).collect();
         if !reasons.is_empty() {
             return Verdict::NoVerdict { reason: reasons.join("; ") };
         }
-        let shown = facts.p_adjusted.is_some_and(|p| p < LEVEL);
+        let shown = facts.p_adjusted.is_some_and(|p| p < facts.alpha);
         match facts.contender_above().filter(|_| shown) {
             None => Verdict::CannotTell,
             Some(above) => {
                 let contender_wins = above == self.metric.higher_is_better();
                 // A figure that is only a lower bound may in truth be as bad as the other's.
-                if facts.bounded[usize::from(contender_wins)] {
+                // Where more is better, that is the loser's.
+                if facts.bounded[usize::from(contender_wins != self.metric.higher_is_better())] {
                     return Verdict::CannotTell;
                 }
                 let winner = if contender_wins { &self.contender } else { &self.baseline };
@@ -258,7 +305,7 @@ impl Interval {
 }
 
 /// A seed for one purpose: the experiment's, mixed with a name (FNV-1a, Fowler, Noll and Vo).
-fn seed_of(seed: u64, name: &str) -> u64 {
+pub(super) fn seed_of(seed: u64, name: &str) -> u64 {
     let start = 0xcbf2_9ce4_8422_2325 ^ seed;
     name.bytes().fold(start, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

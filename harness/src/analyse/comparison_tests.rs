@@ -14,6 +14,11 @@ use crate::{
     experiment::Arrivals,
 };
 
+/// All comparisons of a run without a stop rule.
+fn all(experiment: &Experiment, cells: &[CellSummary]) -> Vec<Comparison> {
+    compare(experiment, cells, Rules::once(experiment.trials))
+}
+
 fn load_point(name: &str, primary_metric: Metric) -> LoadPoint {
     LoadPoint {
         name: name.into(),
@@ -45,7 +50,7 @@ fn run_of(knative: &[f64], openfaas: &[f64]) -> Vec<CellSummary> {
 
 fn one_question(cells: &[CellSummary]) -> Comparison {
     let experiment = experiment(5, vec![load_point("closed", Metric::GoodputRps)]);
-    compare(&experiment, cells).remove(0)
+    all(&experiment, cells).remove(0)
 }
 
 const LOW: [f64; 5] = [99.0, 100.0, 101.0, 100.5, 99.5];
@@ -77,7 +82,7 @@ fn lower_is_better_for_times() {
         cell.response_ms.p95 = Some(p95_ms);
     }
     let experiment = experiment(5, vec![load_point("closed", Metric::ResponseP95Ms)]);
-    let found = compare(&experiment, &cells).remove(0);
+    let found = all(&experiment, &cells).remove(0);
     assert_eq!(found.verdict, Verdict::Better { subject: "openfaas".into() });
     assert!(
         found.sentence.starts_with("openfaas has a 24 % shorter p95 response time than knative (ratio 0.76")
@@ -102,7 +107,7 @@ fn overlapping_trials_cannot_tell_and_say_what_could_have_been_seen() {
 #[test]
 fn three_trials_a_side_say_that_more_are_needed() {
     let experiment = experiment(3, vec![load_point("closed", Metric::GoodputRps)]);
-    let found = compare(&experiment, &run_of(&LOW[..3], &HIGH[..3])).remove(0);
+    let found = all(&experiment, &run_of(&LOW[..3], &HIGH[..3])).remove(0);
     assert_eq!(found.verdict, Verdict::CannotTell);
     assert_eq!(found.smallest_effect, None);
     assert!(found.sentence.contains("use more (--trials)"), "{}", found.sentence);
@@ -151,7 +156,7 @@ fn a_platform_without_any_correct_answer_has_no_response_time_to_compare() {
         cell.response_ms.p95 = None;
     }
     let experiment = experiment(5, vec![load_point("closed", Metric::ResponseP95Ms)]);
-    let found = compare(&experiment, &cells).remove(0);
+    let found = all(&experiment, &cells).remove(0);
     assert!(
         found.sentence.contains("openfaas gave no correct answer in 5 of 5 trials"),
         "{}",
@@ -176,14 +181,14 @@ fn clearly_different_failures_are_named_beside_a_latency() {
         cell.outcomes.insert("platform".into(), requests / 10);
     }
     let experiment = experiment(5, vec![load_point("closed", Metric::ResponseP95Ms)]);
-    let all = compare(&experiment, &cells);
+    let found = all(&experiment, &cells);
     assert!(
-        all[0]
+        found[0]
             .sentence
             .contains("Failures differ: knative failed 0 % of its requests, openfaas 10 %. Requests")
     );
-    assert!(all[0].sentence.contains("flatters openfaas"), "{}", all[0].sentence);
-    let shares = all.iter().find(|c| c.metric == Metric::FailureShare).unwrap();
+    assert!(found[0].sentence.contains("flatters openfaas"), "{}", found[0].sentence);
+    let shares = found.iter().find(|c| c.metric == Metric::FailureShare).unwrap();
     assert!(shares.sentence.starts_with("openfaas fails 10 percentage points more of its requests"));
     assert_eq!(shares.verdict, Verdict::Described);
     // Time-outs take part in response times, so they flatter nobody.
@@ -191,7 +196,7 @@ fn clearly_different_failures_are_named_beside_a_latency() {
         let failed = cell.outcomes.insert("platform".into(), 0).unwrap();
         cell.outcomes.insert("timeout".into(), failed);
     }
-    let sentence = &compare(&experiment, &cells)[0].sentence;
+    let sentence = &all(&experiment, &cells)[0].sentence;
     assert!(sentence.contains("Failures differ") && !sentence.contains("flatters"), "{sentence}");
 }
 
@@ -203,7 +208,7 @@ fn a_failure_share_can_be_primary() {
         cell.outcomes.insert("ok".into(), requests - failed);
     }
     let experiment = experiment(5, vec![load_point("closed", Metric::FailureShare)]);
-    let found = compare(&experiment, &cells).remove(0);
+    let found = all(&experiment, &cells).remove(0);
     assert_eq!(found.verdict, Verdict::Better { subject: "knative".into() });
 }
 
@@ -215,11 +220,11 @@ fn nobody_wins_by_figures_that_are_lower_bounds() {
     }
     cells[7].response_ms.lower_bounds = vec!["p95".into()];
     let experiment = experiment(5, vec![load_point("closed", Metric::ResponseP95Ms)]);
-    let found = compare(&experiment, &cells).remove(0);
+    let found = all(&experiment, &cells).remove(0);
     assert_eq!(found.verdict, Verdict::CannotTell, "openfaas may in truth be as slow");
     cells[7].response_ms.lower_bounds.clear();
     cells[2].response_ms.lower_bounds = vec!["p95".into()];
-    let found = compare(&experiment, &cells).remove(0);
+    let found = all(&experiment, &cells).remove(0);
     assert_eq!(
         found.verdict,
         Verdict::Better { subject: "openfaas".into() },
@@ -239,7 +244,7 @@ fn primaries_come_first_and_share_one_correction() {
         cells
             .extend((1..=5).map(|trial| cell("open", subject, trial, 20.0, 30.0 + f64::from(i + trial % 3))));
     }
-    let found = compare(&experiment, &cells);
+    let found = all(&experiment, &cells);
     assert_eq!(found.len(), 10);
     assert_eq!(
         found.iter().map(|c| c.primary).collect::<Vec<_>>(),
@@ -247,7 +252,50 @@ fn primaries_come_first_and_share_one_correction() {
     );
     assert!((found[0].p_adjusted.unwrap() - 4.0 / 252.0).abs() < 1e-12, "twice the raw one");
     assert!(found[0].sentence.contains("p = 0.008, p = 0.016 after Holm's correction for 2 questions"));
-    assert!(found[2..].iter().all(|c| c.p_adjusted.is_none() && c.verdict == Verdict::Described));
+    assert!(found[2..].iter().all(|c| c.verdict == Verdict::Described), "never a verdict");
+}
+
+#[test]
+fn secondary_metrics_are_a_family_of_their_own_and_at_most_suggestive() {
+    let mut cells = run_of(&LOW, &HIGH);
+    for (i, cell) in cells.iter_mut().enumerate() {
+        cell.response_ms.p50 = Some(if i < 5 { 20.0 } else { 30.0 } + i as f64 / 10.0);
+        cell.response_ms.p99 = Some(90.0 + (i * 7 % 10) as f64);
+    }
+    let experiment = experiment(5, vec![load_point("closed", Metric::GoodputRps)]);
+    let found = all(&experiment, &cells);
+    let of = |metric| found.iter().find(|c| c.metric == metric).unwrap();
+    // Four secondary metrics: p50 by 8/1000 each way, the smallest of the family, times four.
+    let (p50, p99) = (of(Metric::ResponseP50Ms), of(Metric::ResponseP99Ms));
+    assert!((p50.p_adjusted.unwrap() - 8.0 / 252.0).abs() < 1e-12, "{:?}", p50.p_adjusted);
+    assert!(
+        p50.sentence.ends_with(
+            "p = 0.032 after Holm's correction for 4 secondary comparisons, n = 5 + 5 trials; suggestive, not judged)."
+        ),
+        "{}",
+        p50.sentence
+    );
+    assert!(p99.sentence.contains("described, not judged"), "{}", p99.sentence);
+    assert!((of(Metric::GoodputRps).p_adjusted.unwrap() - 2.0 / 252.0).abs() < 1e-12, "its family is alone");
+}
+
+#[test]
+fn several_platforms_share_one_correction() {
+    let mut experiment = experiment(5, vec![load_point("closed", Metric::GoodputRps)]);
+    let mut third = experiment.subjects[1].clone();
+    third.label = "third".into();
+    experiment.subjects.push(third);
+    let mut cells = run_of(&LOW, &HIGH);
+    cells.extend((1..=5).map(|trial| cell("closed", "third", trial, 100.0 + f64::from(trial % 3), 30.0)));
+    let found = all(&experiment, &cells);
+    let primary: Vec<&Comparison> = found.iter().filter(|c| c.primary).collect();
+    assert_eq!(primary.len(), 2);
+    assert!((primary[0].p_adjusted.unwrap() - 4.0 / 252.0).abs() < 1e-12);
+    assert!(
+        primary[0].sentence.contains("after Holm's correction for 2 questions"),
+        "{}",
+        primary[0].sentence
+    );
 }
 
 #[test]
@@ -283,7 +331,7 @@ fn simulate(comparisons: u32, factor: f64, scatter: f64) -> Simulated {
         for (i, cell) in cells.iter_mut().enumerate() {
             cell.goodput_rps = 100.0 * noise.sample(&mut rng) * if i < 5 { 1.0 } else { factor };
         }
-        let found = compare_by(&experiment, &cells, 1000).remove(0);
+        let found = compare(&experiment, &cells, Rules { resamples: 1000, ..Rules::once(5) }).remove(0);
         by_interval += u32::from(found.ratio.unwrap().side_of(1.0).is_some());
         by_both += u32::from(matches!(found.verdict, Verdict::Better { .. }));
         smallest += found.smallest_effect.unwrap().ln_1p();

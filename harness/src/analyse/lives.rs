@@ -21,6 +21,9 @@ pub enum Start {
     /// A further replica that was requested before any load: its first answer waits for load, so
     /// its start ends when it is ready.
     Beside,
+    /// A replica that was started for a single request after zero replicas, from that request's intended
+    /// send to its answer: a proved cold start.
+    FromZero,
     /// A replica that was requested while load ran: a cold start, or scaling up.
     UnderLoad,
 }
@@ -31,6 +34,7 @@ impl Start {
         match self {
             Self::Deployment => "deployment",
             Self::Beside => "further replica",
+            Self::FromZero => "cold start from zero",
             Self::UnderLoad => "start under load",
         }
     }

@@ -5,17 +5,27 @@
 //! `validity`, `machine` and `steady` judge the instrument, `cell` puts these together for one cell;
 //! `itself` is what the harness measured of itself; `comparison`
 //! judges subjects (a `side` each) over trials with the tests in `statistics`, and `sentence` words the verdict.
+//! `sequential` judges runs that may stop early, `diff` one run against another, `thresholds` what figures must hold;
+//! `foresight` says before a run what it can see.
 //! Nothing here does input or output, and nothing fails on data: what is missing is said.
 
 pub mod calibration;
+mod canary;
 pub mod capacity;
 mod cell;
+pub mod cold;
 mod comparison;
+pub mod diff;
+pub mod elasticity;
+pub mod eviction;
+pub mod foresight;
 pub mod ground_truth;
 pub mod itself;
 pub mod lives;
 pub mod machine;
 pub mod observed;
+#[cfg(test)]
+mod power;
 pub mod quantiles;
 mod resources;
 mod revisions;
@@ -30,7 +40,8 @@ mod steady;
 pub mod summary;
 pub mod tally;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
+pub mod thresholds;
 pub mod times;
 pub mod validity;
 pub mod window;
@@ -77,6 +88,9 @@ pub fn run(experiment: &Experiment, planned: &[Cell], cells: Vec<CellSummary>, f
             .keys()
             .map(|id| format!("The cell {id} is not part of the plan and was left out of the analysis.")),
     );
+    let comparisons =
+        [sequential::judge(experiment, &summaries), canary::compare(experiment, &summaries)].concat();
+    let thresholds = thresholds::evaluate(experiment, &summaries, &comparisons);
     Summary {
         schema_version: SCHEMA_VERSION,
         run_id: facts.run_id,
@@ -84,7 +98,8 @@ pub fn run(experiment: &Experiment, planned: &[Cell], cells: Vec<CellSummary>, f
         twin: experiment.on == Site::Twin,
         notices,
         subjects: experiment.subjects.iter().map(|s| s.label.clone()).collect(),
-        comparisons: comparison::compare(experiment, &summaries),
+        comparisons,
+        thresholds,
         cells: summaries,
     }
 }

@@ -5,7 +5,9 @@
 //! value that was observed, "at least p of the requests took no longer", and it needs no
 //! interpolation between a known and a censored value.
 
-use super::summary::Quantiles;
+use std::collections::BTreeMap;
+
+use super::{statistics::order, summary::Quantiles};
 
 /// Percentiles that are reported, in tenths of a percent, with their names in `Quantiles`.
 const REPORTED: [(u64, &str); 5] = [(500, "p50"), (900, "p90"), (950, "p95"), (990, "p99"), (999, "p99_9")];
@@ -13,6 +15,9 @@ const REPORTED: [(u64, &str); 5] = [(500, "p50"), (900, "p90"), (950, "p95"), (9
 /// Observations that must lie beyond p99.9 before it is reported. With fewer, the figure is one of
 /// the few largest values, whatever the distribution is.
 pub const BEYOND_P99_9: u64 = 10;
+
+/// Confidence of the intervals of percentiles inside one interval of load.
+const SAMPLING_CONFIDENCE: f64 = 0.95;
 
 /// One observed time.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -107,7 +112,21 @@ pub(super) fn of_runs(runs: &[Run], sum_ms: f64) -> Quantiles {
         p99_9: value(999).filter(|_| enough_for_p99_9),
         max: runs.last().map(|run| run.ms),
         lower_bounds,
+        sampling: sampling(runs, count),
     }
+}
+
+/// Order-statistic intervals of the percentiles for which they reach 95 %; none where an end would
+/// fall on a censored observation or after one.
+fn sampling(runs: &[Run], count: u64) -> BTreeMap<String, [f64; 2]> {
+    let known = runs.iter().take_while(|run| !run.censored).map(|run| run.count).sum::<u64>();
+    let interval = |&(permille, name): &(u64, &str)| {
+        let found = order::ranks(count, permille as f64 / 1000.0, SAMPLING_CONFIDENCE)?;
+        let reached = found.confidence >= SAMPLING_CONFIDENCE && found.high <= known;
+        let ends = [value_at(runs, found.low)?, value_at(runs, found.high)?];
+        reached.then(|| (name.to_owned(), ends))
+    };
+    REPORTED.iter().filter_map(interval).collect()
 }
 
 /// The same for times that are all complete, in milliseconds.
@@ -142,6 +161,16 @@ mod tests {
         let upto = |n: u32| complete((0..n).map(f64::from));
         assert_eq!(upto(9_999).p99_9, None);
         assert_eq!(upto(10_000).p99_9, Some(9_989.0));
+    }
+
+    #[test]
+    fn percentiles_that_enough_lie_beyond_have_an_interval() {
+        let q = complete((1..=200).map(f64::from));
+        // Ranks 86 and 115 leave out at most 2.5 % of Bin(200, 1/2) each.
+        assert_eq!(q.sampling["p50"], [86.0, 115.0]);
+        assert!(q.sampling.contains_key("p95") && !q.sampling.contains_key("p99"), "{:?}", q.sampling);
+        let cut = quantiles((1..=200).map(|ms| Observation { ms: f64::from(ms), censored: ms > 150 }));
+        assert_eq!(cut.sampling.keys().collect::<Vec<_>>(), ["p50"]);
     }
 
     #[test]

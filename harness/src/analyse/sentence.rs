@@ -15,8 +15,12 @@ pub(super) struct Facts<'a> {
     pub difference: Option<Interval>,
     pub p_value: Option<f64>,
     pub p_adjusted: Option<f64>,
-    /// Primary comparisons of the run.
+    /// Comparisons that are corrected together.
     pub questions: usize,
+    /// Level of the corrected test.
+    pub alpha: f64,
+    /// Looks at the data that the run's level is shared between.
+    pub looks: u32,
     /// Trials that count, of the baseline and of the contender.
     pub trials: (usize, usize),
     /// Smallest effect that the run could have seen: ratio - 1, or a difference.
@@ -54,9 +58,15 @@ pub(super) fn sentence(facts: &Facts, verdict: &Verdict) -> String {
         Verdict::NoVerdict { reason } => {
             return format!("No verdict on the {}: {reason}.", noun(facts.metric));
         }
+        Verdict::Limited { reason } => {
+            return format!(
+                "The {} cannot be compared: a limit of the platform ({reason}).",
+                noun(facts.metric)
+            );
+        }
         Verdict::Described => match facts.ratio.or(facts.difference) {
             Some(_) => {
-                format!("{} ({}; described, not judged).", claim(facts, false), evidence(facts, false))
+                format!("{} ({}; {}).", claim(facts, false), evidence(facts, false), standing(facts))
             }
             None => {
                 return format!("The {} cannot be compared: too few trials yield one.", noun(facts.metric));
@@ -99,7 +109,19 @@ fn claim(facts: &Facts, judged: bool) -> String {
                 "{contender} serves {size} {word} correct answers per second than {baseline}, each at the number of connections that suits it best"
             )
         }
-        Metric::ResponseP50Ms | Metric::ResponseP95Ms | Metric::ResponseP99Ms | Metric::BodyMsPerMib => {
+        Metric::IdleLifeS => {
+            let word = if more { "longer" } else { "shorter" };
+            format!("{contender} keeps an idle instance {size} {word} than {baseline}")
+        }
+        Metric::TimeToScaleS => {
+            let word = if more { "longer" } else { "shorter" };
+            format!("{contender} takes {size} {word} than {baseline} until there are replicas enough")
+        }
+        Metric::ColdStartMs
+        | Metric::ResponseP50Ms
+        | Metric::ResponseP95Ms
+        | Metric::ResponseP99Ms
+        | Metric::BodyMsPerMib => {
             let word = if more { "longer" } else { "shorter" };
             format!("{contender} has a {size} {word} {} than {baseline}", noun(*metric))
         }
@@ -107,23 +129,25 @@ fn claim(facts: &Facts, judged: bool) -> String {
 }
 
 /// "ratio 1.12, 95 % interval 1.08 to 1.17, exact rank test p = 0.008, n = 5 + 5 trials".
-///
-/// A metric that is only described comes without p: an uncorrected one would be read as a verdict.
 fn evidence(facts: &Facts, judged: bool) -> String {
     let mut parts = Vec::new();
-    if let Some(Interval { estimate, low, high, .. }) = facts.ratio {
+    let sure = |confidence: f64| format!("{} % interval", decimals_of_confidence(confidence));
+    if let Some(Interval { estimate, low, high, confidence }) = facts.ratio {
         let near_one = [estimate, low, high].iter().any(|v| (v - 1.0).abs() < 0.01);
         let digits = if near_one { 3 } else { 2 };
-        parts.push(format!("ratio {estimate:.digits$}, 95 % interval {low:.digits$} to {high:.digits$}"));
-    } else if let Some(Interval { low, high, .. }) = facts.difference {
+        let sure = sure(confidence);
+        parts.push(format!("ratio {estimate:.digits$}, {sure} {low:.digits$} to {high:.digits$}"));
+    } else if let Some(Interval { low, high, confidence, .. }) = facts.difference {
         let scale = if facts.metric == Metric::FailureShare { 100.0 } else { 1.0 };
-        parts.push(format!("95 % interval {} to {}", decimals(scale * low), decimals(scale * high)));
+        let sure = sure(confidence);
+        parts.push(format!("{sure} {} to {}", decimals(scale * low), decimals(scale * high)));
     }
-    if let Some(p) = facts.p_value.filter(|_| judged) {
+    if let Some(p) = facts.p_value {
+        let family = if judged { "questions" } else { "secondary comparisons" };
         let corrected = match facts.p_adjusted {
             Some(adjusted) if facts.questions > 1 => {
                 format!(
-                    ", p {} after Holm's correction for {} questions",
+                    ", p {} after Holm's correction for {} {family}",
                     probability(adjusted),
                     facts.questions
                 )
@@ -133,7 +157,24 @@ fn evidence(facts: &Facts, judged: bool) -> String {
         parts.push(format!("exact rank test p {}{corrected}", probability(p)));
     }
     parts.push(format!("n = {} + {} trials", facts.trials.0, facts.trials.1));
+    if facts.looks > 1 {
+        let level = 100.0 * facts.alpha;
+        parts.push(format!("tested at {level:.1} %: {} looks share 5 %", facts.looks));
+    }
     parts.join(", ")
+}
+
+/// "95", "98.3".
+fn decimals_of_confidence(confidence: f64) -> String {
+    let text = format!("{:.1}", 100.0 * confidence);
+    text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
+}
+
+/// What a metric that was not named before the run may be called: never a verdict, and no more than
+/// a hint even where interval and corrected test agree.
+fn standing(facts: &Facts) -> &'static str {
+    let apart = facts.contender_above().is_some() && facts.p_adjusted.is_some_and(|p| p < facts.alpha);
+    if apart { "suggestive, not judged" } else { "described, not judged" }
 }
 
 fn cannot_tell(facts: &Facts) -> String {
@@ -169,7 +210,11 @@ fn bounds(facts: &Facts) -> String {
         [false, true] => facts.contender.to_owned(),
         [true, true] => format!("{} and {}", facts.baseline, facts.contender),
     };
-    format!(" Time-outs make figures of {who} lower bounds: the true ones are longer.")
+    let why = match facts.metric {
+        Metric::IdleLifeS | Metric::TimeToScaleS => "Waits that ended first",
+        _ => "Time-outs",
+    };
+    format!(" {why} make figures of {who} lower bounds: the true ones are longer.")
 }
 
 fn failures(facts: &Facts) -> String {
@@ -204,6 +249,9 @@ fn noun(metric: Metric) -> &'static str {
         Metric::CapacityRps => "capacity",
         Metric::PeakGoodputRps => "highest goodput",
         Metric::BodyMsPerMib => "response time per MiB of request body",
+        Metric::ColdStartMs => "cold start",
+        Metric::IdleLifeS => "life of an idle instance",
+        Metric::TimeToScaleS => "time to scale",
     }
 }
 
@@ -218,9 +266,14 @@ fn amount(metric: Metric, difference: f64) -> String {
         Metric::GoodputRps | Metric::PeakGoodputRps => decimals(difference.abs()),
         Metric::CapacityRps => format!("{} requests/s", decimals(difference.abs())),
         Metric::FailureShare => format!("{} percentage points", decimals(100.0 * difference.abs())),
-        Metric::ResponseP50Ms | Metric::ResponseP95Ms | Metric::ResponseP99Ms | Metric::BodyMsPerMib => {
+        Metric::ColdStartMs
+        | Metric::ResponseP50Ms
+        | Metric::ResponseP95Ms
+        | Metric::ResponseP99Ms
+        | Metric::BodyMsPerMib => {
             format!("{} ms", decimals(difference.abs()))
         }
+        Metric::IdleLifeS | Metric::TimeToScaleS => format!("{} s", decimals(difference.abs())),
     }
 }
 

@@ -1,6 +1,7 @@
 //! One side of a comparison: a subject's cells at one load point, by trial.
 
 use super::{
+    elasticity::Waited,
     statistics::bootstrap::mean,
     summary::{CellSummary, TrialValue},
 };
@@ -28,6 +29,11 @@ impl<'a> Side<'a> {
         Self { label: label.to_owned(), cells: (1..=trials).map(|trial| (trial, find(trial))).collect() }
     }
 
+    /// The same under another name: where a subject is compared with itself in another run.
+    pub fn called(self, label: String) -> Self {
+        Self { label, ..self }
+    }
+
     /// The metric by trial.
     pub fn trials(&self, metric: Metric) -> Vec<TrialValue> {
         let value = |&(trial, cell): &(u32, Option<&CellSummary>)| TrialValue {
@@ -43,6 +49,13 @@ impl<'a> Side<'a> {
         self.cells.iter().filter_map(|(_, cell)| *cell).filter(|c| c.validity.is_valid())
     }
 
+    /// What the platform says that it cannot do, if that is why no trial yields this metric.
+    pub fn limit(&self, metric: Metric) -> Option<&'a str> {
+        let mut cells = self.cells.iter().filter_map(|(_, cell)| *cell);
+        let none = cells.clone().all(|cell| value_of(cell, metric).is_none());
+        cells.find_map(|cell| cell.limit()).filter(|_| none)
+    }
+
     /// Whether a time-out makes this metric a lower bound in any valid trial.
     pub fn is_bounded_only(&self, metric: Metric) -> bool {
         let name = match metric {
@@ -53,10 +66,20 @@ impl<'a> Side<'a> {
             | Metric::FailureShare
             | Metric::CapacityRps
             | Metric::PeakGoodputRps
-            | Metric::BodyMsPerMib => return false,
+            | Metric::BodyMsPerMib
+            | Metric::ColdStartMs => return false,
+            Metric::IdleLifeS => {
+                return self.valid().any(|c| c.eviction().is_some_and(|found| found.at_least));
+            }
+            Metric::TimeToScaleS => return self.valid().any(|c| enough(c).is_some_and(|wait| wait.at_least)),
         };
         self.valid().any(|c| c.response_ms.lower_bounds.iter().any(|bound| bound == name))
     }
+}
+
+/// From the rise of the load to replicas enough.
+fn enough(cell: &CellSummary) -> Option<Waited> {
+    cell.elasticity.as_ref()?.enough
 }
 
 /// The metric in one cell. No rate without requests: such a cell says nothing.
@@ -76,6 +99,9 @@ pub fn value_of(cell: &CellSummary, metric: Metric) -> Option<f64> {
             _ => None,
         },
         Metric::BodyMsPerMib => cell.size_fit.map(|fit| fit.ms_per_mib),
+        Metric::ColdStartMs => cell.cold_start()?.median_ms(),
+        Metric::IdleLifeS => cell.eviction()?.value_s(),
+        Metric::TimeToScaleS => enough(cell).map(|wait| wait.s),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::{cold::ColdStarts, elasticity::Elasticity, eviction::Eviction};
 use crate::{
     experiment::{Arrivals, Metric},
     outcome::ProcedureOutcome,
@@ -29,9 +30,37 @@ pub struct Summary {
     pub cells: Vec<CellSummary>,
     /// One entry for each load point, metric and pair of subjects. Primary ones first.
     pub comparisons: Vec<Comparison>,
+    /// What the thresholds that were set came to, in their order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<ThresholdResult>,
+}
+
+/// What became of one threshold for one subject at one load point.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ThresholdResult {
+    /// The threshold as it was written.
+    pub threshold: String,
+    /// Name of the load point.
+    pub load: String,
+    /// Label of the subject.
+    pub subject: String,
+    /// The figure, in the unit of its text; none if there is none.
+    pub measured: Option<f64>,
+    /// The figure as people read it.
+    pub text: String,
+    /// Whether it holds.
+    pub met: bool,
+    /// Why it cannot hold, where the figure alone does not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 impl Summary {
+    /// Whether every threshold holds; true without any.
+    pub fn meets_thresholds(&self) -> bool {
+        self.thresholds.iter().all(|result| result.met)
+    }
+
     /// Whether the run yields what it set out for: a verdict on every question or, with a single
     /// subject, no more than a fifth of its cells INVALID.
     pub fn is_valid(&self) -> bool {
@@ -110,6 +139,9 @@ pub struct CellSummary {
     /// The same requests by revision, where several share the traffic.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub by_revision: Vec<RevisionSummary>,
+    /// How the replicas followed a load that changes, where they were free to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elasticity: Option<Elasticity>,
     /// What the cell's procedure found, where it is more than one load.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<ProcedureOutcome>,
@@ -119,6 +151,30 @@ pub struct CellSummary {
     /// The line through their medians.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_fit: Option<SizeFit>,
+}
+
+impl CellSummary {
+    /// Its cold starts, where that was asked.
+    pub fn cold_start(&self) -> Option<&ColdStarts> {
+        match &self.outcome {
+            Some(ProcedureOutcome::Cold(found)) => Some(found),
+            _ => None,
+        }
+    }
+
+    /// What became of its idle instance, where that was asked.
+    pub fn eviction(&self) -> Option<&Eviction> {
+        match &self.outcome {
+            Some(ProcedureOutcome::Eviction(found)) => Some(found),
+            _ => None,
+        }
+    }
+
+    /// What the platform said that it cannot do, where a procedure asked for it.
+    pub fn limit(&self) -> Option<&str> {
+        let eviction = || self.eviction().and_then(|found| found.limit.as_deref());
+        self.cold_start().and_then(|found| found.limit.as_deref()).or_else(eviction)
+    }
 }
 
 /// The requests of an interval whose bodies have one size.
@@ -210,6 +266,11 @@ pub struct Quantiles {
     pub max: Option<f64>,
     /// Names of those above that fall on a censored observation: the true value is at least this.
     pub lower_bounds: Vec<String>,
+    /// 95 % order-statistic intervals of the percentiles that enough observations lie beyond, by
+    /// name. They count neighbouring requests as independent, which they are not: a sampling error
+    /// inside one interval of load, at least this large, and never a basis for a verdict.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sampling: BTreeMap<String, [f64; 2]>,
 }
 
 /// Fewest, mean and most.
@@ -246,7 +307,7 @@ pub struct Comparison {
     pub ratio: Option<Interval>,
     /// Exact two-sided rank test over trials.
     pub p_value: Option<f64>,
-    /// The same after Holm's correction over the primary comparisons.
+    /// The same after Holm's correction over the primary comparisons, or over all others.
     pub p_adjusted: Option<f64>,
     /// The smallest |ratio - 1| that this run could have seen (80 % power at the 5 % level).
     pub smallest_effect: Option<f64>,
@@ -294,6 +355,11 @@ pub enum Verdict {
     /// Too many trials are INVALID or missing.
     NoVerdict {
         /// Why.
+        reason: String,
+    },
+    /// A platform cannot do what is asked, and says so: there is nothing to compare.
+    Limited {
+        /// Which, and its limit.
         reason: String,
     },
     /// A secondary metric: described, not judged.

@@ -215,7 +215,10 @@ fn needed(arrivals: &Arrivals, primary: Metric) -> (u64, String) {
         | Metric::FailureShare
         | Metric::CapacityRps
         | Metric::PeakGoodputRps
-        | Metric::BodyMsPerMib => None,
+        | Metric::BodyMsPerMib
+        | Metric::ColdStartMs
+        | Metric::IdleLifeS
+        | Metric::TimeToScaleS => None,
     };
     let for_percentile = permille.map(|permille| {
         let enough = BEYOND_PRIMARY * 1000 / (1000 - permille);

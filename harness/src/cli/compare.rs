@@ -6,6 +6,7 @@ use super::{
     CliError, Exit,
     experiment_args::{ExperimentArgs, Output},
     resume,
+    verdict_args::{self, GRAMMAR},
 };
 use crate::{
     experiment::{Experiment, expand},
@@ -16,7 +17,7 @@ use crate::{
 
 /// Arguments of `compare`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(after_help = format!("Examples:
   harness compare --platforms knative,openfaas --on twin
   harness compare --platforms knative,knative --on twin --trials 8     an A/A comparison
   harness compare --experiment experiment.toml --on twin --name friday
@@ -24,10 +25,13 @@ use crate::{
   harness compare --platforms knative,openfaas --on twin --vary cpu-cores=0.5,1 --vary replicas=1,2
   harness compare --platforms knative --on twin --vary replicas=1,2    variants of one platform
   harness compare --on twin --trials 20 --stop-early 5%                ends once the ratios are known to 5 %
+  harness compare --on twin --threshold 'p99@poisson<500ms' --threshold 'failures<1%'
   harness compare --resume runs/friday                                 goes on after any stop (of `run`, too)
 
+{GRAMMAR}
+
 Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID
-(--allow-invalid: 0).")]
+(--allow-invalid: 0), 4 finished and a threshold does not hold (3 goes before 4)."))]
 pub struct CompareArgs {
     /// Platforms to compare; the first is the baseline; one named twice is compared with itself
     #[arg(long, value_delimiter = ',', value_name = "A,B", value_enum)]
@@ -41,12 +45,14 @@ pub struct CompareArgs {
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:
+#[command(after_help = format!("Examples:
   harness run knative --on twin
   harness run openfaas --on twin --trials 1 --duration 20s --rate 30
 
+{GRAMMAR}
+
 Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID
-(--allow-invalid: 0).")]
+(--allow-invalid: 0), 4 finished and a threshold does not hold (3 goes before 4)."))]
 pub struct RunArgs {
     /// The platform
     #[arg(value_enum)]
@@ -137,10 +143,12 @@ fn conclude(finished: &Finished, args: &ExperimentArgs) -> Exit {
         );
         return Exit::Failed;
     }
-    args.screen.exit(verdict_exit(&finished.summary))
+    let met = finished.summary.meets_thresholds();
+    verdict_args::forgiven(verdict_exit(&finished.summary), args.screen, met)
 }
 
 /// A run is valid if every question got a verdict, or, with one subject, if enough cells are VALID.
+/// Only then do its thresholds count.
 pub fn verdict_exit(summary: &crate::analyse::summary::Summary) -> Exit {
-    if summary.is_valid() { Exit::Valid } else { Exit::Invalid }
+    verdict_args::exit(summary.is_valid(), summary.meets_thresholds())
 }

@@ -6,7 +6,7 @@ use models::Places;
 
 use super::{
     CliError, cluster_args::ClusterArgs, connection_args::ConnectionArgs, function_args::FunctionArgs,
-    matrix_args::MatrixArgs, question_args::QuestionArgs, screen_args::ScreenArgs,
+    matrix_args::MatrixArgs, question_args::QuestionArgs, screen_args::ScreenArgs, verdict_args::VerdictArgs,
 };
 use crate::{
     experiment::{self, Arrivals, Experiment, Site},
@@ -86,6 +86,8 @@ pub struct ExperimentArgs {
     pub screen: ScreenArgs,
     #[command(flatten)]
     pub cluster: ClusterArgs,
+    #[command(flatten)]
+    pub verdict: VerdictArgs,
 }
 
 /// Form of a command's result.
@@ -103,7 +105,7 @@ impl ExperimentArgs {
         let usage = |error: experiment::ExperimentError| CliError::Usage(error.to_string());
         let mut e = match &self.experiment {
             Some(path) => experiment::load_file(path, self.on).map_err(usage)?,
-            None => self.question.experiment(self.on.unwrap_or(Site::Cluster))?,
+            None => self.question.experiment(self.on.unwrap_or(Site::Cluster)),
         };
         if let Some(platforms) = platforms {
             e.set_platforms(platforms);
@@ -144,6 +146,7 @@ impl ExperimentArgs {
                 _ => {}
             }
         }
+        self.verdict.apply(&mut e)?;
         experiment::validate(&e).map_err(usage)?;
         Ok(e)
     }

@@ -12,7 +12,8 @@ use clap::ValueEnum;
 
 pub(super) use request::payload;
 
-use super::{CliError, Exit, experiment_args::Output, screen_args::ScreenArgs};
+use super::{CliError, Exit, experiment_args::Output, screen_args::ScreenArgs, verdict_args};
+use crate::experiment::Threshold;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
@@ -20,6 +21,7 @@ use super::{CliError, Exit, experiment_args::Output, screen_args::ScreenArgs};
   harness load http://127.0.0.1:8080/ --rate 100 --duration 30s
   harness load http://127.0.0.1:8080/predict --body cat.jpg --rate 20 --arrivals poisson
   harness load http://127.0.0.1:8080/ --connections 8 --requests 10000 --output json
+  harness load http://127.0.0.1:8080/ --rate 100 --threshold 'p99<500ms' --threshold 'failures<1%'
   harness load http://127.0.0.1:8080/ --connections 8 --driver wrk
   harness load http://127.0.0.1:8080/ --shape \"kind = 'square', low = 5, high = 50, period = '10s'\"
   harness load http://127.0.0.1:8080/ --shape \"kind = 'azure-minutes', file = 'day1.csv', time-scale = 60\"
@@ -29,7 +31,7 @@ time counts from the intended time. --connections is a closed loop, as wrk's: ea
 its next request after its last answer, so a stall delays few requests and hides from percentiles.
 
 Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID
-(--allow-invalid: 0).")]
+(--allow-invalid: 0), 4 finished and a threshold does not hold (3 goes before 4).")]
 pub struct Args {
     /// Where to: http:// or https://, with path and query
     url: String,
@@ -81,6 +83,9 @@ pub struct Args {
     /// Print no progress
     #[arg(long, short)]
     quiet: bool,
+    /// A condition on the figures, for example 'p99<500ms'; exit code 4 if it does not hold; may be repeated
+    #[arg(long = "threshold", value_name = "CONDITION")]
+    thresholds: Vec<Threshold>,
     #[command(flatten)]
     what: what::WhatArgs,
     #[command(flatten)]
@@ -104,6 +109,12 @@ enum ArrivalsArg {
 pub fn run(args: Args) -> Result<Exit, CliError> {
     let screen = args.screen;
     if args.external.is_external() {
+        if !args.thresholds.is_empty() {
+            return Err(CliError::Usage(
+                "--threshold judges what the harness itself measured; leave it out, or leave --driver out"
+                    .into(),
+            ));
+        }
         return external::run(args).map(|exit| screen.exit(exit));
     }
     let request = request::Request::new(args)?;
@@ -120,7 +131,9 @@ pub fn run(args: Args) -> Result<Exit, CliError> {
     }
     Ok(match (result.audit.interrupted, result.validity.is_valid()) {
         (true, _) => Exit::Failed,
-        (false, true) => Exit::Valid,
-        (false, false) => screen.exit(Exit::Invalid),
+        (false, valid) => {
+            let met = result.thresholds.iter().all(|found| found.met);
+            verdict_args::forgiven(verdict_args::exit(valid, met), screen, met)
+        }
     })
 }

@@ -1,7 +1,7 @@
-//! The flags of the matrix: what is varied, whether deployments are reused, when a run may end early.
+//! The flags of the matrix: what is varied, and whether deployments are reused.
 
 use super::CliError;
-use crate::experiment::{Experiment, StopRule, Vary, multiply};
+use crate::experiment::{Experiment, Vary, multiply};
 
 /// What is varied, and how often it is deployed and measured.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -14,10 +14,6 @@ pub struct MatrixArgs {
     /// One deployment of each platform for all trials: faster, and trials are not independent
     #[arg(long)]
     pub reuse_deployments: bool,
-    /// End before the last trial once every ratio is known to within this, for example 5% (looks after
-    /// trial 5 and each further one, and corrects for looking)
-    #[arg(long, value_name = "WIDTH", value_parser = share)]
-    pub stop_early: Option<f64>,
 }
 
 impl MatrixArgs {
@@ -31,25 +27,12 @@ impl MatrixArgs {
             e.set_variants(variants);
         }
         e.reuse_deployments |= self.reuse_deployments;
-        match self.stop_early {
-            Some(half_width) => {
-                e.stop_early = Some(StopRule { half_width, ..e.stop_early.unwrap_or_default() });
-            }
-            // A file for two platforms may be run on one of them.
-            None if e.pairs().is_empty() => e.stop_early = None,
-            None => {}
+        // A file for two platforms may be run on one of them.
+        if e.pairs().is_empty() {
+            e.stop_early = None;
         }
         Ok(())
     }
-}
-
-/// `5%` or `0.05`.
-fn share(text: &str) -> Result<f64, String> {
-    let (number, unit) = text.strip_suffix('%').map_or((text, 1.0), |number| (number, 100.0));
-    let share = number.trim().parse::<f64>().ok().map(|number| number / unit);
-    share
-        .filter(|share| *share > 0.0 && *share < 1.0)
-        .ok_or_else(|| "write for example 5% or 0.05".to_owned())
 }
 
 #[cfg(test)]
@@ -57,7 +40,10 @@ mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::{experiment::validate, platforms::PlatformKind};
+    use crate::{
+        experiment::{StopRule, validate},
+        platforms::PlatformKind,
+    };
 
     #[derive(Debug, Parser)]
     struct Line {
@@ -81,19 +67,6 @@ mod tests {
         assert_eq!(e.subjects[0].label, "knative-replicas-1-cores-1");
         assert!(applied("--vary lambda=1").unwrap_err().contains("cannot be varied"));
         assert!(applied("--vary replicas=1 --vary replicas=2").unwrap_err().starts_with("--vary: "));
-    }
-
-    #[test]
-    fn a_width_is_a_share_or_a_percentage() {
-        let width = |flags: &str| applied(flags).map(|e| e.stop_early.unwrap().half_width);
-        assert!((width("--stop-early 5%").unwrap() - 0.05).abs() < 1e-12);
-        assert!((width("--stop-early 0.1").unwrap() - 0.1).abs() < 1e-12);
-        for bad in ["5", "0", "-1%", "x"] {
-            assert!(width(&format!("--stop-early={bad}")).unwrap_err().contains("5% or 0.05"), "{bad}");
-        }
-        assert!(
-            applied("--stop-early 5% --reuse-deployments").unwrap_err().contains("leave one of the two out")
-        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod cluster_args;
 mod compare;
 mod connection_args;
 mod deploy;
+mod diff;
 mod doctor;
 mod experiment_args;
 mod export;
@@ -25,6 +26,7 @@ mod resume;
 mod screen_args;
 mod status;
 mod twin_plane;
+mod verdict_args;
 
 use std::process::ExitCode;
 
@@ -41,6 +43,8 @@ pub enum Exit {
     Usage = 2,
     /// It finished, but the measurement is INVALID.
     Invalid = 3,
+    /// It finished, and a threshold that was set does not hold.
+    Threshold = 4,
 }
 
 /// Why a command did not finish. Both print one line that names the remedy.
@@ -94,10 +98,12 @@ impl From<crate::runner::RunError> for CliError {
   harness clean --all --dry-run
   harness load http://127.0.0.1:8080/predict --body cat.jpg --rate 20 --duration 30s
   harness report runs/NAME
+  harness diff runs/MONDAY runs/TUESDAY
   harness calibrate --quick
   harness models list
 
-Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID."
+Exit code: 0 a valid result, 1 failed or interrupted, 2 bad usage, 3 finished but INVALID, 4 finished and
+a threshold does not hold (an INVALID run cannot vouch for one: 3 goes before 4)."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -124,6 +130,8 @@ enum Command {
     Export(export::Args),
     /// Rebuild the report of a run from its folder.
     Report(report::Args),
+    /// Compare a run with an earlier one: better, worse, or cannot tell.
+    Diff(diff::Args),
     /// Drive load at any HTTP endpoint and say what it did.
     Load(load::Args),
     /// Check whether everything is there that a comparison on a cluster needs.
@@ -168,6 +176,7 @@ pub fn main() -> ExitCode {
         Command::Clean(args) => clean::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Diff(args) => diff::run(&args),
         Command::Load(args) => load::run(args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Models(args) => models::run(args),

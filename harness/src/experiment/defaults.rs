@@ -39,6 +39,7 @@ impl Experiment {
             stop_early: None,
             planned_trials: None,
             thresholds: Vec::new(),
+            expected_noise: Vec::new(),
             load: vec![closed_loop(warmup, closed), poisson(warmup, open)],
         }
     }

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, ops::Range, path::Path, time::Duration};
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Arrivals, Experiment, LoadPoint, NotYet, Site, cluster_checks, procedure_checks, stopping, variants,
+    Arrivals, Experiment, LoadPoint, Site, cluster_checks, procedure_checks, stopping, thresholds, variants,
 };
 
 /// Why an experiment cannot be used.
@@ -39,9 +39,6 @@ pub enum ExperimentError {
         /// What is wrong and what to write instead.
         problem: Problem,
     },
-    /// The file asks a question that cannot be asked yet.
-    #[error(transparent)]
-    NotYet(#[from] NotYet),
 }
 
 /// A value that makes no sense: where it is and what to write instead.
@@ -93,7 +90,7 @@ fn parse_on(text: &str, file: &str, on: Option<Site>) -> Result<Experiment, Expe
     let experiment = match experiment.question {
         None => experiment,
         Some(question) => {
-            let asked = question.experiment(on.unwrap_or(experiment.on))?;
+            let asked = question.experiment(on.unwrap_or(experiment.on));
             over(&asked, text).map_err(|e| syntax(&e))?
         }
     };
@@ -116,7 +113,7 @@ fn over(base: &Experiment, text: &str) -> Result<Experiment, toml::de::Error> {
     use serde::de::Error as _;
     let mut whole = toml::Table::try_from(base).map_err(toml::de::Error::custom)?;
     merge(&mut whole, toml::from_str(text)?);
-    Experiment::deserialize(whole)
+    whole.try_into()
 }
 
 fn merge(into: &mut toml::Table, from: toml::Table) {
@@ -181,6 +178,7 @@ fn problems(e: &Experiment) -> Vec<Problem> {
     cluster_checks::problems(&mut list, e);
     variants::problems(&mut list, e);
     stopping::problems(&mut list, e);
+    thresholds::problems(&mut list, e);
     list.check(!e.load.is_empty(), &["load"], "give at least one [[load]]");
     for (i, load) in e.load.iter().enumerate() {
         load_problems(&mut list, &i.to_string(), load);
@@ -203,12 +201,16 @@ fn load_problems(list: &mut Checks, i: &str, load: &LoadPoint) {
     );
     let has_one_rate = matches!(load.arrivals, Arrivals::Constant { .. } | Arrivals::Poisson { .. });
     if let Some(share) = load.rate_share {
+        let steps = matches!(load.arrivals, Arrivals::Steps { .. });
         list.check(
-            has_one_rate,
+            has_one_rate || steps,
             &["load", i, "rate-share"],
-            "is for constant and poisson arrivals alone; leave it out",
+            "is for constant and poisson arrivals and for steps; leave it out",
         );
-        list.check(share > 0.0 && share < 1.0, &["load", i, "rate-share"], "must be between 0 and 1");
+        // Steps are there to overload one replica.
+        let (most, message) =
+            if steps { (100.0, "must be between 0 and 100") } else { (1.0, "must be between 0 and 1") };
+        list.check(share > 0.0 && share < most, &["load", i, "rate-share"], message);
     }
     // A rate that the pilot settles may be anything until then.
     let settled = load.rate_share.is_none() || !has_one_rate;

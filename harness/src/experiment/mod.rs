@@ -5,6 +5,7 @@ mod cells;
 mod cluster_checks;
 mod defaults;
 mod file;
+mod noise;
 mod payloads;
 mod procedure;
 mod procedure_checks;
@@ -22,13 +23,14 @@ pub use arrivals::{Arrivals, Gap, MAX_CONNECTIONS, MAX_RATE, Spacing, Spread};
 pub use cells::{deployments, expand};
 pub use cluster_checks::check_choice;
 pub use file::{ExperimentError, load_file, parse, validate};
+pub use noise::ExpectedNoise;
 pub use payloads::PayloadChoice;
 pub use procedure::Procedure;
-pub use questions::{NotYet, Question};
+pub use questions::Question;
 pub use slo::{Slo, SloError};
 pub use stopping::{StopRule, Stopped};
 pub use subjects::label_subjects;
-pub use thresholds::Threshold;
+pub use thresholds::{Operator, Quantity, Threshold, check as check_thresholds};
 pub use variants::Variant;
 pub use vary::{Vary, multiply};
 
@@ -96,6 +98,9 @@ pub struct Experiment {
     /// Conditions that the figures must meet.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub thresholds: Vec<Threshold>,
+    /// How much an earlier run's trials varied, for the smallest effect that the plan can see.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub expected_noise: Vec<ExpectedNoise>,
     /// Load points; each trial measures every one of them on the same fresh replicas.
     pub load: Vec<LoadPoint>,
 }
@@ -260,12 +265,18 @@ pub enum Metric {
     PeakGoodputRps,
     /// What each further MiB of a request body adds to the response time, ms.
     BodyMsPerMib,
+    /// First answer after zero replicas, proved; median of a trial's starts, ms.
+    ColdStartMs,
+    /// From the last answer until no replica is ready, s.
+    IdleLifeS,
+    /// From a rise of the load until as many replicas are ready as it needs, s.
+    TimeToScaleS,
 }
 
 impl Metric {
     /// Whether more is better.
     pub fn higher_is_better(self) -> bool {
-        matches!(self, Self::GoodputRps | Self::CapacityRps | Self::PeakGoodputRps)
+        matches!(self, Self::GoodputRps | Self::CapacityRps | Self::PeakGoodputRps | Self::IdleLifeS)
     }
 
     /// Name and unit for people.
@@ -279,6 +290,9 @@ impl Metric {
             Self::CapacityRps => "capacity (requests/s)",
             Self::PeakGoodputRps => "highest goodput (correct answers/s)",
             Self::BodyMsPerMib => "response time per MiB of body (ms)",
+            Self::ColdStartMs => "cold start (ms)",
+            Self::IdleLifeS => "life of an idle instance (s)",
+            Self::TimeToScaleS => "time to scale (s)",
         }
     }
 }

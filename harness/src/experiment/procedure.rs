@@ -59,7 +59,8 @@ impl LoadPoint {
             // Half of the probes are decided long before their limit.
             Procedure::Capacity { .. } => once * PROBES / 2,
             Procedure::Concurrency { connections } => once * connections.len() as u32,
-            Procedure::Cold { starts, zero_within } => (*zero_within + self.warmup) * *starts,
+            // Most of it is the wait for zero, which takes a quarter of its limit or less.
+            Procedure::Cold { starts, zero_within } => *zero_within / 4 * *starts,
             Procedure::Eviction { at_most } => *at_most,
         }
     }

@@ -4,6 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Cell, Experiment, file::Checks};
 
+/// More looks than this would leave each with less than half a per cent.
+const MOST_LOOKS: u32 = 10;
+
 /// Optional stop: after some trials the run looks at its intervals and ends if they are narrow
 /// enough. Each look costs confidence, which is paid by the correction that the analysis states.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -19,11 +22,17 @@ pub struct StopRule {
 
 impl Default for StopRule {
     fn default() -> Self {
-        Self { half_width: 0.05, first_look: 5, every: 1 }
+        Self { half_width: 0.05, first_look: 5, every: 5 }
     }
 }
 
 impl StopRule {
+    /// Looks after half and three quarters of the trials, and at their end: each look costs
+    /// confidence, so there are few.
+    pub fn for_trials(half_width: f64, trials: u32) -> Self {
+        Self { half_width, first_look: trials.div_ceil(2).max(1), every: trials.div_ceil(4).max(1) }
+    }
+
     /// Whether the run looks at its intervals after this trial. After the last one there is nothing
     /// left to save.
     pub fn looks_after(&self, trial: u32, trials: u32) -> bool {
@@ -80,6 +89,12 @@ pub(super) fn problems(list: &mut Checks, e: &Experiment) {
         "must be at least 2: one trial has no interval",
     );
     list.check(rule.every >= 1, &["stop-early", "every"], "must be at least 1");
+    let looks = e.trials.saturating_sub(rule.first_look).div_ceil(rule.every.max(1)) + 1;
+    list.check(
+        looks <= MOST_LOOKS,
+        &["stop-early", "every"],
+        &format!("makes {looks} looks, which share 5 %; look at most {MOST_LOOKS} times"),
+    );
     list.check(
         !e.reuse_deployments,
         &["stop-early"],
@@ -116,9 +131,20 @@ mod tests {
         let looks = |rule: StopRule, trials| {
             (1..=trials).filter(|&t| rule.looks_after(t, trials)).collect::<Vec<_>>()
         };
-        assert_eq!(looks(StopRule::default(), 8), [5, 6, 7]);
+        assert_eq!(looks(StopRule { every: 1, ..StopRule::default() }, 8), [5, 6, 7]);
         assert_eq!(looks(StopRule { first_look: 4, every: 3, ..StopRule::default() }, 12), [4, 7, 10]);
         assert_eq!(looks(StopRule::default(), 5), [] as [u32; 0]);
+    }
+
+    #[test]
+    fn the_usual_rule_looks_three_times() {
+        for trials in [5, 8, 10, 20, 30] {
+            let mut experiment = Experiment { trials, ..Experiment::default() };
+            experiment.stop_early = Some(StopRule::for_trials(0.05, trials));
+            let looks = crate::analyse::sequential::looks(&experiment);
+            assert!((2..=3).contains(&looks.len()) && looks.last() == Some(&trials), "{trials}: {looks:?}");
+            assert!(validate(&experiment).is_ok(), "{trials}");
+        }
     }
 
     #[test]
@@ -146,6 +172,7 @@ mod tests {
                 "trials = 5\n[stop-early]",
                 "trials = 9\nplatforms = ['knative']\n[stop-early]",
                 "trials = 9\nreuse-deployments = true\n[stop-early]",
+                "trials = 30\n[stop-early]\nevery = 1",
                 "trials = 9\n[stop-early]\nhalf-width = 0.1",
             ]
             .map(message)
@@ -156,6 +183,7 @@ mod tests {
             stop-early: the first look comes after trial 5 and the plan ends with trial 5; raise --trials, the most that are run
             stop-early: there is nothing to compare, so no interval can be narrow enough; leave it out, or name a second platform
             x:3:1: stop-early: it looks after each trial of all platforms, and with reuse-deployments they come one after the other; leave one of the two out
+            x:3:9: stop-early.every: makes 26 looks, which share 5 %; look at most 10 times
             accepted
             "
         );

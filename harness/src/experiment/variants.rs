@@ -127,6 +127,9 @@ pub(super) fn problems(list: &mut Checks, e: &Experiment) {
         );
         check(!e.variants[..i].iter().any(|v| v.name == *name), "name", &format!("'{name}' is there twice"));
         if let Some(workload) = &variant.workload {
+            // One set of payloads and one judge serve a run.
+            let why = "workloads have payloads of their own; measure each in a run of its own";
+            check(!is_workload(workload) || *workload == e.function.workload, "workload", why);
             check(is_workload(workload), "workload", &no_workload(workload));
             check(
                 e.function.own.is_none(),

@@ -13,6 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     analyse::{
+        cold::ColdStarts,
+        eviction::Eviction,
         summary::{Problem, Quantiles},
         tally::Tally,
         validity,
@@ -28,6 +30,10 @@ pub enum ProcedureOutcome {
     Capacity(CapacityOutcome),
     /// A sweep over numbers of connections.
     Concurrency(ConcurrencyOutcome),
+    /// Cold starts after zero replicas.
+    Cold(ColdStarts),
+    /// The life of an idle instance.
+    Eviction(Eviction),
 }
 
 impl ProcedureOutcome {
@@ -36,6 +42,8 @@ impl ProcedureOutcome {
         match self {
             Self::Capacity(outcome) => outcome.probes.iter().map(|probe| probe.part.requests).sum(),
             Self::Concurrency(outcome) => outcome.steps.iter().map(|step| step.part.requests).sum(),
+            Self::Cold(outcome) => outcome.starts.len() as u64,
+            Self::Eviction(outcome) => u64::from(outcome.failed.is_none()),
         }
     }
 
@@ -44,6 +52,8 @@ impl ProcedureOutcome {
         match self {
             Self::Capacity(outcome) => outcome.problems(),
             Self::Concurrency(outcome) => outcome.problems(),
+            Self::Cold(outcome) => outcome.problems(),
+            Self::Eviction(outcome) => outcome.problems(),
         }
     }
 
@@ -52,6 +62,8 @@ impl ProcedureOutcome {
         match self {
             Self::Capacity(outcome) => outcome.remarks(),
             Self::Concurrency(_) => Vec::new(),
+            Self::Cold(outcome) => outcome.remarks(),
+            Self::Eviction(outcome) => outcome.remarks(),
         }
     }
 
@@ -60,6 +72,8 @@ impl ProcedureOutcome {
         match self {
             Self::Capacity(outcome) => outcome.line(),
             Self::Concurrency(outcome) => outcome.line(),
+            Self::Cold(outcome) => outcome.line(),
+            Self::Eviction(outcome) => outcome.line(),
         }
     }
 }

@@ -93,6 +93,7 @@ impl Run {
             subjects: labels.iter().map(|label| (*label).to_owned()).collect(),
             cells: Vec::new(),
             comparisons: Vec::new(),
+            thresholds: Vec::new(),
         };
         let mut run =
             Self { summary, experiment, environment: environment(), cells, timelines: BTreeMap::new() };
@@ -529,6 +530,7 @@ fn summary(data: &CellData) -> CellSummary {
         memory_bytes: Some(Spread { min: 9e7, mean: 1.05e8, max: 1.2e8 }),
         ready_after_ms: data.meta.ready_after_ms,
         by_revision: Vec::new(),
+        elasticity: None,
         outcome: None,
         by_size: Vec::new(),
         size_fit: None,
@@ -562,6 +564,7 @@ fn quantiles(mut rows: Vec<(f64, bool)>) -> Quantiles {
         p99_9,
         max,
         lower_bounds,
+        sampling: BTreeMap::new(),
     }
 }
 

@@ -9,6 +9,7 @@
 //! [`Report`]; the compiler lists what was forgotten.
 
 pub mod format;
+pub mod histograms;
 pub mod html;
 pub mod markdown;
 pub mod outline;
@@ -18,6 +19,8 @@ pub mod terminal;
 
 #[cfg(test)]
 mod fixture;
+#[cfg(test)]
+mod life_cycle_tests;
 #[cfg(test)]
 mod questions_tests;
 #[cfg(test)]
@@ -54,7 +57,7 @@ pub struct Document<'a> {
     pub environment: &'a Value,
     /// The cells that left anything on disk, for the plots and their metadata.
     pub cells: &'a [CellDigest],
-    /// What was watched of the deployments' replicas, by deployment (`t01-knative`); empty on the twin.
+    /// What was watched of the deployments' replicas, by deployment (`t01-knative`).
     pub timelines: &'a BTreeMap<String, Timeline>,
 }
 
@@ -114,7 +117,13 @@ impl<'a> Document<'a> {
             let mut answers = FirstAnswers::default();
             cells.for_each(|cell| answers.merge(&cell.records.answers));
             let timeline = lives::with_answers(timeline, &answers);
-            (trial, lives::phases(&timeline))
+            let mut lives = lives::phases(&timeline);
+            let of_deployment = |cell: &&CellSummary| {
+                cell.subject == subject && (self.experiment.reuse_deployments || cell.trial == trial)
+            };
+            let cold = self.summary.cells.iter().filter(of_deployment).filter_map(CellSummary::cold_start);
+            cold.for_each(|found| found.mark(&mut lives, timeline.started_unix_ns));
+            (trial, lives)
         });
         found.collect()
     }

@@ -57,6 +57,9 @@ pub fn table(document: &Document, width: usize) -> String {
     for verdict in verdicts {
         push_wrapped(&mut out, &format!("{}: {}", verdict.load, verdict.sentence), "  ", width);
     }
+    for result in &document.summary.thresholds {
+        push_wrapped(&mut out, &format!("threshold {}", result.line()), "  ", width);
+    }
     for cell in document.summary.cells.iter().filter(|cell| !cell.validity.is_valid()) {
         let reasons: Vec<_> =
             cell.validity.problems.iter().map(|p| format!("{} ({})", p.reason, p.remedy)).collect();

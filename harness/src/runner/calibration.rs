@@ -161,11 +161,12 @@ mod tests {
     #[test]
     fn the_highest_rate_is_that_of_the_busiest_second() {
         let second = 1_000_000_000;
-        assert_eq!(highest_rate_rps(&[]), 0.0);
-        assert_eq!(highest_rate_rps(&[0, second, 2 * second]), 1.0);
+        let rate = |times_ns: &[u64]| highest_rate_rps(times_ns) as u64;
+        assert_eq!(rate(&[]), 0);
+        assert_eq!(rate(&[0, second, 2 * second]), 1);
         let burst: Vec<u64> = (0..40).map(|i| 3 * second + i).collect();
-        assert_eq!(highest_rate_rps(&[&[0, second][..], &burst].concat()), 40.0);
-        assert_eq!(highest_rate_rps(&shapes::constant(250.0, Extent::Count(1000))), 250.0);
+        assert_eq!(rate(&[&[0, second][..], &burst].concat()), 40);
+        assert_eq!(rate(&shapes::constant(250.0, Extent::Count(1000))), 250);
     }
 
     #[test]

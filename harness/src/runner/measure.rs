@@ -8,13 +8,13 @@ use std::{
     time::Duration,
 };
 
-use super::{budget, live::Watch, pilot, prepare::Prepared, procedures, progress::Progress, verdict};
+use super::{live::Watch, pilot, prepare::Prepared, procedures, progress::Progress, verdict};
 use crate::{
     collect::{
         clock::unix_now_ns,
         prometheus::Collector,
         sampler,
-        timeline::{FirstAnswers, Recorder, Target},
+        timeline::{self, FirstAnswers, Recorder, Target},
         usage::UsageSampler,
     },
     drive::{self, GeneratorAudit, Load, PlayOptions},
@@ -137,14 +137,17 @@ impl Run<'_> {
         if let Err(error) = platform.remove().await {
             progress.say(&format!("error: {error}"));
         }
-        if let Some(recorder) = recorder {
-            let timeline = recorder.finish(&answers).await;
+        let timeline = match recorder {
+            Some(recorder) => Some(recorder.finish(&answers).await),
+            None => timeline::of_twin(&platform, &answers),
+        };
+        if let Some(timeline) = timeline {
             let id = deployment_id(first.trial, &first.subject);
             if let Err(error) = self.folder.write_timeline(&id, &timeline) {
                 progress.say(&format!("error: the time line of {id} is lost: {error}"));
             }
         }
-        progress.advance(budget::deploy_estimate(self.experiment.on));
+        progress.advance(super::budget::deploy_estimate(self.experiment.on));
     }
 
     /// Begins to record the lives of the replicas, where there is a cluster to watch.

@@ -5,6 +5,7 @@ pub mod budget;
 mod calibration;
 pub mod function_binary;
 mod image;
+mod kept;
 pub mod live;
 pub mod measure;
 mod null;
@@ -164,6 +165,7 @@ async fn carry_out(
     }
     let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
     prepared.notices.extend(pinned);
+    prepared.notices.extend(kept::notices(&experiment));
     prepared.notices.extend(reuse_notice(&experiment));
     prepared.files = files;
     let mut collector = None;
@@ -307,7 +309,9 @@ async fn audited(
 /// The plan in words and what it costs; of a run that goes on, what is left.
 pub fn describe(experiment: &Experiment, left: Option<&Left>, files: &Files) -> String {
     let cost = cost(experiment, left, files).describe();
-    let plan = budget::describe(experiment);
+    let mut plan = vec![budget::describe(experiment)];
+    plan.extend(crate::analyse::foresight::lines(experiment));
+    let plan = plan.join("\n");
     match left {
         Some(left) => [plan, left.describe(), cost].join("\n"),
         None => [plan, cost].join("\n"),
@@ -401,6 +405,7 @@ async fn pilot_all(
         progress.say(&format!(
             "pilot: {label} answers every picture as expected and serves about {capacity:.0} requests/s"
         ));
+        prepared.facts["pilot_rps"][&label] = capacity.into();
         slowest = Some(slowest.map_or(capacity, |s| s.min(capacity)));
         asked.insert(label.clone());
     }
@@ -410,6 +415,9 @@ async fn pilot_all(
     for load in experiment.load.iter().filter(|load| load.rate_share.is_some()) {
         if let Arrivals::Constant { rate } | Arrivals::Poisson { rate } = load.arrivals {
             progress.say(&format!("pilot: the rate of {} is set to {rate} requests/s", load.name));
+        }
+        if let Arrivals::Steps { rates } = &load.arrivals {
+            progress.say(&format!("pilot: the rates of {} are set to {rates:?} requests/s", load.name));
         }
     }
     Ok(asked)
@@ -426,7 +434,7 @@ async fn pilot_one(
     prepared: &mut Prepared,
     interrupt: &Interrupt,
 ) -> Result<f64, RunError> {
-    let deployed = platform.deploy(&prepared.spec_for(subject, experiment)).await?;
+    let deployed = platform.deploy(&kept::for_pilot(prepared.spec_for(subject, experiment))).await?;
     let endpoint = deployed.endpoints.first().context("the platform named no endpoint")?;
     let answered = pilot::ask_each(endpoint, prepared, experiment.timeout).await?;
     pilot::settle_expected(prepared, &answered, &subject.label)?;

@@ -201,6 +201,13 @@ pub fn settle_rates(experiment: &mut Experiment, capacity_rps: f64) {
         if let Arrivals::Constant { rate } | Arrivals::Poisson { rate } = &mut load.arrivals {
             *rate = two_digits(share * capacity_rps);
         }
+        if let Arrivals::Steps { rates } = &mut load.arrivals {
+            // The highest becomes the share, the others keep their proportion to it.
+            let highest = rates.iter().copied().fold(0.0, f64::max);
+            for rate in rates {
+                *rate = two_digits(*rate / highest * share * capacity_rps);
+            }
+        }
     }
 }
 
@@ -232,6 +239,18 @@ mod tests {
     fn a_rate_has_two_significant_digits() {
         let text = |value| two_digits(value).to_string();
         assert_eq!([33.98, 3.449, 1234.0, 0.0].map(text), ["34", "3.4", "1200", "0.1"]);
+    }
+
+    #[test]
+    fn steps_keep_their_proportions_and_a_settled_experiment_stays_as_it_is() {
+        let mut experiment = Experiment::default();
+        experiment.load[0].rate_share = Some(1.2);
+        experiment.load[0].arrivals = Arrivals::Steps { rates: vec![1.0, 6.0, 1.0] };
+        let settled = Arrivals::Steps { rates: vec![5.0, 30.0, 5.0] };
+        for _ in 0..2 {
+            settle_rates(&mut experiment, 25.0);
+            assert_eq!(experiment.load[0].arrivals, settled);
+        }
     }
 
     #[test]

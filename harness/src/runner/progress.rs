@@ -45,6 +45,7 @@ impl Progress {
 
     /// Shows a live screen from [`Progress::begin`] on, where there is a terminal for it. `mark` is
     /// what must not be overlooked beside the title.
+    #[must_use]
     pub fn with_screen(mut self, title: &str, mark: Option<&'static str>) -> Self {
         if !self.quiet && live::is_possible() {
             self.screen = Screen::Once { title: title.to_owned(), mark };
@@ -59,10 +60,11 @@ impl Progress {
             && let Some(bar) = self.bar.take()
         {
             bar.finish_and_clear();
-            match Live::with_pace(title, *mark, Some(self.pace)) {
-                Some(live) => self.screen = Screen::Shown(live),
+            if let Some(live) = Live::with_pace(title, *mark, Some(self.pace)) {
+                self.screen = Screen::Shown(live);
+            } else {
                 // The terminal refused: the bar it is.
-                None => (self.bar, self.screen) = (Self::new(self.quiet).bar, Screen::No),
+                (self.bar, self.screen) = (Self::new(self.quiet).bar, Screen::No);
             }
         }
         if let Some(bar) = &self.bar {

@@ -6,9 +6,9 @@ use anyhow::Context;
 
 use super::RunError;
 use crate::{
-    analyse::{self, summary::Summary},
-    reports::{self, Document, Report},
-    store::RunFolder,
+    analyse::{self, rows::Rows, summary::Summary, window::Window},
+    reports::{self, Document, Report, histograms::Histograms},
+    store::{CellMeta, RunFolder},
 };
 
 /// Pixels of a PNG for each unit of its SVG.
@@ -49,8 +49,13 @@ pub fn publish(folder: &RunFolder) -> Result<Finished, RunError> {
     let mut digests = Vec::new();
     for cell in folder.cells().context("cannot read the run's plan")? {
         // One after another: records stay on disk, what is kept of a cell is of bounded size.
-        let analyse::Examined { summary, digest } =
-            analyse::cell(cell.context("cannot read the run's cells")?);
+        let cell = cell.context("cannot read the run's cells")?;
+        let (meta, rows) = (cell.meta.clone(), cell.records.clone());
+        let analyse::Examined { mut summary, digest } = analyse::cell(cell);
+        write_histograms(folder, &meta, digest.records.window, &rows)?;
+        if let Some(capacity_rps) = environment["function"]["pilot_rps"][&summary.subject].as_f64() {
+            summary.elasticity = analyse::elasticity::of_cell(&experiment, &digest, capacity_rps);
+        }
         cells.push(summary);
         digests.push(digest);
     }
@@ -109,6 +114,22 @@ pub fn until(folder: &RunFolder, trial: u32) -> anyhow::Result<Summary> {
     }
     let facts = analyse::RunFacts { run_id: folder.id(), notices: Vec::new() };
     Ok(analyse::run(&experiment, &planned, cells, facts))
+}
+
+/// Writes a cell's response times for HdrHistogram's tools.
+fn write_histograms(
+    folder: &RunFolder,
+    meta: &CellMeta,
+    window: Window,
+    rows: &impl Rows,
+) -> anyhow::Result<()> {
+    let mut histograms = Histograms::new(window);
+    // What is damaged was named when the cell was summed up.
+    rows.scan(&mut |batch| batch.iter().for_each(|record| histograms.take(record)));
+    for (name, text) in histograms.files(meta).map_err(anyhow::Error::msg)? {
+        folder.write_file(&format!("cells/{}/{name}", meta.cell.id), text.as_bytes()).context(WRITE)?;
+    }
+    Ok(())
 }
 
 fn terminal_width() -> usize {

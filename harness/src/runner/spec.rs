@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use super::kept;
 use crate::{
     experiment::{Experiment, FunctionChoice, Subject},
     platforms::{FunctionSpec, Image, PlatformKind},
@@ -17,7 +18,7 @@ pub fn function_spec(e: &Experiment, platform: PlatformKind, name: &str) -> Func
 /// What all platforms get, with the settings of one of them.
 pub fn for_platform(common: &FunctionSpec, e: &Experiment, platform: PlatformKind) -> FunctionSpec {
     let platform_settings = e.settings.get(&platform).cloned().unwrap_or_default();
-    FunctionSpec { platform_settings, ..common.clone() }
+    FunctionSpec { platform_settings, replicas: kept::bounds(e, platform), ..common.clone() }
 }
 
 /// What one subject gets: the common spec with its platform's settings and its variant.

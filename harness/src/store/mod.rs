@@ -14,6 +14,7 @@
 //!     replicas.jsonl    replica samples, appended while the cell runs
 //!     outcome.json      what the cell's procedure found (ProcedureOutcome), where it has one; the
 //!                       loads that it played have cells of their own within this folder: p03/
+//!     response.hgrm     response times for HdrHistogram's plotter; response.hlog: by interval
 //!     series.json       what Prometheus or the kubelet measured meanwhile (CellSeries), if asked
 //!   cells/<cell id>.torn-1/   what a stop left of a cell that was measured again
 //!   deployments/<trial-subject>.json   what was watched of a deployment's replicas (Timeline)

@@ -91,11 +91,57 @@ async fn from_zero_a_request_is_held_until_a_new_replica_answers() {
     let deployed = twin.deploy(&idle).await.unwrap();
     let warm = call(&deployed.endpoints[0], "/predict").await;
     assert_eq!(warm.status, 200);
-    let zero = until(&twin, 30, |state| state.desired == 0 && state.pids.is_empty()).await;
+    let proof = twin.wait_for_zero(Duration::from_secs(30)).await.unwrap();
+    assert_eq!(proof.gone, [warm.header("x-instance-id")]);
+    let zero = twin.state().await.unwrap();
     assert_eq!((zero.ready, zero.restarts, zero.activator_in_path), (0, 0, Some(true)));
+    assert!(zero.pids.is_empty(), "{zero:?}");
     let cold = call(&deployed.endpoints[0], "/predict").await;
     assert_eq!((cold.status, cold.header("x-cold-start")), (200, "true"), "{cold:?}");
     assert_ne!(cold.boot_id(), warm.boot_id());
+    let steps = |replica: &str| -> Vec<Step> {
+        let news = twin.lives().1.into_iter();
+        news.filter(|one| one.replica == replica).map(|one| one.step).collect()
+    };
+    assert_eq!(
+        steps(warm.header("x-instance-id")),
+        [Step::Requested, Step::Started, Step::Ready, Step::Terminating, Step::Gone]
+    );
+    assert_eq!(steps(cold.header("x-instance-id")), [Step::Requested, Step::Started, Step::Ready]);
+    remove(twin).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_keeps_a_replica_says_so_instead_of_waiting_for_zero() {
+    for (kind, why) in
+        [(PlatformKind::Knative, "it keeps 1 replicas"), (PlatformKind::OpenFaas, "does not scale to zero")]
+    {
+        let mut twin = twin(kind);
+        twin.deploy(&spec(1, 1)).await.unwrap();
+        let refused = twin.wait_for_zero(Duration::from_mins(1)).await.unwrap_err().to_string();
+        assert!(refused.contains(why), "{refused}");
+        remove(twin).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn revisions_share_the_traffic_by_weight_and_each_answer_names_its_own() {
+    let mut twin = twin(PlatformKind::Knative);
+    let revision = |name: &str, percent| RevisionShare { name: name.into(), percent, env: BTreeMap::new() };
+    let split =
+        FunctionSpec { revisions: vec![revision("stable", 70), revision("canary", 30)], ..spec(1, 1) };
+    let deployed = twin.deploy(&split).await.unwrap();
+    let mut answers: BTreeMap<String, u32> = BTreeMap::new();
+    for _ in 0..200 {
+        let answer = call(&deployed.endpoints[0], "/predict").await;
+        let revision = twin.revisions().get(answer.header("x-instance-id")).cloned();
+        *answers.entry(revision.expect("every replica belongs to a revision")).or_default() += 1;
+    }
+    assert_eq!(answers.keys().collect::<Vec<_>>(), ["fake-canary", "fake-stable"]);
+    // 60 of 200 are meant; fewer than 31 or more than 89 come about once in a hundred thousand runs.
+    assert!((31..90).contains(&answers["fake-canary"]), "{answers:?}");
+    let state = twin.state().await.unwrap();
+    assert_eq!((state.ready, state.desired, state.pids.len()), (2, 2, 2));
     remove(twin).await;
 }
 

@@ -14,8 +14,8 @@ use std::{
 };
 
 use harness::platforms::{
-    FunctionSpec, Platform, PlatformKind, ReplicaBounds,
-    twin::{PlaneState, Twin, TwinOptions},
+    FunctionSpec, Platform, PlatformKind, ReplicaBounds, RevisionShare,
+    twin::{PlaneState, Step, Twin, TwinOptions},
 };
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;

@@ -1,4 +1,4 @@
-//! The normal and Student's t distribution, as far as intervals and power need them.
+//! The normal, Student's t and the binomial distribution, as far as intervals and power need them.
 
 use std::f64::consts::PI;
 
@@ -56,6 +56,31 @@ pub fn student_cdf(t: f64, degrees: f64) -> f64 {
 /// The t with P(T <= t) = p; infinite at 0 and 1.
 pub fn student_quantile(p: f64, degrees: f64) -> f64 {
     invert(|t| student_cdf(t, degrees), p)
+}
+
+/// P(B <= successes) of the binomial distribution with this many trials and this chance of success.
+///
+/// By the regularised incomplete beta function: Abramowitz and Stegun 26.5.24.
+pub fn binomial_cdf(successes: u64, trials: u64, chance: f64) -> f64 {
+    if successes >= trials {
+        return 1.0;
+    }
+    incomplete_beta(1.0 - chance, (trials - successes) as f64, successes as f64 + 1.0)
+}
+
+/// The exact upper confidence bound of a proportion of which `successes` of `trials` were seen:
+/// Clopper and Pearson, "The Use of Confidence or Fiducial Limits Illustrated in the Case of the
+/// Binomial", Biometrika 26(4), 1934. One-sided.
+pub fn proportion_at_most(successes: u64, trials: u64, confidence: f64) -> f64 {
+    if successes >= trials {
+        return 1.0;
+    }
+    let (mut low, mut high) = (0.0_f64, 1.0_f64);
+    for _ in 0..100 {
+        let middle = f64::midpoint(low, high);
+        if binomial_cdf(successes, trials, middle) > 1.0 - confidence { low = middle } else { high = middle }
+    }
+    high
 }
 
 /// Inverts a distribution symmetric about 0 by bisection. Slow and simple: it is needed a few times a run.
@@ -173,6 +198,18 @@ mod tests {
             let got = student_quantile(p, degrees);
             assert!((got - t).abs() < 1e-7, "t({p}, {degrees}) = {got}, not {t}");
         }
+    }
+
+    #[test]
+    fn binomial_values_by_hand_and_by_the_printed_bound() {
+        for (successes, ways) in [(0, 1.0), (1, 6.0), (2, 16.0), (3, 26.0), (4, 31.0), (5, 32.0)] {
+            assert!((binomial_cdf(successes, 5, 0.5) - ways / 32.0).abs() < 1e-12, "{successes}");
+        }
+        // None of n: the bound solves (1 - p)^n = 0.05, about 3 / n ("rule of three").
+        assert!((proportion_at_most(0, 100, 0.95) - 0.029_513).abs() < 1e-5);
+        // Clopper and Pearson's two-sided 95 % interval of 1 in 10 ends at 0.4450.
+        assert!((proportion_at_most(1, 10, 0.975) - 0.445_02).abs() < 1e-4);
+        assert!((proportion_at_most(10, 10, 0.95) - 1.0).abs() < 1e-12);
     }
 
     #[test]

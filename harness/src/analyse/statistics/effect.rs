@@ -34,12 +34,25 @@ pub fn pooled_sd(a: &[f64], b: &[f64]) -> Option<(f64, f64)> {
 /// and against normal scatter a rank test needs π/3 times the trials of a t test (Lehmann,
 /// "Nonparametrics", 1975, section 2.4).
 pub fn smallest_difference(a: &[f64], b: &[f64], alpha: f64) -> Option<f64> {
-    let level = mann_whitney::attainable_level(a.len(), b.len(), alpha)?;
     let (sd, degrees) = pooled_sd(a, b)?;
-    let quantiles = student_quantile(1.0 - level / 2.0, degrees) + student_quantile(POWER, degrees);
     let unbiased_sd = sd * (4.0 * degrees + 1.0) / (4.0 * degrees);
-    let trials = (1.0 / a.len() as f64 + 1.0 / b.len() as f64) * FRAC_PI_3;
-    Some(quantiles * unbiased_sd * trials.sqrt())
+    foreseen_difference(unbiased_sd, a.len(), b.len(), alpha)
+}
+
+/// The same before anything is measured: for so many trials a side whose standard deviation will
+/// be `sd`. None if the rank test can never reject at `alpha` with so few.
+pub fn foreseen_difference(sd: f64, a: usize, b: usize, alpha: f64) -> Option<f64> {
+    let level = mann_whitney::attainable_level(a, b, alpha)?;
+    let degrees = (a + b).checked_sub(2).filter(|&degrees| degrees > 0)? as f64;
+    let quantiles = student_quantile(1.0 - level / 2.0, degrees) + student_quantile(POWER, degrees);
+    let trials = (1.0 / a as f64 + 1.0 / b as f64) * FRAC_PI_3;
+    Some(quantiles * sd * trials.sqrt())
+}
+
+/// The fewest trials a side with which the rank test can reject at `alpha`.
+pub fn fewest_trials(alpha: f64) -> usize {
+    // 2 / C(2n, n) falls below any alpha that a run can ask for long before fifty.
+    (2..50).find(|&n| mann_whitney::attainable_level(n, n, alpha).is_some()).unwrap_or(50)
 }
 
 #[cfg(test)]
@@ -61,5 +74,14 @@ mod tests {
         let found = smallest_difference(&a, &a, 0.05).unwrap();
         assert!((found - 2.325).abs() < 0.002, "{found}");
         assert_eq!(smallest_difference(&a[..3], &a[..3], 0.05), None, "3 + 3 trials can never show anything");
+        // Known beforehand, the deviation needs no correction for its own uncertainty.
+        let foreseen = foreseen_difference(1.0, 5, 5, 0.05).unwrap();
+        assert!((foreseen - 2.325 * 32.0 / 33.0).abs() < 0.002, "{foreseen}");
+    }
+
+    #[test]
+    fn the_fewest_trials_are_those_whose_smallest_p_lies_below_the_level() {
+        // 2 / C(2n, n): 0.1, 0.029, 0.0079, 0.0022 for n = 3, 4, 5, 6.
+        assert_eq!([0.05, 0.025, 0.005].map(fewest_trials), [4, 5, 6]);
     }
 }

@@ -47,7 +47,15 @@ pub fn attainable_level(a: usize, b: usize, alpha: f64) -> Option<f64> {
     let ranks: Vec<usize> = (1..=a + b).map(|rank| 2 * rank).collect();
     let lowest: usize = ranks[..a].iter().sum();
     let mean = a * (a + b + 1);
-    (lowest..=mean).step_by(2).map(|sum| exact(&ranks, a, sum)).take_while(|&p| p < alpha).last()
+    let ways = ways(&ranks, a);
+    let all: f64 = ways.iter().sum();
+    // Without ties both tails are alike.
+    let mut tail = 0.0;
+    let two_sided = (lowest..mean).step_by(2).map(|sum| {
+        tail += ways[sum];
+        2.0 * tail / all
+    });
+    two_sided.take_while(|&p| p < alpha).last()
 }
 
 /// Twice the mid-rank of each value of `a`, then of `b`, in the pooled sample.
@@ -60,6 +68,17 @@ fn doubled_mid_ranks(a: &[f64], b: &[f64]) -> Vec<usize> {
 }
 
 fn exact(doubled: &[usize], taken: usize, observed: usize) -> f64 {
+    let ways = ways(doubled, taken);
+    // Distance from the mean rank sum, total * taken / n, times n to stay in integers.
+    let (n, total) = (doubled.len(), ways.len() - 1);
+    let distance = |sum: usize| (sum * n).abs_diff(total * taken);
+    let far = |sum: &usize| distance(*sum) >= distance(observed);
+    let extreme: f64 = (0..=total).filter(far).map(|sum| ways[sum]).sum();
+    (extreme / ways.iter().sum::<f64>()).min(1.0)
+}
+
+/// In how many ways so many of the ranks add up to each sum, from 0 to the sum of all.
+fn ways(doubled: &[usize], taken: usize) -> Vec<f64> {
     let total: usize = doubled.iter().sum();
     // ways[k][s]: in how many ways k of the ranks seen so far add up to s.
     let mut ways = vec![vec![0.0_f64; total + 1]; taken + 1];
@@ -67,17 +86,12 @@ fn exact(doubled: &[usize], taken: usize, observed: usize) -> f64 {
     for (seen, &rank) in doubled.iter().enumerate() {
         for k in (1..=taken.min(seen + 1)).rev() {
             let (fewer, more) = ways.split_at_mut(k);
-            for sum in rank..=total {
-                more[0][sum] += fewer[k - 1][sum - rank];
+            for (sum, without) in more[0][rank..].iter_mut().zip(&fewer[k - 1]) {
+                *sum += without;
             }
         }
     }
-    // Distance from the mean rank sum, total * taken / n, times n to stay in integers.
-    let n = doubled.len();
-    let distance = |sum: usize| (sum * n).abs_diff(total * taken);
-    let far = |sum: &usize| distance(*sum) >= distance(observed);
-    let extreme: f64 = (0..=total).filter(far).map(|sum| ways[taken][sum]).sum();
-    (extreme / ways[taken].iter().sum::<f64>()).min(1.0)
+    ways.swap_remove(taken)
 }
 
 /// Lehmann, "Nonparametrics", 1975, section 1.3: the variance of the rank sum with ties is that of a

@@ -6,3 +6,5 @@ pub mod distributions;
 pub mod effect;
 pub mod holm;
 pub mod mann_whitney;
+pub mod order;
+pub mod signed_rank;

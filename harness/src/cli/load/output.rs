@@ -35,7 +35,7 @@ pub(super) fn arrived(request: &Request) -> String {
 
 /// As JSON. Times are in milliseconds, rates in requests a second.
 pub(super) fn json(request: &Request, measured: &Measured) -> String {
-    let Measured { counts, validity, audit } = measured;
+    let Measured { counts, validity, audit, thresholds } = measured;
     let failures: serde_json::Map<String, Value> =
         failures(counts).map(|(name, count)| (name.to_owned(), count.into())).collect();
     let result = json!({
@@ -61,13 +61,14 @@ pub(super) fn json(request: &Request, measured: &Measured) -> String {
         "cold_starts": counts.cold_starts,
         "validity": { "word": validity.word(), "problems": validity.problems },
         "generator": audit,
+        "thresholds": thresholds,
     });
     format!("{result:#}")
 }
 
 /// For people: one compact table.
 pub(super) fn text(request: &Request, measured: &Measured) -> String {
-    let Measured { counts, validity, audit } = measured;
+    let Measured { counts, validity, audit, thresholds } = measured;
     let mut text = String::new();
     // Writing to a String cannot fail.
     let mut line = |content: String| _ = writeln!(text, "{content}");
@@ -113,6 +114,9 @@ pub(super) fn text(request: &Request, measured: &Measured) -> String {
     ));
     for problem in &validity.problems {
         line(format!("  {} {}", problem.reason, problem.remedy));
+    }
+    for result in thresholds {
+        line(format!("threshold {}", result.line()));
     }
     text
 }

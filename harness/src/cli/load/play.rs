@@ -14,8 +14,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use super::{super::CliError, output, request::Request};
 use crate::{
     analyse::{
-        summary::Validity,
+        summary::{ThresholdResult, Validity},
         tally::{Counting, Tally},
+        thresholds::{self, Figures},
         validity,
     },
     drive::{self, DriveError, GeneratorAudit, PlayOptions, Progress},
@@ -36,6 +37,7 @@ pub(super) struct Measured {
     pub(super) counts: Tally,
     pub(super) validity: Validity,
     pub(super) audit: GeneratorAudit,
+    pub(super) thresholds: Vec<ThresholdResult>,
 }
 
 /// Plays it to its end, or to Ctrl-C.
@@ -87,7 +89,11 @@ pub(super) fn play(request: &Request) -> Result<Measured, CliError> {
     let counts = counting.finish();
     drop(counting);
     let problems = validity::of_generator(&counts, &audit);
-    let measured = Measured { counts, validity: Validity { problems }, audit };
+    let validity = Validity { problems };
+    let figures = Figures::from(&counts);
+    let judged = request.thresholds.iter();
+    let thresholds = judged.map(|t| thresholds::of_interval(t, figures, validity.is_valid())).collect();
+    let measured = Measured { counts, validity, audit, thresholds };
     if let Some(folder) = &request.save {
         let result = folder.join("load.json");
         fs::write(&result, output::json(request, &measured))

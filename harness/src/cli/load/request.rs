@@ -14,7 +14,7 @@ use crate::{
         answer::StatusJudge,
         shapes::{self, Extent, Files},
     },
-    experiment::Arrivals,
+    experiment::{Arrivals, Threshold},
     workloads::payloads::{self, Payloads},
 };
 
@@ -39,6 +39,7 @@ pub(super) struct Request {
     pub(super) quiet: bool,
     pub(super) live: bool,
     pub(super) seed: u64,
+    pub(super) thresholds: Vec<Threshold>,
     timeout: Duration,
     method: hyper::Method,
     payloads: Payloads,
@@ -81,6 +82,14 @@ impl Request {
         let Ok(method) = hyper::Method::from_bytes(method.to_ascii_uppercase().as_bytes()) else {
             return usage(format!("--method '{method}' is not an HTTP method; write for example POST"));
         };
+        if let Some(odd) =
+            args.thresholds.iter().find(|t| t.is_ratio() || t.load.is_some() || t.subject.is_some())
+        {
+            return usage(format!(
+                "--threshold '{odd}' speaks of comparisons, load points or subjects, and here is one load; write for \
+                 example 'p99<500ms'"
+            ));
+        }
         let headers = args.headers.iter().map(|text| header(text)).collect::<Result<Vec<_>, _>>()?;
         let others =
             args.what.and.into_iter().map(|url| Endpoint { url, headers: headers.clone() }).collect();
@@ -100,6 +109,7 @@ impl Request {
             quiet: args.quiet,
             live: !args.screen.no_live,
             seed: args.seed,
+            thresholds: args.thresholds,
             timeout: args.timeout,
             method,
             payloads,

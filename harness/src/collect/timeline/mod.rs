@@ -1,8 +1,8 @@
 //! The life of a deployment's replicas, phase by phase: where does a cold start spend its time?
 //!
 //! Map: `recorder` keeps the watches; `moments` turns what they heard into moments, and is pure;
-//! `answers` gathers first answers from the harness's own records. [`crate::analyse::lives`] makes
-//! durations of it.
+//! `answers` gathers first answers from the harness's own records; `twin` makes a time line of what a
+//! twin's data plane told. [`crate::analyse::lives`] makes durations of it.
 //!
 //! Two clocks meet here. What an object says of itself is the cluster's clock, mostly in whole
 //! seconds; when a watch heard of it is this machine's clock. Both are kept, each with its source.
@@ -12,12 +12,14 @@ mod moments;
 mod recorder;
 #[cfg(test)]
 mod tests;
+mod twin;
 
 use serde::{Deserialize, Serialize};
 
 pub use answers::FirstAnswers;
 pub use moments::{Moments, Watched};
 pub use recorder::{Recorder, Target};
+pub use twin::of_twin;
 
 use super::clock::ClockOffset;
 

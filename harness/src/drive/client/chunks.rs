@@ -73,7 +73,7 @@ impl Chunks {
                 let digit = u64::from((byte as char).to_digit(16).ok_or(Nonsense)?);
                 Stage::Size(so_far.checked_mul(16).and_then(|size| size.checked_add(digit)).ok_or(Nonsense)?)
             }
-            (Stage::Size(0) | Stage::Extension(0), b'\n') => Stage::TrailerBegin,
+            (Stage::Size(0) | Stage::Extension(0) | Stage::Trailer, b'\n') => Stage::TrailerBegin,
             (Stage::Size(size) | Stage::Extension(size), b'\n') => Stage::Data(size),
             (Stage::Size(size), b'\r' | b';' | b' ' | b'\t') | (Stage::Extension(size), _) => {
                 Stage::Extension(size)
@@ -82,7 +82,6 @@ impl Chunks {
             (Stage::DataEnd, b'\n') => Stage::Begin,
             (Stage::TrailerBegin, b'\r') => Stage::LastLine,
             (Stage::TrailerBegin | Stage::LastLine, b'\n') => Stage::Over,
-            (Stage::Trailer, b'\n') => Stage::TrailerBegin,
             (Stage::TrailerBegin | Stage::Trailer, _) => Stage::Trailer,
             _ => return Err(Nonsense),
         })

@@ -102,9 +102,9 @@ impl Links {
         match &target.tls {
             None => self.handshake(socket, line, serial).await,
             Some((connector, name)) => {
-                let stream = connector.connect(name.clone(), socket).await?;
+                let stream = connector.connect(name.clone(), socket).await.map_err(in_words)?;
                 if self.job.is_multiplexed() && stream.get_ref().1.alpn_protocol() != Some(b"h2") {
-                    return Err(io::Error::other("the server does not speak HTTP/2; use HTTP/1.1"));
+                    return Err(no_http2());
                 }
                 self.handshake(stream, line, serial).await
             }
@@ -151,6 +151,18 @@ impl Links {
             Ok(Sender::Http1(sender))
         }
     }
+}
+
+/// TLS was agreed upon, but not HTTP/2 on it.
+fn no_http2() -> io::Error {
+    io::Error::other("the server does not speak HTTP/2; use HTTP/1.1")
+}
+
+/// A failed TLS handshake; the alert that refuses HTTP/2 gets words of ours.
+fn in_words(error: io::Error) -> io::Error {
+    let alert = rustls::Error::AlertReceived(rustls::AlertDescription::NoApplicationProtocol);
+    let refused = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) == Some(&alert);
+    if refused { no_http2() } else { error }
 }
 
 /// Runs hyper's own tasks.

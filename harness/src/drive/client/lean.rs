@@ -85,7 +85,7 @@ impl Lean {
             line.stage = Stage::Busy(flight);
             line.used = true;
             let step = line.write();
-            self.settle(desk, key, flight, step);
+            self.settle(desk, key, flight, &step);
             return key;
         }
         let owner = desk.flights[flight].owner;
@@ -137,7 +137,7 @@ impl Lean {
                 if unwritable && matches!(step, Step::Wait) {
                     step = Step::Broken;
                 }
-                self.settle(desk, key, flight, step);
+                self.settle(desk, key, flight, &step);
             }
             // Nothing is expected: whatever there is (an end, mostly) makes it useless.
             Stage::Idle => {
@@ -185,7 +185,7 @@ impl Lean {
                 }
                 Err(last) => {
                     desk.note_failure(line.endpoint, &last);
-                    self.settle(desk, key, flight, Step::Broken);
+                    self.settle(desk, key, flight, &Step::Broken);
                 }
             }
             return;
@@ -197,14 +197,14 @@ impl Lean {
         record.connected_ns = Some(desk.job.clock.now_ns());
         record.connection = line.number;
         let step = line.write();
-        self.settle(desk, key, flight, step);
+        self.settle(desk, key, flight, &step);
     }
 
     /// Draws the conclusion from a step.
-    fn settle(&mut self, desk: &mut Desk, key: usize, flight: usize, step: Step) {
+    fn settle(&mut self, desk: &mut Desk, key: usize, flight: usize, step: &Step) {
         match step {
             Step::Wait => {}
-            Step::Answered { reusable } => {
+            &Step::Answered { reusable } => {
                 let line = &mut self.lines[key];
                 let payload = usize::from(desk.flights[flight].record.payload);
                 let (status, headers, body) =

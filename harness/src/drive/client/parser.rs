@@ -188,7 +188,7 @@ impl Answer {
         if self.partial.is_empty() {
             let is_known = !self.to_head_request && !self.known.is_empty();
             if is_known && input.starts_with(&self.known) {
-                self.stage = self.stage_of(self.framing);
+                self.stage = stage_of(self.framing);
                 return Ok(self.known.len());
             }
             return match self.parse(input)? {
@@ -254,17 +254,18 @@ impl Answer {
         if !self.to_head_request {
             self.known.extend_from_slice(&bytes[..used]);
         }
-        self.stage = self.stage_of(self.framing);
+        self.stage = stage_of(self.framing);
         Ok(Some(used))
     }
+}
 
-    fn stage_of(&self, framing: Framing) -> Stage {
-        match framing {
-            Framing::Empty | Framing::Length(0) => Stage::Complete,
-            Framing::Length(length) => Stage::Length(length),
-            Framing::Chunked => Stage::Chunked(Chunks::default()),
-            Framing::UntilClose => Stage::UntilClose,
-        }
+/// What comes after a head.
+fn stage_of(framing: Framing) -> Stage {
+    match framing {
+        Framing::Empty | Framing::Length(0) => Stage::Complete,
+        Framing::Length(length) => Stage::Length(length),
+        Framing::Chunked => Stage::Chunked(Chunks::default()),
+        Framing::UntilClose => Stage::UntilClose,
     }
 }
 

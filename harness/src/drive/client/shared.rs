@@ -240,10 +240,10 @@ impl Shared {
         let (endpoint, payload) = (usize::from(record.endpoint), usize::from(record.payload));
         let request = exchange::request(&desk.job, endpoint, payload, record.call_id);
         let notes = Rc::new(RefCell::new(Notes::default()));
-        let (job, noted) = (Rc::clone(&desk.job), Rc::clone(&notes));
+        let (job, found) = (Rc::clone(&desk.job), Rc::clone(&notes));
         let mut sender = sender;
         let (task, abort) = abortable(async move {
-            let result = exchange::exchange(&job, &mut sender, request, payload, &noted).await;
+            let result = exchange::exchange(&job, &mut sender, request, payload, &found).await;
             (result, sender)
         });
         self.links.spawner.spawn(async move {
@@ -255,8 +255,8 @@ impl Shared {
     }
 
     /// Draws the conclusion from an exchange.
-    fn exchanged(&mut self, desk: &mut Desk, exchanged: Exchanged) {
-        let Exchanged { flight, line: key, serial, result, lent } = exchanged;
+    fn exchanged(&mut self, desk: &mut Desk, end: Exchanged) {
+        let Exchanged { flight, line: key, serial, result, lent } = end;
         self.note(desk, flight);
         let Some(running) = self.running.remove(&flight) else { return };
         let line = &mut self.lines[key];

@@ -91,14 +91,14 @@ mod tests {
     fn tasks_run_when_they_are_woken_and_may_add_others() {
         let mut tasks = Tasks::new();
         let spawner = tasks.spawner();
-        let (begin, begun) = tokio::sync::oneshot::channel();
+        let (send, word) = tokio::sync::oneshot::channel();
         tasks.spawner().spawn(async move {
-            let number: u32 = begun.await.unwrap();
+            let number: u32 = word.await.unwrap();
             spawner.spawn(async move { number + 1 });
             number
         });
         assert_eq!(tasks.next(), None, "nobody woke it");
-        begin.send(7).unwrap();
+        send.send(7).unwrap();
         assert_eq!((tasks.next(), tasks.next(), tasks.next()), (Some(7), Some(8), None));
     }
 

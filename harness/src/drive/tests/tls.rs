@@ -116,6 +116,6 @@ async fn a_server_without_http2_is_named_as_such() {
         let (audit, records) = play_to_the_end(with_body(&url, closed(1, 1), policy)).await;
         assert_eq!(outcomes(&records), [Outcome::Connect]);
         let failure = audit.first_failure.unwrap();
-        assert!(failure.contains("HTTP/2") || failure.contains("protocol"), "{failure}");
+        assert!(failure.contains("does not speak HTTP/2"), "{failure}");
     }
 }

@@ -205,7 +205,11 @@ fn sidecar_annotation(key: &str) -> Option<String> {
     known.then(|| format!("queue.sidecar.serving.knative.dev/{resource}-resource-{kind}"))
 }
 
-fn check_revisions(spec: &FunctionSpec) -> Result<(), PlatformError> {
+/// Checks names and shares of the revisions.
+///
+/// # Errors
+/// [`PlatformError::Limit`] with what to change.
+pub fn check_revisions(spec: &FunctionSpec) -> Result<(), PlatformError> {
     if spec.revisions.is_empty() {
         return Ok(());
     }

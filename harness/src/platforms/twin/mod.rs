@@ -14,10 +14,13 @@ pub mod plane;
 mod process;
 pub mod protocol;
 mod settings;
+mod zero;
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::PoisonError,
     time::{Duration, Instant},
 };
 
@@ -27,17 +30,18 @@ use hyper_util::rt::TokioIo;
 
 pub use placement::{Placement, confine, placement};
 pub use process::is_running;
-pub use protocol::PlaneState;
+pub use protocol::{PlaneState, ReplicaNews, Step};
 
 use self::{
-    process::PlaneProcess,
-    protocol::{FunctionProcess, PlaneConfig, Rules},
+    process::{Lives, PlaneProcess},
+    protocol::{FunctionProcess, PlaneConfig, RevisionProcess, Rules},
 };
 use super::{
-    Deployed, FunctionSpec, Platform, PlatformError, PlatformKind, ReplicaSample,
+    Deployed, FunctionSpec, Platform, PlatformError, PlatformKind, ReplicaSample, RevisionShare, ZeroProof,
+    knative,
     limits::{Accepted, ScalingRules, accept},
 };
-use crate::{drive::Endpoint, scaling::knative::Kpa};
+use crate::{collect::clock::unix_now_ns, drive::Endpoint, scaling::knative::Kpa};
 
 /// How long a replica goes on serving after SIGTERM, seconds, unless the spec's environment says
 /// otherwise. Nothing is needed here: the twin takes a replica out of its routing first.
@@ -66,14 +70,27 @@ pub struct Twin {
     kind: PlatformKind,
     options: TwinOptions,
     plane: Option<PlaneProcess>,
+    /// The deployment of now, or the last one.
+    life: Life,
     /// Digest of the binary deployed last.
     digest: Option<(PathBuf, String)>,
+}
+
+/// What is known of one deployment, also after it was removed.
+#[derive(Debug, Clone, Default)]
+struct Life {
+    /// When it was asked for, Unix nanoseconds.
+    called_unix_ns: u64,
+    news: Lives,
+    /// Names of the revisions that share the traffic.
+    revisions: Vec<String>,
+    min_replicas: u32,
 }
 
 impl Twin {
     /// A twin of this platform; nothing is started yet.
     pub fn new(kind: PlatformKind, options: TwinOptions) -> Self {
-        Self { kind, options, plane: None, digest: None }
+        Self { kind, options, plane: None, life: Life::default(), digest: None }
     }
 
     /// Everything the data plane says of itself.
@@ -88,6 +105,13 @@ impl Twin {
     /// Process ids of the data plane and of all living replicas.
     pub fn pids(&self) -> Vec<u32> {
         self.plane.as_ref().map(PlaneProcess::pids).unwrap_or_default()
+    }
+
+    /// What happened to the replicas of the deployment of now or, once it was removed, of the last
+    /// one; and when the deployment was asked for, Unix nanoseconds.
+    pub fn lives(&self) -> (u64, Vec<ReplicaNews>) {
+        let news = self.life.news.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.life.called_unix_ns, news.clone())
     }
 
     fn control(&self, cause: String) -> PlatformError {
@@ -121,11 +145,26 @@ impl Twin {
                 arguments: self.options.function_arguments.clone(),
                 env,
             },
+            revisions: self.revisions(spec)?,
             container_concurrency: spec.container_concurrency,
             request_timeout: accepted.request_timeout,
             cores: placement().rest,
             rules,
         })
+    }
+
+    /// The revisions that share the traffic, as Knative names them.
+    fn revisions(&self, spec: &FunctionSpec) -> Result<Vec<RevisionProcess>, PlatformError> {
+        if spec.revisions.is_empty() || self.kind != PlatformKind::Knative {
+            return Ok(Vec::new());
+        }
+        knative::manifest::check_revisions(spec)?;
+        let revision = |share: &RevisionShare| RevisionProcess {
+            name: knative::manifest::revision_name(spec, share),
+            percent: share.percent,
+            env: share.env.clone(),
+        };
+        Ok(spec.revisions.iter().map(revision).collect())
     }
 
     /// SHA-256 of the binary, computed once per binary.
@@ -189,9 +228,19 @@ impl Platform for Twin {
         };
         self.remove().await?;
         let started = Instant::now();
-        let plane = PlaneProcess::start(&command, &config).await.map_err(|cause| self.control(cause))?;
+        self.life = Life {
+            called_unix_ns: unix_now_ns(),
+            news: Lives::default(),
+            revisions: config.revisions.iter().map(|revision| revision.name.clone()).collect(),
+            min_replicas: spec.replicas.min,
+        };
+        let news = self.life.news.clone();
+        let plane =
+            PlaneProcess::start(&command, &config, news).await.map_err(|cause| self.control(cause))?;
         let wanted = match &accepted.scaling {
-            ScalingRules::Knative(kpa) => Kpa::new(kpa.clone(), Duration::ZERO).initial(),
+            ScalingRules::Knative(kpa) => {
+                Kpa::new(kpa.clone(), Duration::ZERO).initial() * config.revisions.len().max(1) as u32
+            }
             ScalingRules::OpenFaas(alert) => alert.min,
             ScalingRules::Fixed => spec.replicas.min,
         };
@@ -231,6 +280,20 @@ impl Platform for Twin {
             plane_cpu_seconds: Some(state.plane_cpu_seconds),
             restarts: state.restarts,
         })
+    }
+
+    fn revisions(&self) -> BTreeMap<String, String> {
+        let news = self.life.news.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |replica: &str| {
+            // A replica is named after its revision and numbered.
+            let (revision, _) = replica.rsplit_once('-')?;
+            self.life.revisions.iter().find(|name| *name == revision).cloned()
+        };
+        news.iter().filter_map(|one| Some((one.replica.clone(), of(&one.replica)?))).collect()
+    }
+
+    async fn wait_for_zero(&self, limit: Duration) -> Result<ZeroProof, PlatformError> {
+        zero::wait(self, limit).await
     }
 
     async fn remove(&mut self) -> Result<(), PlatformError> {

@@ -22,7 +22,7 @@ use tokio::{
     sync::{Mutex, watch},
 };
 
-use super::protocol::{Command, Event, PlaneConfig, PlaneState};
+use super::protocol::{Command, Event, PlaneConfig, PlaneState, ReplicaNews};
 
 /// How long an answer to a command may take. Generous: the machine may be busy.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -49,12 +49,15 @@ pub struct PlaneProcess {
     pids: Arc<StdMutex<BTreeSet<u32>>>,
 }
 
+/// What happened to the replicas so far; outlives the process.
+pub type Lives = Arc<StdMutex<Vec<ReplicaNews>>>;
+
 impl PlaneProcess {
-    /// Starts `command twin-plane` and hands it its configuration.
+    /// Starts `command twin-plane` and hands it its configuration; `lives` gets the news of replicas.
     ///
     /// # Errors
     /// In words, when it cannot be started.
-    pub async fn start(command: &Path, config: &PlaneConfig) -> Result<Self, String> {
+    pub async fn start(command: &Path, config: &PlaneConfig, lives: Lives) -> Result<Self, String> {
         let mut line = serde_json::to_string(config).map_err(|e| e.to_string())?;
         line.push('\n');
         let mut child = Process::new(command)
@@ -73,7 +76,7 @@ impl PlaneProcess {
             .map_err(|e| format!("it did not take its configuration: {e}"))?;
         let (tell, news) = watch::channel(News::default());
         let pids = Arc::<StdMutex<BTreeSet<u32>>>::default();
-        tokio::spawn(listen(output, tell, Arc::clone(&pids)));
+        tokio::spawn(listen(output, tell, Arc::clone(&pids), lives));
         let group = child.id().and_then(|pid| i32::try_from(pid).ok()).map(Pid::from_raw);
         let (input, questions) = (Mutex::new(Some(input)), AtomicU64::new(0));
         Ok(Self { child, group, input, questions, news, pids })
@@ -131,6 +134,8 @@ impl PlaneProcess {
         let _ = tokio::time::timeout(limit, self.child.wait()).await;
         self.kill();
         let _ = self.child.wait().await;
+        // Its last words may still be on their way.
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.wait_for(|_| false)).await;
         let deadline = tokio::time::Instant::now() + Duration::from_secs(5);
         while let Some(pid) = known.iter().find(|&&pid| is_running(pid)) {
             if tokio::time::Instant::now() > deadline {
@@ -158,7 +163,12 @@ impl Drop for PlaneProcess {
     }
 }
 
-async fn listen(output: ChildStdout, tell: watch::Sender<News>, pids: Arc<StdMutex<BTreeSet<u32>>>) {
+async fn listen(
+    output: ChildStdout,
+    tell: watch::Sender<News>,
+    pids: Arc<StdMutex<BTreeSet<u32>>>,
+    told: Lives,
+) {
     let mut lines = BufReader::new(output).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         match serde_json::from_str(&line) {
@@ -170,6 +180,7 @@ async fn listen(output: ChildStdout, tell: watch::Sender<News>, pids: Arc<StdMut
             Ok(Event::Ended { pid }) => {
                 pids.lock().unwrap_or_else(PoisonError::into_inner).remove(&pid);
             }
+            Ok(Event::Replica(news)) => told.lock().unwrap_or_else(PoisonError::into_inner).push(news),
             Ok(Event::Stopped) | Err(_) => {}
         }
     }

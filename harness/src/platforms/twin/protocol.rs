@@ -15,6 +15,9 @@ use crate::scaling::{knative::KpaConfig, openfaas::AlertConfig};
 pub struct PlaneConfig {
     /// What it runs as replicas.
     pub function: FunctionProcess,
+    /// Revisions that share the traffic (Knative alone); empty: one gets all of it.
+    #[serde(default)]
+    pub revisions: Vec<RevisionProcess>,
     /// Requests a replica works on at once; 0 = no limit. OpenFaaS has no such rule.
     pub container_concurrency: u32,
     /// How long the platform waits for the function's answer.
@@ -36,6 +39,46 @@ pub struct FunctionProcess {
     pub arguments: Vec<String>,
     /// Its environment, beside `PORT`, `BIND` and `INSTANCE_ID`, which differ per replica.
     pub env: BTreeMap<String, String>,
+}
+
+/// One of several revisions of the function: the same process with another environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RevisionProcess {
+    /// Its name, `FUNCTION-NAME` as Knative has it; its replicas' names begin with it.
+    pub name: String,
+    /// Its share of the traffic, percent.
+    pub percent: u8,
+    /// What differs in its environment.
+    pub env: BTreeMap<String, String>,
+}
+
+/// What happens to a replica, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Step {
+    /// The autoscaler wanted it.
+    Requested,
+    /// Its process runs.
+    Started,
+    /// Its probe succeeded, and it is in the routing.
+    Ready,
+    /// It was taken out of the routing and told to end.
+    Terminating,
+    /// Its process has ended as it was told to.
+    Gone,
+    /// Its process ended by itself, or was ended because its probes failed; a new one follows.
+    Restarted,
+}
+
+/// News of one replica.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaNews {
+    /// Its instance id.
+    pub replica: String,
+    /// What happened.
+    pub step: Step,
+    /// When, Unix nanoseconds of this machine's clock.
+    pub at_unix_ns: u64,
 }
 
 /// Which platform's rules a plane follows.
@@ -87,6 +130,8 @@ pub enum Event {
         /// Its process id.
         pid: u32,
     },
+    /// Something happened to a replica.
+    Replica(ReplicaNews),
     /// Answer to a question, or news (then with the number of the last question).
     State {
         /// Number of the question.
@@ -134,12 +179,19 @@ mod tests {
             serde_json::to_string(&Command::Stop).unwrap(),
             serde_json::to_string(&Event::Listening { address: ([127, 0, 0, 1], 80).into() }).unwrap(),
             serde_json::to_string(&Event::Started { pid: 3 }).unwrap(),
+            serde_json::to_string(&Event::Replica(ReplicaNews {
+                replica: "classify-1".into(),
+                step: Step::Ready,
+                at_unix_ns: 5,
+            }))
+            .unwrap(),
         ];
         insta::assert_snapshot!(lines.join("\n"), @r#"
         {"command":"state","id":7}
         {"command":"stop"}
         {"event":"listening","address":"127.0.0.1:80"}
         {"event":"started","pid":3}
+        {"event":"replica","replica":"classify-1","step":"ready","at_unix_ns":5}
         "#);
     }
 }

@@ -50,8 +50,9 @@ fn table(rows: Vec<Row>) -> Table {
     let columns = ["Subject and start", "Starts", "Whole"].map(str::to_owned).into_iter().chain(stages);
     Table {
         caption: "Medians over replicas and trials, ms, with the shortest and the longest. A deployment counts from \
-                  the deploy call to the first answer; a further replica until it is ready; a start under load (a \
-                  cold start, or scaling up) to its first answer. A dash: nobody told of that phase, and the next \
+                  the deploy call to the first answer; a further replica until it is ready; a \
+                  cold start from zero counts from the intended send of its request to the answer; a start under load \
+                  (scaling up, mostly) to its first answer. A dash: nobody told of that phase, and the next \
                   stage holds it."
             .to_owned(),
         columns: columns.collect(),

@@ -65,9 +65,10 @@ pub(super) fn blocks(document: &Document) -> Vec<Block> {
         ),
         term(
             "Verdict",
-            "The unit is the trial, not the request. A difference is claimed only where the 95 % bootstrap interval \
+            "The unit is the trial, not the request: requests of a trial wait in the same queue and are alike, so \
+             they are one observation together. A difference is claimed only where the 95 % bootstrap interval \
              of the ratio leaves out 1 and the exact two-sided rank test, corrected after Holm over the metrics \
-             named before the run, falls below 5 %. Otherwise the answer is 'cannot tell', with the smallest \
+             named before the run, falls below 5 %. A run that may stop early shares the 5 % between its looks. Otherwise the answer is 'cannot tell', with the smallest \
              effect that this run could have seen. More than a fifth of the trials INVALID or missing: no verdict.",
         ),
         term(

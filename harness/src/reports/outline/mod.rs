@@ -1,8 +1,10 @@
 //! What a report says and in which order, as data; `markdown` and `html` spell it.
 
+mod certainty;
 mod fairness;
 mod headline;
 mod life;
+mod life_cycle;
 mod method;
 mod observed;
 mod questions;
@@ -125,13 +127,18 @@ pub fn sections(document: &Document, drawn: &[Plot]) -> Vec<Section> {
         drawn.iter().any(|plot| plot.name == name).then_some(Block::Plot(name))
     };
     let mut out = vec![section("answers", "Answers", answers(document))];
+    out.extend(certainty::thresholds(document).map(|blocks| section("thresholds", "Thresholds", blocks)));
     for load in &document.experiment.load {
-        let mut blocks = vec![Block::Text(format!("{} Load: {}.", load.question, format::load(load)))];
+        let mut blocks = vec![Block::Text(life_cycle::procedure(load).map_or_else(
+            || format!("{} Load: {}.", load.question, format::load(load)),
+            |words| format!("{} {words}", load.question),
+        ))];
         if load.procedure.is_play() {
             blocks.push(Block::Table(headline::table(document, &load.name)));
         }
         blocks.extend(questions::blocks(document, load));
         blocks.extend(tables::revisions(document, &load.name).map(Block::Table));
+        blocks.extend(life_cycle::blocks(document, load));
         blocks.extend(plots::PlotKind::BY_LOAD.into_iter().filter_map(|kind| plot(kind, &load.name)));
         out.push(section(&format!("load-{}", load.name), &format!("Load point {}", load.name), blocks));
     }
@@ -143,6 +150,9 @@ pub fn sections(document: &Document, drawn: &[Plot]) -> Vec<Section> {
         let mut blocks = vec![Block::Table(tables::comparisons(document))];
         blocks.extend(plot(plots::PlotKind::Ratios, ""));
         out.push(section("comparisons", "Comparisons", blocks));
+    }
+    if let Some(blocks) = certainty::blocks(document) {
+        out.push(section("certainty", "How sure this is", blocks));
     }
     if let Some(mut blocks) = life::blocks(document) {
         blocks.splice(1..1, plot(plots::PlotKind::Phases, ""));

@@ -79,7 +79,8 @@ pub(super) fn comparisons(document: &Document) -> Table {
     let rows = document.summary.comparisons.iter().map(comparison).collect();
     let caption = "Ratio of the contender to the baseline over trials, with its bootstrap interval and the exact \
                    rank test; smallest effect: the smallest difference that this run could have seen (80 % power, \
-                   5 % level). Metrics that were not named before the run are described, not judged.";
+                   5 % level). p, adjusted: after Holm's correction over the metrics named before the run, and over \
+                   all others apart; those others are described, never judged.";
     let columns = columns.map(str::to_owned).into();
     Table { caption: caption.to_owned(), columns, rows, numeric: false }
 }
@@ -99,6 +100,7 @@ fn comparison(comparison: &Comparison) -> Row {
         Verdict::Better { subject } => format!("{subject} is better").into(),
         Verdict::CannotTell => "cannot tell".into(),
         Verdict::NoVerdict { reason } => Entry::with("no verdict", reason),
+        Verdict::Limited { reason } => Entry::with("a platform's limit", reason),
         Verdict::Described => "described only".into(),
     };
     let better = if comparison.metric.higher_is_better() { "more is better" } else { "less is better" };

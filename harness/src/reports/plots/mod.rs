@@ -1,9 +1,12 @@
 //! The plots, one file each. To add one, write its file and its arm in [`PlotKind`].
 
 mod axis;
+mod canary;
 mod canvas;
 mod capacity;
+mod cold_starts;
 mod concurrency;
+mod eviction;
 mod failures;
 mod latency_cdf;
 mod latency_over_time;
@@ -11,10 +14,12 @@ mod lives;
 mod observed;
 mod palette;
 mod phases;
+mod provisioning;
 mod rates;
 mod ratios;
 mod replicas;
 mod sizes;
+mod strips;
 mod text;
 
 use std::collections::BTreeSet;
@@ -27,7 +32,7 @@ pub(super) use sizes::middle_fit;
 use super::{Document, format};
 use crate::{
     analyse::{CellDigest, series},
-    experiment::LoadPoint,
+    experiment::{LoadPoint, Procedure},
 };
 
 /// A plot, as an SVG file of its own on white paper.
@@ -54,6 +59,14 @@ pub enum PlotKind {
     Rates,
     /// Replicas, over time.
     Replicas,
+    /// Replicas ready against replicas needed, over time.
+    Provisioning,
+    /// Every cold start, beside warm requests.
+    ColdStarts,
+    /// How long idle instances lived.
+    Eviction,
+    /// Response times of revisions that share the traffic.
+    Canary,
     /// Response time against offered rate, of searches for the capacity.
     Capacity,
     /// Throughput and response time against connections.
@@ -96,7 +109,11 @@ struct Content {
 
 impl PlotKind {
     /// Drawn once for each load point, in this order.
-    pub const BY_LOAD: [Self; 7] = [
+    pub const BY_LOAD: [Self; 11] = [
+        Self::Canary,
+        Self::ColdStarts,
+        Self::Eviction,
+        Self::Provisioning,
         Self::Capacity,
         Self::Concurrency,
         Self::Sizes,
@@ -108,6 +125,12 @@ impl PlotKind {
     /// Drawn once for the run.
     pub const ONCE: [Self; 4] = [Self::Failures, Self::Ratios, Self::Phases, Self::Lives];
 
+    /// Whether there can be anything to see: without a load there are no rates and percentiles.
+    fn shows(self, procedure: &Procedure) -> bool {
+        let without_load = matches!(procedure, Procedure::Cold { .. } | Procedure::Eviction { .. });
+        !without_load || matches!(self, Self::ColdStarts | Self::Eviction)
+    }
+
     /// Name of the file without its ending; `load` counts only for kinds that are drawn for each load point.
     pub fn file_stem(self, load: &str) -> String {
         let stem = match self {
@@ -115,6 +138,10 @@ impl PlotKind {
             Self::LatencyOverTime => "latency-over-time",
             Self::Rates => "rates",
             Self::Replicas => "replicas",
+            Self::Provisioning => "provisioning",
+            Self::ColdStarts => "cold-starts",
+            Self::Eviction => "eviction",
+            Self::Canary => "canary",
             Self::Capacity => "capacity",
             Self::Concurrency => "concurrency",
             Self::Sizes => "sizes",
@@ -133,6 +160,10 @@ impl PlotKind {
             Self::LatencyOverTime => latency_over_time::draw(document, load),
             Self::Rates => rates::draw(document, load),
             Self::Replicas => replicas::draw(document, load),
+            Self::Provisioning => provisioning::draw(document, load),
+            Self::ColdStarts => cold_starts::draw(document, load),
+            Self::Eviction => eviction::draw(document, load),
+            Self::Canary => canary::draw(document, load),
             Self::Capacity => capacity::draw(document, load),
             Self::Concurrency => concurrency::draw(document, load),
             Self::Sizes => sizes::draw(document, load),
@@ -151,7 +182,10 @@ impl PlotKind {
 /// When the drawing library refuses, which is a fault of the plot and not of the data.
 pub fn all(document: &Document) -> Result<Vec<Plot>, PlotError> {
     let loads = &document.experiment.load;
-    let by_load = loads.iter().flat_map(|load| PlotKind::BY_LOAD.map(|kind| (kind, load)));
+    let by_load = loads
+        .iter()
+        .flat_map(|load| PlotKind::BY_LOAD.map(|kind| (kind, load)))
+        .filter(|(kind, load)| kind.shows(&load.procedure));
     let subjects = 0..document.summary.subjects.len();
     let observed = loads
         .iter()

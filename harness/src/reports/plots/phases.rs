@@ -46,13 +46,14 @@ pub(super) fn draw(document: &Document) -> Picture {
     let height = rows.len() as f64 * ROW + 62.0;
     let sheet = Sheet {
         title: title.clone(),
-        subtitle: "Medians over replicas and trials, one stage after the other. Each stage ends when what its name \
+        subtitle:
+            "Medians over replicas and trials, one stage after the other. Each stage ends when what its name \
                    says has come about."
-            .to_owned(),
+                .to_owned(),
         legend: legend(rows.iter().flat_map(|row| row.summary.stages.iter().map(|stage| stage.to))),
         body_height: height,
         notes: vec![
-            "A start under load is a cold start or scaling up. Medians of stages need not add up to the median of \
+            "A start under load is scaling up, mostly. Medians of stages need not add up to the median of \
              the whole."
                 .to_owned(),
         ],

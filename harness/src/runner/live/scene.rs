@@ -192,8 +192,8 @@ mod tests {
 
     #[test]
     fn the_rest_of_a_plan_is_stretched_by_how_it_has_gone() {
-        let started = Instant::now().checked_sub(Duration::from_secs(60)).unwrap();
-        let pace = Pace { total: Duration::from_secs(120), done: Duration::from_secs(30), started };
+        let started = Instant::now().checked_sub(Duration::from_mins(1)).unwrap();
+        let pace = Pace { total: Duration::from_mins(2), done: Duration::from_secs(30), started };
         assert_eq!(pace.left(), "3 minutes", "it took twice as long as planned so far");
         assert_eq!(Pace { done: Duration::from_secs(1), ..pace }.left(), "2 minutes", "too early to tell");
     }

@@ -4,8 +4,11 @@
 //! To add one: a file beside this, its arm in [`run`], and its outcome in `crate::outcome`.
 
 mod capacity;
+mod cold;
 mod concurrency;
+mod eviction;
 mod part;
+mod quiet;
 
 use std::time::Instant;
 
@@ -37,6 +40,10 @@ pub(super) struct Stage<'a> {
     pub(super) progress: &'a Progress,
     /// Its cell's folder.
     writer: CellWriter,
+    /// Zero of its cell's clock, Unix nanoseconds.
+    started_unix_ns: u64,
+    /// Rows in its own cell so far.
+    asked: u64,
 }
 
 impl Stage<'_> {
@@ -65,7 +72,8 @@ pub(super) async fn run(
 ) -> anyhow::Result<(String, Played)> {
     let (started, started_unix_ns) = (Instant::now(), unix_now_ns());
     let writer = run.begin(cell, deployed)?;
-    let mut stage = Stage { run, cell, platform, deployed, progress, writer: writer.clone() };
+    let mut stage =
+        Stage { run, cell, platform, deployed, progress, writer: writer.clone(), started_unix_ns, asked: 0 };
     let found = match &cell.load.procedure {
         Procedure::Capacity { slo, precision } => {
             capacity::search(&mut stage, slo, *precision).await.map(ProcedureOutcome::Capacity)
@@ -74,7 +82,12 @@ pub(super) async fn run(
             concurrency::sweep(&mut stage, connections).await.map(ProcedureOutcome::Concurrency)
         }
         Procedure::Play => bail!("a load that is played once is no procedure"),
-        Procedure::Cold { .. } | Procedure::Eviction { .. } => bail!("this procedure is not there yet"),
+        Procedure::Cold { starts, zero_within } => {
+            Ok(ProcedureOutcome::Cold(cold::cold(&mut stage, *starts, *zero_within).await))
+        }
+        Procedure::Eviction { at_most } => {
+            Ok(ProcedureOutcome::Eviction(eviction::eviction(&mut stage, *at_most).await))
+        }
     };
     let found = found.and_then(|found| {
         writer.outcome(&found)?;

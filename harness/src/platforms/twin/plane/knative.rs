@@ -3,7 +3,8 @@
 //!
 //! What it follows: the facts of Knative Serving 1.23 with Kourier, as recorded. What it leaves
 //! out: several activators and subsetting, the ingress's retries, route probing when the activator
-//! joins or leaves (here it does so between two requests), revisions and traffic splits.
+//! joins or leaves (here it does so between two requests). A traffic split is a weighted draw for
+//! each request, as Envoy's weighted clusters are.
 
 use std::{
     sync::{
@@ -20,6 +21,7 @@ use super::{
     http::{self, Answer, Body, Upstream},
     probe::Probe,
     replicas::{Ready, Replicas},
+    usage,
 };
 use crate::{platforms::twin::protocol::PlaneState, scaling::knative::Kpa};
 
@@ -42,10 +44,17 @@ pub fn host_of(name: &str) -> String {
     format!("{name}.{DOMAIN}")
 }
 
-/// The ingress and what it needs to know.
+/// The ingress: one function, and the ways to its revisions.
 #[derive(Debug)]
 pub struct Ingress {
     host: String,
+    routes: Vec<Arc<Route>>,
+}
+
+/// The way to one revision and what the ingress knows of it.
+#[derive(Debug)]
+pub struct Route {
+    percent: u8,
     activator: Arc<Upstream>,
     activator_in_path: AtomicBool,
     ready: watch::Receiver<Ready>,
@@ -54,16 +63,9 @@ pub struct Ingress {
 }
 
 impl Ingress {
-    /// An ingress that knows one function.
-    pub fn new(name: &str, activator: Arc<Upstream>, ready: watch::Receiver<Ready>) -> Self {
-        Self {
-            host: host_of(name),
-            activator,
-            activator_in_path: AtomicBool::new(true),
-            ready,
-            next: AtomicUsize::new(0),
-            concurrency: ConcurrencyMeter::default(),
-        }
+    /// An ingress that knows one function; the shares of its routes add up to 100.
+    pub fn new(name: &str, routes: Vec<Arc<Route>>) -> Self {
+        Self { host: host_of(name), routes }
     }
 
     /// Answers one request as Envoy does.
@@ -75,11 +77,14 @@ impl Ingress {
             http::set(unknown.headers_mut(), "connection", "close");
             return Ok(unknown);
         }
-        let counted = Arc::clone(&self).count();
+        let Some(route) = route_for(&self.routes, rand::random_range(0..100)) else {
+            return Ok(http::empty(StatusCode::NOT_FOUND));
+        };
+        let counted = Arc::clone(&route).count();
         let mut request = http::received(request).await?;
         add_forwarding_headers(request.headers_mut());
         let sent = Instant::now();
-        let mut response = match self.next_hop().send(request).await {
+        let mut response = match route.next_hop().send(request).await {
             Ok(response) => response.map(|body| http::guarded(body, counted)),
             Err(_) => http::text(
                 StatusCode::SERVICE_UNAVAILABLE,
@@ -89,6 +94,30 @@ impl Ingress {
         };
         finish(&mut response, sent.elapsed());
         Ok(response)
+    }
+}
+
+/// The route of a request, by a draw of 0..100.
+fn route_for(routes: &[Arc<Route>], draw: u8) -> Option<Arc<Route>> {
+    let mut below = 0;
+    let chosen = routes.iter().find(|route| {
+        below += route.percent;
+        draw < below
+    });
+    chosen.or(routes.last()).cloned()
+}
+
+impl Route {
+    /// The way to a revision that gets this share of the traffic, percent.
+    pub fn new(percent: u8, activator: Arc<Upstream>, ready: watch::Receiver<Ready>) -> Self {
+        Self {
+            percent,
+            activator,
+            activator_in_path: AtomicBool::new(true),
+            ready,
+            next: AtomicUsize::new(0),
+            concurrency: ConcurrencyMeter::default(),
+        }
     }
 
     /// The activator, or a queue-proxy in turn.
@@ -108,7 +137,7 @@ impl Ingress {
 }
 
 /// A request in the system, for the autoscaler.
-struct Counted(Arc<Ingress>);
+struct Counted(Arc<Route>);
 
 impl Drop for Counted {
     fn drop(&mut self) {
@@ -186,7 +215,7 @@ impl Metered {
 pub struct Autoscaler {
     kpa: Mutex<Kpa>,
     started: Instant,
-    ingress: Arc<Ingress>,
+    route: Arc<Route>,
     replicas: Replicas,
     panic: AtomicBool,
     desired: AtomicU32,
@@ -194,14 +223,14 @@ pub struct Autoscaler {
 
 impl Autoscaler {
     /// Starts the initial replicas.
-    pub fn new(kpa: Kpa, ingress: Arc<Ingress>, replicas: Replicas) -> Arc<Self> {
+    pub fn new(kpa: Kpa, route: Arc<Route>, replicas: Replicas) -> Arc<Self> {
         let initial = kpa.initial();
         replicas.scale_to(initial);
-        ingress.activator_in_path.store(kpa.config().target_burst_capacity != 0.0, Ordering::Relaxed);
+        route.activator_in_path.store(kpa.config().target_burst_capacity != 0.0, Ordering::Relaxed);
         Arc::new(Self {
             kpa: Mutex::new(kpa),
             started: Instant::now(),
-            ingress,
+            route,
             replicas,
             panic: AtomicBool::new(false),
             desired: AtomicU32::new(initial),
@@ -228,7 +257,7 @@ impl Autoscaler {
                 self.decide();
                 continue;
             }
-            let mean = (self.ingress.concurrency.take_mean() - already_reported).max(0.0);
+            let mean = (self.route.concurrency.take_mean() - already_reported).max(0.0);
             already_reported = 0.0;
             // A revision at zero that nobody calls reports nothing.
             if mean > 0.0 || self.desired.load(Ordering::Relaxed) > 0 {
@@ -243,7 +272,7 @@ impl Autoscaler {
     fn decide(&self) {
         let decision = self.kpa().tick(self.started.elapsed(), self.replicas.ready_count());
         self.panic.store(decision.panic, Ordering::Relaxed);
-        self.ingress.activator_in_path.store(decision.activator_in_path, Ordering::Relaxed);
+        self.route.activator_in_path.store(decision.activator_in_path, Ordering::Relaxed);
         if let Some(desired) = decision.desired {
             self.desired.store(desired, Ordering::Relaxed);
             self.replicas.scale_to(desired);
@@ -255,7 +284,7 @@ impl Autoscaler {
         PlaneState {
             desired: self.desired.load(Ordering::Relaxed),
             panic: self.panic.load(Ordering::Relaxed),
-            activator_in_path: Some(self.ingress.activator_in_path.load(Ordering::Relaxed)),
+            activator_in_path: Some(self.route.activator_in_path.load(Ordering::Relaxed)),
             ..self.replicas.state()
         }
     }
@@ -265,9 +294,44 @@ impl Autoscaler {
     }
 }
 
+/// Several revisions as one deployment.
+pub fn together(states: impl Iterator<Item = PlaneState>) -> PlaneState {
+    let mut all: Option<PlaneState> = None;
+    for state in states {
+        let Some(sum) = &mut all else {
+            all = Some(state);
+            continue;
+        };
+        sum.ready += state.ready;
+        sum.desired += state.desired;
+        sum.panic |= state.panic;
+        sum.activator_in_path = sum.activator_in_path.max(state.activator_in_path);
+        sum.pids.extend(state.pids);
+        sum.restarts += state.restarts;
+        // Each counts the processes of this plane that have ended.
+        sum.cpu_seconds += state.cpu_seconds - usage::of_ended_children();
+        sum.memory_bytes += state.memory_bytes;
+        sum.last_error = sum.last_error.take().or(state.last_error);
+    }
+    all.unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_revision_gets_its_share_of_the_draws() {
+        let (_, ready) = watch::channel(Ready::default());
+        let route = |percent, port: u16| {
+            let activator = Upstream::new(([127, 0, 0, 1], port).into());
+            Arc::new(Route::new(percent, activator, ready.clone()))
+        };
+        let routes = [route(90, 1), route(10, 2)];
+        let to_canary = (0..100).filter(|&draw| route_for(&routes, draw).unwrap().percent == 10).count();
+        assert_eq!(to_canary, 10);
+        assert!((0..100).all(|draw| route_for(&routes[..1], draw).unwrap().percent == 90), "the only one");
+    }
 
     #[test]
     fn the_concurrency_meter_weights_by_time() {

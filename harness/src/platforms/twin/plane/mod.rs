@@ -40,9 +40,12 @@ pub use probe::Probe;
 use self::{http::Upstream, queue_proxy::QueueProxy, replicas::Replicas};
 use super::{
     placement,
-    protocol::{Command, Event, PlaneConfig, PlaneState, Rules},
+    protocol::{Command, Event, FunctionProcess, PlaneConfig, PlaneState, RevisionProcess, Rules},
 };
-use crate::scaling::{knative::Kpa, openfaas::CeAutoscaler};
+use crate::scaling::{
+    knative::{Kpa, KpaConfig},
+    openfaas::CeAutoscaler,
+};
 
 /// Grace between SIGTERM and SIGKILL when the whole deployment goes. Short, because its load is over.
 pub const STOP_GRACE: Duration = Duration::from_secs(3);
@@ -101,14 +104,15 @@ fn report(event: &Event) {
 
 /// Either platform's autoscaler.
 enum Autoscaler {
-    Knative(Arc<knative::Autoscaler>),
+    /// One a revision.
+    Knative(Vec<Arc<knative::Autoscaler>>),
     OpenFaas(Arc<openfaas::Autoscaler>),
 }
 
 impl Autoscaler {
     fn state(&self) -> PlaneState {
         match self {
-            Self::Knative(autoscaler) => autoscaler.state(),
+            Self::Knative(revisions) => knative::together(revisions.iter().map(|one| one.state())),
             Self::OpenFaas(autoscaler) => autoscaler.state(),
         }
     }
@@ -117,17 +121,19 @@ impl Autoscaler {
 async fn serve(config: PlaneConfig, mut orders: mpsc::UnboundedReceiver<Command>) -> anyhow::Result<()> {
     let (entry, address) = listen().await?;
     let (replicas, autoscaler) = match config.rules.clone() {
-        Rules::Knative(kpa) => {
-            let kpa = Kpa::new(kpa, Duration::ZERO);
-            serve_knative(&config, kpa, entry).await?
-        }
+        Rules::Knative(kpa) => serve_knative(&config, &kpa, entry).await?,
         Rules::OpenFaas { alert, scrape_in, evaluation_in } => {
             let policy = CeAutoscaler::new(alert, Duration::ZERO, scrape_in, evaluation_in);
-            serve_openfaas(&config, policy, entry).await?
+            let (replicas, autoscaler) = serve_openfaas(&config, policy, entry).await?;
+            (vec![replicas], autoscaler)
         }
     };
     report(&Event::Listening { address });
-    let mut ready = replicas.ready();
+    let (tell, mut changes) = mpsc::unbounded_channel();
+    for replicas in &replicas {
+        let (mut ready, tell) = (replicas.ready(), tell.clone());
+        tokio::spawn(async move { while ready.changed().await.is_ok() && tell.send(()).is_ok() {} });
+    }
     let mut last_id = 0;
     loop {
         tokio::select! {
@@ -135,48 +141,71 @@ async fn serve(config: PlaneConfig, mut orders: mpsc::UnboundedReceiver<Command>
                 Some(Command::State { id }) => last_id = id,
                 Some(Command::Stop) | None => break,
             },
-            _ = ready.changed() => {}
+            _ = changes.recv() => {}
         }
         report(&Event::State { id: last_id, state: autoscaler.state() });
     }
-    replicas.stop(STOP_GRACE).await;
+    futures_util::future::join_all(replicas.iter().map(|replicas| replicas.stop(STOP_GRACE))).await;
     report(&Event::State { id: last_id, state: autoscaler.state() });
     report(&Event::Stopped);
     Ok(())
 }
 
+/// Each revision has its own replicas, activator and autoscaler, as on a cluster; the ingress splits
+/// the traffic between them.
 async fn serve_knative(
     config: &PlaneConfig,
-    kpa: Kpa,
+    kpa: &KpaConfig,
     entry: TcpListener,
-) -> anyhow::Result<(Replicas, Autoscaler)> {
+) -> anyhow::Result<(Vec<Replicas>, Autoscaler)> {
     let (container_concurrency, request_timeout) = (config.container_concurrency, config.request_timeout);
-    let queue_proxy = QueueProxy { container_concurrency, request_timeout };
-    let replicas = Replicas::new(config.function.clone(), KNATIVE_PROBE, Some(queue_proxy), report);
-    let poke = Arc::new(Notify::new());
-    let activator = activator::Activator::new(container_concurrency, request_timeout, Arc::clone(&poke));
-    let (activator_entry, activator_address) = listen().await?;
-    let ingress = Arc::new(knative::Ingress::new(
-        &config.function.name,
-        Upstream::new(activator_address),
-        replicas.ready(),
-    ));
-    let autoscaler = knative::Autoscaler::new(kpa, Arc::clone(&ingress), replicas.clone());
-    tokio::spawn(Arc::clone(&autoscaler).run(poke));
-    let mut ready = replicas.ready();
-    let kept_up_to_date = Arc::clone(&activator);
-    tokio::spawn(async move {
-        loop {
-            let pods = Arc::clone(&ready.borrow_and_update());
-            kept_up_to_date.set_pods(&pods);
-            if ready.changed().await.is_err() {
-                return;
+    let (mut all, mut routes, mut autoscalers) = (Vec::new(), Vec::new(), Vec::new());
+    for (function, percent) in processes(config) {
+        let queue_proxy = QueueProxy { container_concurrency, request_timeout };
+        let replicas = Replicas::new(function, KNATIVE_PROBE, Some(queue_proxy), report);
+        let poke = Arc::new(Notify::new());
+        let activator = activator::Activator::new(container_concurrency, request_timeout, Arc::clone(&poke));
+        let (activator_entry, activator_address) = listen().await?;
+        let route =
+            Arc::new(knative::Route::new(percent, Upstream::new(activator_address), replicas.ready()));
+        let policy = Kpa::new(kpa.clone(), Duration::ZERO);
+        let autoscaler = knative::Autoscaler::new(policy, Arc::clone(&route), replicas.clone());
+        tokio::spawn(Arc::clone(&autoscaler).run(poke));
+        let mut ready = replicas.ready();
+        let kept_up_to_date = Arc::clone(&activator);
+        tokio::spawn(async move {
+            loop {
+                let pods = Arc::clone(&ready.borrow_and_update());
+                kept_up_to_date.set_pods(&pods);
+                if ready.changed().await.is_err() {
+                    return;
+                }
             }
-        }
-    });
-    tokio::spawn(http::serve(activator_entry, move |request, _| Arc::clone(&activator).handle(request)));
+        });
+        let handle = move |request, _| Arc::clone(&activator).handle(request);
+        tokio::spawn(http::serve(activator_entry, handle));
+        all.push(replicas);
+        routes.push(route);
+        autoscalers.push(autoscaler);
+    }
+    let ingress = Arc::new(knative::Ingress::new(&config.function.name, routes));
     tokio::spawn(http::serve(entry, move |request, _| Arc::clone(&ingress).handle(request)));
-    Ok((replicas, Autoscaler::Knative(autoscaler)))
+    Ok((all, Autoscaler::Knative(autoscalers)))
+}
+
+/// What runs as replicas, and its share of the traffic, percent.
+fn processes(config: &PlaneConfig) -> Vec<(FunctionProcess, u8)> {
+    if config.revisions.is_empty() {
+        return vec![(config.function.clone(), 100)];
+    }
+    let revisions = config.revisions.iter();
+    let process = |revision: &RevisionProcess| {
+        let mut function = config.function.clone();
+        function.name.clone_from(&revision.name);
+        function.env.extend(revision.env.clone());
+        (function, revision.percent)
+    };
+    revisions.map(process).collect()
 }
 
 async fn serve_openfaas(

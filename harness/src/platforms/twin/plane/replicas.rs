@@ -14,7 +14,10 @@ use tokio::{
 };
 
 use super::{http::Upstream, probe::Probe, process::Process, queue_proxy::QueueProxy, usage};
-use crate::platforms::twin::protocol::{Event, FunctionProcess, PlaneState};
+use crate::{
+    collect::clock::unix_now_ns,
+    platforms::twin::protocol::{Event, FunctionProcess, PlaneState, ReplicaNews, Step},
+};
 
 /// A replica that can answer.
 #[derive(Debug)]
@@ -127,6 +130,7 @@ impl Replicas {
             let victim = state.slots.iter().rposition(|slot| !slot.ready).unwrap_or(state.slots.len() - 1);
             let slot = state.slots.remove(victim);
             self.shared.withdraw(&slot.id);
+            self.shared.tell(&slot.id, Step::Terminating);
             let _ = slot.stop.send(SCALE_DOWN_GRACE);
         }
         while state.slots.len() < wanted as usize && !state.closed {
@@ -134,6 +138,7 @@ impl Replicas {
             let id = format!("{}-{}", self.shared.function.name, state.created);
             let (stop, stopped) = oneshot::channel();
             state.slots.push(Slot { id: id.clone(), stop, ready: false });
+            self.shared.tell(&id, Step::Requested);
             let shared = Arc::clone(&self.shared);
             self.shared.tasks().spawn(async move { shared.keep_alive(id, stopped).await });
         }
@@ -148,6 +153,7 @@ impl Replicas {
         };
         for slot in slots {
             self.shared.withdraw(&slot.id);
+            self.shared.tell(&slot.id, Step::Terminating);
             let _ = slot.stop.send(grace);
         }
         let mut tasks = std::mem::take(&mut *self.shared.tasks());
@@ -209,6 +215,7 @@ impl Shared {
                     let pid = process.pid();
                     self.state().pids.insert(pid);
                     (self.report)(&Event::Started { pid });
+                    self.tell(&id, Step::Started);
                     let born = tokio::time::Instant::now();
                     let end = self.live(&id, &mut process, &mut stop).await;
                     self.withdraw(&id);
@@ -227,6 +234,7 @@ impl Shared {
                         End::ByItself(cause) => self.failed(cause),
                     }
                     self.gone(pid);
+                    self.tell(&id, if told { Step::Gone } else { Step::Restarted });
                     if told {
                         return;
                     }
@@ -306,6 +314,7 @@ impl Shared {
             list.push(Arc::new(backend));
             *ready = Arc::new(list);
         });
+        self.tell(id, Step::Ready);
         true
     }
 
@@ -319,6 +328,11 @@ impl Shared {
             }
             changed
         });
+    }
+
+    fn tell(&self, replica: &str, step: Step) {
+        let news = ReplicaNews { replica: replica.to_owned(), step, at_unix_ns: unix_now_ns() };
+        (self.report)(&Event::Replica(news));
     }
 
     fn gone(&self, pid: u32) {
