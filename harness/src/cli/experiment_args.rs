@@ -108,7 +108,7 @@ impl ExperimentArgs {
         let usage = |error: experiment::ExperimentError| CliError::Usage(error.to_string());
         let mut e = match &self.experiment {
             Some(path) => experiment::load_file(path, self.on).map_err(usage)?,
-            None => self.question.experiment(self.on.unwrap_or(Site::Cluster))?,
+            None => self.question.experiment(self.on.unwrap_or(Site::Cluster)),
         };
         if let Some(platforms) = platforms {
             e.set_platforms(platforms);

@@ -16,14 +16,8 @@ pub struct QuestionArgs {
 
 impl QuestionArgs {
     /// The experiment of the question there.
-    ///
-    /// # Errors
-    /// If it cannot be asked yet.
-    pub fn experiment(&self, site: Site) -> Result<Experiment, CliError> {
-        match self.question {
-            None => Ok(Experiment::default_on(site)),
-            Some(question) => question.experiment(site).map_err(|error| CliError::Usage(error.to_string())),
-        }
+    pub fn experiment(&self, site: Site) -> Experiment {
+        self.question.map_or_else(|| Experiment::default_on(site), |question| question.experiment(site))
     }
 
     /// Puts the flags on top of an experiment.
@@ -66,7 +60,7 @@ mod tests {
     fn asked(flags: &str) -> Result<Experiment, String> {
         let line = Line::try_parse_from(["x"].into_iter().chain(flags.split_whitespace()))
             .map_err(|error| error.to_string())?;
-        let mut experiment = line.args.experiment(Site::Twin).map_err(|error| error.to_string())?;
+        let mut experiment = line.args.experiment(Site::Twin);
         line.args.apply(&mut experiment).map_err(|error| error.to_string())?;
         Ok(experiment)
     }

@@ -5,8 +5,7 @@ use std::{fmt::Write as _, ops::Range, path::Path, time::Duration};
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Arrivals, Experiment, LoadPoint, NotYet, Site, cluster_checks, load_from, procedure_checks, stopping,
-    thresholds, variants,
+    Arrivals, Experiment, LoadPoint, Site, cluster_checks, procedure_checks, stopping, thresholds, variants,
 };
 
 /// Why an experiment cannot be used.
@@ -40,9 +39,6 @@ pub enum ExperimentError {
         /// What is wrong and what to write instead.
         problem: Problem,
     },
-    /// The file asks a question that cannot be asked yet.
-    #[error(transparent)]
-    NotYet(#[from] NotYet),
 }
 
 /// A value that makes no sense: where it is and what to write instead.
@@ -94,7 +90,7 @@ fn parse_on(text: &str, file: &str, on: Option<Site>) -> Result<Experiment, Expe
     let experiment = match experiment.question {
         None => experiment,
         Some(question) => {
-            let asked = question.experiment(on.unwrap_or(experiment.on))?;
+            let asked = question.experiment(on.unwrap_or(experiment.on));
             over(&asked, text).map_err(|e| syntax(&e))?
         }
     };

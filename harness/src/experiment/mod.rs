@@ -28,7 +28,7 @@ pub use load_from::{LoadFromChoice, LoadPlace};
 pub use noise::ExpectedNoise;
 pub use payloads::PayloadChoice;
 pub use procedure::Procedure;
-pub use questions::{NotYet, Question};
+pub use questions::Question;
 pub use slo::{Slo, SloError};
 pub use stopping::{StopRule, Stopped};
 pub use subjects::label_subjects;

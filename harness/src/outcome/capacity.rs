@@ -48,6 +48,24 @@ pub struct Probe {
     pub settled_ms: Option<f64>,
 }
 
+impl Probe {
+    /// The percentile nearest to the one that had to be held, of those that are summed up, ms; and its name.
+    pub fn level_ms(&self, slo: &Slo) -> (&'static str, Option<f64>) {
+        let times = &self.part.response_ms;
+        let known = [
+            (0.5, "p50", times.p50),
+            (0.9, "p90", times.p90),
+            (0.95, "p95", times.p95),
+            (0.99, "p99", times.p99),
+            (0.999, "p99.9", times.p99_9),
+        ];
+        // By distance of the tails: 99.5 % is nearer to 99 % than 99 % is to 90 %.
+        let distance = |quantile: f64| ((1.0 - quantile) / (1.0 - slo.quantile)).ln().abs();
+        let nearest = known.into_iter().min_by(|a, b| distance(a.0).total_cmp(&distance(b.0)));
+        nearest.map_or(("p99", times.p99), |(_, name, ms)| (name, ms))
+    }
+}
+
 impl CapacityOutcome {
     /// Rate that was shown to hold, if the search came to its end.
     pub fn capacity_rps(&self) -> Option<f64> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::experiment::{Arrivals, Spacing};
+use crate::experiment::{Arrivals, LoadPoint, Procedure, Spacing};
 
 /// Stands for a value that does not exist.
 pub const NONE: &str = "–";
@@ -57,6 +57,23 @@ pub fn part(some: u64, all: u64) -> String {
         (_, 0) => NONE.to_owned(),
         (0, all) => format!("0 of {}", count(all)),
         (some, all) => format!("{} of {} ({})", count(some), count(all), percent(some as f64 / all as f64)),
+    }
+}
+
+/// What is done at a load point, and for how long.
+pub fn load(load: &LoadPoint) -> String {
+    let each = || format!("{} measured after {} of warm-up", duration(load.duration), duration(load.warmup));
+    match &load.procedure {
+        Procedure::Capacity { slo, .. } => format!(
+            "a search for the highest Poisson rate that holds {slo}; a probe lasts up to {}, after {} of warm-up",
+            duration(load.duration),
+            duration(load.warmup)
+        ),
+        Procedure::Concurrency { connections } => {
+            let numbers: Vec<String> = connections.iter().map(u32::to_string).collect();
+            format!("closed loops of {} connections; {} each", numbers.join(", "), each())
+        }
+        _ => format!("{}; {}", arrivals(&load.arrivals), each()),
     }
 }
 

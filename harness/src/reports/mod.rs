@@ -22,6 +22,8 @@ mod fixture;
 #[cfg(test)]
 mod life_cycle_tests;
 #[cfg(test)]
+mod questions_tests;
+#[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -13,6 +13,8 @@ use crate::{
 
 /// Narrower than this nothing is legible; it is the least width that is used.
 const NARROWEST: usize = 40;
+/// Characters of a single figure's title.
+const MOST_OF_A_TITLE: usize = 16;
 /// Between columns.
 const GAP: &str = "  ";
 
@@ -42,7 +44,9 @@ pub fn table(document: &Document, width: usize) -> String {
     }
     for load in &document.experiment.load {
         out.push('\n');
-        push_wrapped(&mut out, &format!("{}: {}", load.name, format::arrivals(&load.arrivals)), "  ", width);
+        let what =
+            if load.procedure.is_play() { format::arrivals(&load.arrivals) } else { format::load(load) };
+        push_wrapped(&mut out, &format!("{}: {what}", load.name), "  ", width);
         push_rows(&mut out, document, load, width);
     }
     out.push('\n');
@@ -81,7 +85,8 @@ fn push_rows(out: &mut String, document: &Document, load: &LoadPoint, width: usi
         let metric = load.primary_metric;
         let figure = |cells: &[&CellSummary]| mean_of(cells, |cell| value_of(cell, metric));
         let values = valid.iter().map(|cells| figure(cells));
-        columns.push(std::iter::once(metric.title().to_owned()).chain(values).collect());
+        let title = metric.title().split(" (").next().unwrap_or_default();
+        columns.push(std::iter::once(cut(title, MOST_OF_A_TITLE)).chain(values).collect());
     }
     columns.push(trials);
 

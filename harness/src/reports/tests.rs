@@ -15,7 +15,7 @@ fn runs() -> Vec<(&'static str, Run)> {
     bare.cells.clear();
     bare.summary.cells.clear();
     bare.summary.comparisons.clear();
-    vec![
+    let mut runs = vec![
         ("two", Run::new(&two)),
         ("no-failures", Run::without_failures(&two)),
         ("one", Run::new(&["knative"])),
@@ -30,7 +30,9 @@ fn runs() -> Vec<(&'static str, Run)> {
         ("varied", Run::varied()),
         ("three", Run::new(&["knative", "openfaas", "knative-tuned"])),
         ("long", Run::new(&[LONG, "openfaas-ce-with-every-alert-rule-known-to-the-documentation"])),
-    ]
+    ];
+    runs.extend(super::questions_tests::runs());
+    runs
 }
 
 fn drawn(document: &Document) -> Vec<Plot> {

@@ -13,7 +13,7 @@
 //!     records.parquet   the same rows, after the cell
 //!     replicas.jsonl    replica samples, appended while the cell runs
 //!     outcome.json      what the cell's procedure found (ProcedureOutcome), where it has one; the
-//!                       loads that it played have folders of their own: <cell id>-p03
+//!                       loads that it played have cells of their own within this folder: p03/
 //!     response.hgrm     response times for HdrHistogram's plotter; response.hlog: by interval
 //!     series.json       what Prometheus or the kubelet measured meanwhile (CellSeries), if asked
 //!   cells/<cell id>.torn-1/   what a stop left of a cell that was measured again

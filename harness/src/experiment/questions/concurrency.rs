@@ -20,6 +20,8 @@ pub(super) fn experiment(site: Site) -> Experiment {
     let mut experiment = Experiment {
         title: "Concurrency: throughput and latency of 1 to 200 connections".into(),
         timeout: Duration::from_secs(30),
+        // With so many in flight the last answers come long after the last send.
+        drain: Duration::from_secs(30),
         load: vec![LoadPoint {
             name: "concurrency".into(),
             question:

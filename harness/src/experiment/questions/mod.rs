@@ -41,11 +41,6 @@ pub enum Question {
     Reference,
 }
 
-/// A question that cannot be asked yet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the question '{}' cannot be asked yet; choose another one (see harness compare --help)", .0.name())]
-pub struct NotYet(pub Question);
-
 impl Question {
     /// All of them.
     pub const ALL: [Self; 9] = [
@@ -76,23 +71,19 @@ impl Question {
     }
 
     /// The experiment that answers it there.
-    ///
-    /// # Errors
-    /// If the question cannot be asked yet.
-    pub fn experiment(self, site: Site) -> Result<Experiment, NotYet> {
+    pub fn experiment(self, site: Site) -> Experiment {
         let experiment = match self {
-            Self::Pinned => Some(pinned::experiment(site)),
-            Self::Autoscale => Some(autoscale::experiment(site)),
-            Self::Cold => Some(cold::experiment(site)),
-            Self::Capacity => Some(capacity::experiment(site)),
-            Self::Eviction => Some(eviction::experiment(site)),
-            Self::Overhead => Some(overhead::experiment(site)),
-            Self::Concurrency => Some(concurrency::experiment(site)),
-            Self::Canary => Some(canary::experiment(site)),
-            Self::Reference => Some(reference::experiment(site)),
+            Self::Pinned => pinned::experiment(site),
+            Self::Autoscale => autoscale::experiment(site),
+            Self::Cold => cold::experiment(site),
+            Self::Capacity => capacity::experiment(site),
+            Self::Eviction => eviction::experiment(site),
+            Self::Overhead => overhead::experiment(site),
+            Self::Concurrency => concurrency::experiment(site),
+            Self::Canary => canary::experiment(site),
+            Self::Reference => reference::experiment(site),
         };
-        let experiment = experiment.ok_or(NotYet(self))?;
-        Ok(Experiment { question: Some(self), ..experiment })
+        Experiment { question: Some(self), ..experiment }
     }
 }
 
@@ -117,7 +108,7 @@ mod tests {
     fn every_experiment_of_a_question_is_valid_and_reads_back_as_itself() {
         for site in [Site::Twin, Site::Cluster] {
             for question in Question::ALL {
-                let Ok(experiment) = question.experiment(site) else { continue };
+                let experiment = question.experiment(site);
                 validate(&experiment).unwrap_or_else(|error| panic!("{question:?}: {error}"));
                 assert_eq!(experiment.on, site);
                 let text = toml::to_string_pretty(&experiment).unwrap();
@@ -128,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_file_changes_what_it_names_of_its_question_and_nothing_else() {
-        let asked = Question::Overhead.experiment(Site::Twin).unwrap();
+        let asked = Question::Overhead.experiment(Site::Twin);
         let text = "question = 'overhead'\non = 'twin'\ntrials = 3\n[function]\ncpu-cores = 2.0\n";
         let mut expected = asked.clone();
         expected.trials = 3;

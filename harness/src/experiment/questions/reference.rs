@@ -15,13 +15,16 @@ const QUEUE_LIMIT: &str = "1000";
 /// The closed loop.
 pub(super) fn experiment(site: Site) -> Experiment {
     let (warmup, duration) = match site {
-        Site::Twin => (Duration::from_secs(5), Duration::from_secs(15)),
+        // Ten requests of each connection: a small machine takes half a minute for them.
+        Site::Twin => (Duration::from_secs(5), Duration::from_secs(40)),
         // About as long as 6000 requests took the study.
         Site::Cluster => (Duration::from_secs(10), Duration::from_mins(1)),
     };
     let mut experiment = Experiment {
         title: "Reference: the published study's method, with the same bytes to both".into(),
         timeout: Duration::from_secs(30),
+        // With so many in flight the last answers come long after the last send.
+        drain: Duration::from_secs(30),
         load: vec![LoadPoint {
             name: "reference".into(),
             question: format!(

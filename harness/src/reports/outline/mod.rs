@@ -130,15 +130,7 @@ pub fn sections(document: &Document, drawn: &[Plot]) -> Vec<Section> {
     out.extend(certainty::thresholds(document).map(|blocks| section("thresholds", "Thresholds", blocks)));
     for load in &document.experiment.load {
         let mut blocks = vec![Block::Text(life_cycle::procedure(load).map_or_else(
-            || {
-                format!(
-                    "{} Load: {}; {} measured after {} of warm-up.",
-                    load.question,
-                    format::arrivals(&load.arrivals),
-                    format::duration(load.duration),
-                    format::duration(load.warmup),
-                )
-            },
+            || format!("{} Load: {}.", load.question, format::load(load)),
             |words| format!("{} {words}", load.question),
         ))];
         if load.procedure.is_play() {

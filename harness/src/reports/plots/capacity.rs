@@ -39,16 +39,17 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
         .collect();
     let every = || curves.iter().flat_map(Curves::probes);
     let rates = extent(every().map(|p| p.rate_rps));
-    let times = extent(every().flat_map(|p| [p.part.response_ms.p50, limit_of(p)]).flatten());
+    let times = extent(every().flat_map(|p| [p.part.response_ms.p50, p.level_ms(slo).1]).flatten());
     let (Some((slowest, fastest)), Some((quickest, longest))) = (rates, times) else { return Ok(None) };
     let (low_ms, high_ms) = (quickest.min(slo.limit_ms) * 0.8, longest.max(slo.limit_ms) * 1.25);
 
     let title = format!("Response time against rate, {}", load.name);
     let key = |label: &str, ink, sample| Key { label: label.to_owned(), ink, sample };
     let ink = Ink::Subject(curves[0].position);
+    let level = every().next().map_or("p99", |probe| probe.level_ms(slo).0);
     let mut keys = vec![
-        key("p99, level held", ink, Sample::Point(Marker::Circle)),
-        key("p99, not shown to hold", ink, Sample::Point(Marker::Diamond)),
+        key(&format!("{level}, level held"), ink, Sample::Point(Marker::Circle)),
+        key(&format!("{level}, not shown to hold"), ink, Sample::Point(Marker::Diamond)),
         key("p50", ink, Sample::Thin),
     ];
     if curves.iter().any(|c| c.searches.iter().any(|(_, valid)| !valid)) {
@@ -76,7 +77,7 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
             let panel = canvas.panel(area, (x, x_title), (Axis::log(low_ms, high_ms), &name))?;
             let limit = [(slowest * 0.9, slo.limit_ms), (fastest * 1.1, slo.limit_ms)];
             panel.line(&limit, Stroke::fine(Ink::Text))?;
-            curve.draw(canvas, &panel, (low_ms, high_ms))?;
+            curve.draw(canvas, &panel, slo, (low_ms, high_ms))?;
         }
         Ok(())
     })?;
@@ -91,28 +92,24 @@ fn search(cell: &CellSummary) -> Option<&CapacityOutcome> {
     }
 }
 
-/// The percentile that is drawn against the limit.
-fn limit_of(probe: &Probe) -> Option<f64> {
-    probe.part.response_ms.p99
-}
-
 impl Curves<'_> {
     fn probes(&self) -> impl Iterator<Item = &Probe> {
         self.searches.iter().flat_map(|(search, _)| &search.probes)
     }
 
-    fn draw(&self, canvas: &Canvas, panel: &Panel, (low_ms, high_ms): (f64, f64)) -> Drawn {
+    fn draw(&self, canvas: &Canvas, panel: &Panel, slo: &Slo, (low_ms, high_ms): (f64, f64)) -> Drawn {
         for (search, valid) in &self.searches {
             let mut probes: Vec<&Probe> = search.probes.iter().collect();
             probes.sort_by(|a, b| a.rate_rps.total_cmp(&b.rate_rps));
-            let points = |of: fn(&Probe) -> Option<f64>| -> Vec<(f64, f64)> {
+            let points = |of: &dyn Fn(&Probe) -> Option<f64>| -> Vec<(f64, f64)> {
                 probes.iter().filter_map(|p| Some((p.rate_rps, of(p)?))).collect()
             };
             let ink = if *valid { Ink::Subject(self.position) } else { Ink::Muted };
-            panel.line(&points(|p| p.part.response_ms.p50), Stroke::trial(ink, *valid))?;
-            panel.line(&points(limit_of), Stroke::trial(ink, *valid))?;
-            for probe in probes {
-                let Some(ms) = limit_of(probe) else { continue };
+            panel.line(&points(&|p| p.part.response_ms.p50), Stroke::trial(ink, *valid))?;
+            panel.line(&points(&|p| p.level_ms(slo).1), Stroke::trial(ink, *valid))?;
+            // What only fills the curve has no word on the level, so it has no marker.
+            for probe in probes.into_iter().filter(|probe| !probe.for_curve) {
+                let Some(ms) = probe.level_ms(slo).1 else { continue };
                 let marker = if probe.held == Held::Yes { Marker::Circle } else { Marker::Diamond };
                 canvas.marker(panel.at(probe.rate_rps, ms), marker, ink, 0.75, 4.5)?;
             }

@@ -63,17 +63,18 @@ pub(super) async fn search(
         };
         let settled_ms = stage.calm(idle_ms).await?;
         let Decision { held, evidence, abandoned } = decision;
+        let probe = Probe { rate_rps, for_curve, held, evidence, abandoned, part, settled_ms };
+        let (name, level_ms) = probe.level_ms(slo);
         stage.progress.say(&format!(
-            "  {}: {rate_rps} requests/s {}: {} of {} too slow, {} failed, p{} {} ms",
-            part.cell,
-            word(held),
+            "  {}: {rate_rps} requests/s {}: {} of {} too slow, {} failed, {name} {} ms",
+            probe.part.cell,
+            if for_curve { "for the curve" } else { word(held) },
             evidence.slow,
             evidence.timed,
             evidence.failed,
-            slo.quantile * 100.0,
-            part.response_ms.p99.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.0}")),
+            level_ms.map_or_else(|| "-".to_owned(), |ms| format!("{ms:.0}")),
         ));
-        outcome.probes.push(Probe { rate_rps, for_curve, held, evidence, abandoned, part, settled_ms });
+        outcome.probes.push(probe);
     }
 }
 

@@ -1,5 +1,5 @@
 //! Procedures: what a cell does that is more than one load. A procedure plays loads into cells of their
-//! own (`t01-knative-capacity-p03`), each with its records, and writes what it found into its own cell.
+//! own (`t01-knative-capacity/p03`), each with its records, and writes what it found into its own cell.
 //!
 //! To add one: a file beside this, its arm in [`run`], and its outcome in `crate::outcome`.
 

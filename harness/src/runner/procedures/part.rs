@@ -45,12 +45,13 @@ impl Rows {
 }
 
 impl Stage<'_> {
-    /// The cell of a part: this load, under the procedure's name with a suffix.
+    /// The cell of a part: this load, in a folder within the procedure's own.
     pub(super) fn part(&self, suffix: &str, number: u64, arrivals: Arrivals) -> Cell {
         let load =
             LoadPoint { arrivals, rate_share: None, procedure: Procedure::Play, ..self.cell.load.clone() };
         Cell {
-            id: format!("{}-{suffix}", self.cell.id),
+            // Within its procedure's folder: what is set aside, is set aside with its parts.
+            id: format!("{}/{suffix}", self.cell.id),
             load,
             // Another schedule for each part, the same for every subject.
             seed: self.cell.seed.wrapping_add(number.wrapping_mul(0x9E37_79B9_7F4A_7C15)),
