@@ -84,7 +84,7 @@ fn write(dir: &Path, records: u64) -> Result<(), Box<dyn Error>> {
         let writer = folder.cell_writer(meta)?;
         let window = cell.load.warmup + cell.load.duration;
         let harness::drive::Plan::Open { send_times_ns, .. } =
-            shapes::plan(&cell.load.arrivals, window, cell.seed)
+            shapes::plan(&cell.load.arrivals, &shapes::Files::default(), window, cell.seed)
         else {
             return Err("the plan is not open".into());
         };

@@ -73,7 +73,9 @@ impl Variant {
         let parts = [
             self.workload.as_ref().map(|workload| format!("workload {workload}")),
             self.image.as_ref().map(|image| format!("image {image}")),
-            self.cpu_cores.map(|cores| format!("{cores} {}", if (cores - 1.0).abs() < f64::EPSILON { "core" } else { "cores" })),
+            self.cpu_cores.map(|cores| {
+                format!("{cores} {}", if (cores - 1.0).abs() < f64::EPSILON { "core" } else { "cores" })
+            }),
             self.memory_mib.map(|mib| format!("{mib} MiB")),
             self.container_concurrency.map(concurrency),
             self.replicas.map(replicas),

@@ -210,7 +210,7 @@ mod tests {
     use crate::experiment::{expand, parse};
 
     fn at_noon() -> SystemTime {
-        SystemTime::UNIX_EPOCH + Duration::from_hours(498684)
+        SystemTime::UNIX_EPOCH + Duration::from_hours(498_684)
     }
 
     fn budget(e: &Experiment) -> Budget {
