@@ -11,7 +11,7 @@ use crate::platforms::{
         Cluster,
         api::{ApiError, Patience, Selection},
         pods,
-        resources::{DEPLOYMENTS, KNATIVE_SERVICES, NAMESPACES, PODS, SERVICES},
+        resources::{DEPLOYMENTS, JOBS, KNATIVE_SERVICES, NAMESPACES, PODS, SERVICES},
     },
     openfaas::login::{self, Purpose},
 };
@@ -62,6 +62,7 @@ async fn delete(cluster: &Cluster, thing: &Thing) -> Result<(), ApiError> {
     let api = &cluster.api;
     let (namespace, name) = (thing.namespace.as_deref(), thing.name.as_str());
     match thing.kind {
+        Kind::LoadWorkers => api.delete(&JOBS, namespace, name).await?,
         Kind::KnativeService => api.delete(&KNATIVE_SERVICES, namespace, name).await?,
         Kind::Deployment => api.delete(&DEPLOYMENTS, namespace, name).await?,
         Kind::Service => api.delete(&SERVICES, namespace, name).await?,
@@ -135,7 +136,7 @@ async fn remove_namespace(
 /// What a namespace holds, a few names: other people's things must not go with it.
 async fn contents(cluster: &Cluster, namespace: &str) -> Result<Vec<String>, ApiError> {
     let mut found = Vec::new();
-    for resource in [&KNATIVE_SERVICES, &DEPLOYMENTS, &SERVICES, &PODS] {
+    for resource in [&KNATIVE_SERVICES, &DEPLOYMENTS, &SERVICES, &JOBS, &PODS] {
         let listed = match cluster.api.list(resource, Some(namespace), &Selection::default()).await {
             Err(error) if error.code() == Some(404) => continue,
             listed => listed?,

@@ -11,7 +11,8 @@ use crate::platforms::{
         Cluster, RunLabel,
         api::{ApiError, Selection},
         labels::{MANAGED_BY, RUN, any_run},
-        resources::{DEPLOYMENTS, KNATIVE_SERVICES, NAMESPACES, Resource, SERVICES},
+        resources::{DEPLOYMENTS, JOBS, KNATIVE_SERVICES, NAMESPACES, Resource, SERVICES},
+        workers::manifest as load_workers,
     },
 };
 
@@ -50,6 +51,8 @@ impl Owner {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
+    /// A Job of load workers.
+    LoadWorkers,
     /// A Knative Service.
     KnativeService,
     /// A function of OpenFaaS.
@@ -66,6 +69,7 @@ impl Kind {
     /// In words.
     pub fn name(self) -> &'static str {
         match self {
+            Self::LoadWorkers => "Job of load workers",
             Self::KnativeService => "Knative Service",
             Self::OpenfaasFunction => "OpenFaaS function",
             Self::Deployment => "Deployment",
@@ -80,13 +84,13 @@ impl Kind {
             Self::KnativeService => Some(PlatformKind::Knative),
             Self::OpenfaasFunction => Some(PlatformKind::OpenFaas),
             Self::Deployment | Self::Service => Some(PlatformKind::Deployment),
-            Self::Namespace => None,
+            Self::LoadWorkers | Self::Namespace => None,
         }
     }
 
     /// Whether it has replicas.
     pub fn is_function(self) -> bool {
-        !matches!(self, Self::Service | Self::Namespace)
+        !matches!(self, Self::LoadWorkers | Self::Service | Self::Namespace)
     }
 }
 
@@ -142,7 +146,8 @@ pub struct Inventory {
 /// If not even those may be listed, or the API server does not answer.
 pub async fn take(cluster: &Cluster, owner: &Owner) -> Result<Inventory, ApiError> {
     let mut look = Look { cluster, owner, notes: Vec::new() };
-    let mut things = look.knative().await?;
+    let mut things = look.load_workers().await?;
+    things.extend(look.knative().await?);
     things.extend(look.openfaas().await?);
     let services = look.labelled(&SERVICES).await?;
     things.extend(look.deployments(&services).await?);
@@ -161,6 +166,19 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
+    async fn load_workers(&mut self) -> Result<Vec<Thing>, ApiError> {
+        let read = |object: &Value| {
+            let base = thing(Kind::LoadWorkers, object);
+            Thing {
+                ready: Some(object["status"]["ready"].as_u64().unwrap_or(0)),
+                desired: object["spec"]["parallelism"].as_u64(),
+                pods: Some(load_workers::selector(&base.name)),
+                ..base
+            }
+        };
+        Ok(self.labelled(&JOBS).await?.iter().map(read).collect())
+    }
+
     async fn knative(&mut self) -> Result<Vec<Thing>, ApiError> {
         let services = self.labelled(&KNATIVE_SERVICES).await?;
         let mut replicas: BTreeMap<String, Vec<Value>> = BTreeMap::new();
@@ -324,7 +342,7 @@ fn state(kind: Kind, object: &Value) -> String {
     let condition = match kind {
         Kind::KnativeService => "Ready",
         Kind::Deployment | Kind::OpenfaasFunction => "Available",
-        Kind::Service | Kind::Namespace => return "there".to_owned(),
+        Kind::LoadWorkers | Kind::Service | Kind::Namespace => return "there".to_owned(),
     };
     let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
     match conditions.into_iter().find(|c| c["type"] == condition) {

@@ -50,8 +50,18 @@ const WORTH_A_REMARK: f64 = 0.5;
 /// Faults of the machine, given the median response time of the requests and the limit for lateness
 /// that follows from it, ms.
 pub fn problems(audit: &GeneratorAudit, median_ms: f64, lateness_limit_ms: f64) -> Vec<Problem> {
-    let Some(machine) = &audit.machine else { return Vec::new() };
-    let called_late = audit.loop_lag.is_none_or(|lag| lag.p99_ms > lateness_limit_ms);
+    let of = |machine| of_machine(machine, audit.loop_lag.as_ref(), median_ms, lateness_limit_ms);
+    audit.machine.as_ref().map_or_else(Vec::new, of)
+}
+
+/// The same of the machine of one of several generators.
+pub(super) fn of_machine(
+    machine: &MachineAudit,
+    loop_lag: Option<&LoopLag>,
+    median_ms: f64,
+    lateness_limit_ms: f64,
+) -> Vec<Problem> {
+    let called_late = loop_lag.is_none_or(|lag| lag.p99_ms > lateness_limit_ms);
     [
         machine.scheduling.and_then(|scheduling| starved(&scheduling, median_ms, called_late)),
         stolen(machine),

@@ -45,6 +45,7 @@ pub mod thresholds;
 pub mod times;
 pub mod validity;
 pub mod window;
+mod workers;
 
 use std::collections::BTreeMap;
 

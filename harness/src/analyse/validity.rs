@@ -68,6 +68,7 @@ pub fn of_generator(counts: &Tally, audit: &GeneratorAudit) -> Vec<Problem> {
     let mut problems: Vec<Problem> =
         [write_error, interrupted, local, busy, late].into_iter().flatten().collect();
     problems.extend(machine::problems(audit, median_ms, limit_ms));
+    problems.extend(super::workers::problems(&audit.workers, median_ms, limit_ms));
     problems
 }
 

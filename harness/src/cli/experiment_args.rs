@@ -6,7 +6,8 @@ use models::Places;
 
 use super::{
     CliError, cluster_args::ClusterArgs, connection_args::ConnectionArgs, function_args::FunctionArgs,
-    matrix_args::MatrixArgs, question_args::QuestionArgs, screen_args::ScreenArgs, verdict_args::VerdictArgs,
+    load_from_args::LoadFromArgs, matrix_args::MatrixArgs, question_args::QuestionArgs,
+    screen_args::ScreenArgs, verdict_args::VerdictArgs,
 };
 use crate::{
     experiment::{self, Arrivals, Experiment, Site},
@@ -85,6 +86,8 @@ pub struct ExperimentArgs {
     #[command(flatten)]
     pub screen: ScreenArgs,
     #[command(flatten)]
+    pub load_from: LoadFromArgs,
+    #[command(flatten)]
     pub cluster: ClusterArgs,
     #[command(flatten)]
     pub verdict: VerdictArgs,
@@ -124,6 +127,7 @@ impl ExperimentArgs {
         self.question.apply(&mut e)?;
         e.cluster = self.cluster.over(e.cluster);
         e.connection = self.connection.over(e.connection);
+        e.load_from = self.load_from.over(e.load_from);
         set(&mut e.function.model, self.model.clone());
         set(&mut e.function.pictures, self.pictures.clone());
         for load in &mut e.load {

@@ -147,12 +147,13 @@ async fn start(command: Command) -> Result<Exit, CliError> {
             let to = Reference::parse_with_registry(&to)?;
             let options = registry.options()?;
             let say = |line: &str| show.say(line);
+            let of = build.of;
             let image = match from {
                 Some(path) => base::load_path(&path, build::architecture())?.image,
                 None => build.image(&say).await?,
             };
             let pushed = push(&image, &to, &options, &say).await?;
-            show.print(&pushed, &show::pushed(&pushed));
+            show.print(&pushed, &show::pushed(&pushed, of));
         }
         Command::Digest { reference, registry, show } => {
             let resolved = resolve_digest(&reference, &registry.options()?).await?;

@@ -4,6 +4,7 @@ mod external;
 mod output;
 mod play;
 mod request;
+mod source;
 mod what;
 
 use std::{path::PathBuf, time::Duration};
@@ -12,7 +13,10 @@ use clap::ValueEnum;
 
 pub(super) use request::payload;
 
-use super::{CliError, Exit, experiment_args::Output, screen_args::ScreenArgs, verdict_args};
+use super::{
+    CliError, Exit, experiment_args::Output, load_from_args::LoadFromArgs, screen_args::ScreenArgs,
+    verdict_args,
+};
 use crate::experiment::Threshold;
 
 /// Arguments.
@@ -25,6 +29,7 @@ use crate::experiment::Threshold;
   harness load http://127.0.0.1:8080/ --connections 8 --driver wrk
   harness load http://127.0.0.1:8080/ --shape \"kind = 'square', low = 5, high = 50, period = '10s'\"
   harness load http://127.0.0.1:8080/ --shape \"kind = 'azure-minutes', file = 'day1.csv', time-scale = 60\"
+  harness load http://10.0.0.9/ --rate 60000 --workers 3              three processes, one result
 
 --rate is an open loop: requests are sent at their times, whatever the answers do, and the response
 time counts from the intended time. --connections is a closed loop, as wrk's: each connection sends
@@ -94,6 +99,14 @@ pub struct Args {
     screen: ScreenArgs,
     #[command(flatten)]
     external: external::DriverArg,
+    #[command(flatten)]
+    load_from: LoadFromArgs,
+    /// Context of the kubeconfig, with --load-from cluster [default: the current one]
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+    /// Namespace for workers on a cluster [default: testbed]
+    #[arg(long, value_name = "NAME")]
+    namespace: Option<String>,
 }
 
 /// How requests of an open loop arrive.

@@ -16,6 +16,7 @@ mod image;
 mod invoke;
 mod invoke_async;
 mod load;
+mod load_from_args;
 mod matrix_args;
 mod models;
 mod null_target;
@@ -27,6 +28,7 @@ mod screen_args;
 mod status;
 mod twin_plane;
 mod verdict_args;
+mod worker;
 
 use std::process::ExitCode;
 
@@ -150,6 +152,9 @@ enum Command {
     /// The twin's data plane of one platform (the harness starts it itself).
     #[command(hide = true)]
     TwinPlane(twin_plane::Args),
+    /// One of several load generators (the harness starts it itself).
+    #[command(hide = true)]
+    Worker(worker::Args),
     /// Print a completion script for a shell.
     Completions {
         /// The shell.
@@ -185,6 +190,7 @@ pub fn main() -> ExitCode {
         Command::Calibrate(args) => calibrate::run(&args),
         Command::GooseDriver => goose_driver::run(),
         Command::TwinPlane(args) => twin_plane::run(args),
+        Command::Worker(args) => worker::run(args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "harness", &mut std::io::stdout());
             Ok(Exit::Valid)

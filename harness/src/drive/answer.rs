@@ -123,6 +123,10 @@ impl Judge for StatusJudge {
         let AnswerFacts { from_function, instance, cold, server } = facts(headers);
         Judgement { outcome: outcome_of(status, headers, from_function), instance, cold, server }
     }
+
+    fn spec(&self) -> Option<serde_json::Value> {
+        Some(serde_json::json!({ "judge": "status" }))
+    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,14 @@
 //! What each call of a plan is: a pure function of the load and the call's number.
 
 use super::{
-    Assigned, Load, Plan,
+    Assigned, Load, Plan, Share,
     draws::{Choice, WeightedChoice},
 };
 
 /// One planned request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Call {
-    /// Position in the plan.
+    /// Position in the whole plan.
     pub(super) id: u64,
     /// Intended send time.
     pub(super) scheduled_ns: u64,
@@ -24,6 +24,7 @@ pub(super) struct Calls {
     endpoint: Choice,
     payload: Payloads,
     assigned: Vec<Assigned>,
+    share: Share,
 }
 
 #[derive(Debug)]
@@ -44,13 +45,20 @@ impl Calls {
             Plan::Open { assigned, .. } => std::mem::take(assigned),
             Plan::Closed { .. } => Vec::new(),
         };
-        Self { endpoint: Choice::new(load.seed, b"endpoint", load.endpoints.len()), payload, assigned }
+        Self {
+            endpoint: Choice::new(load.seed, b"endpoint", load.endpoints.len()),
+            payload,
+            assigned,
+            share: load.share,
+        }
     }
 
-    /// The call with this number.
-    pub(super) fn of(&self, id: u64, scheduled_ns: u64) -> Call {
-        let fixed =
-            usize::try_from(id).ok().and_then(|id| self.assigned.get(id)).copied().unwrap_or_default();
+    /// The call with this number in the plan; its id is that in the plan which this one is a share of,
+    /// and so are its draws.
+    pub(super) fn of(&self, number: u64, scheduled_ns: u64) -> Call {
+        let fixed = usize::try_from(number).ok().and_then(|number| self.assigned.get(number));
+        let fixed = fixed.copied().unwrap_or_default();
+        let id = self.share.call_id(number);
         let endpoint = fixed.endpoint.map_or_else(|| self.endpoint.of(id), usize::from);
         let payload = fixed.payload.map_or_else(
             || match &self.payload {

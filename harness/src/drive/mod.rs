@@ -11,6 +11,7 @@ mod calls;
 mod client;
 mod connections;
 mod cores;
+pub mod distributed;
 mod draws;
 pub mod drivers;
 mod job;
@@ -31,6 +32,7 @@ use std::{sync::Arc, time::Duration};
 pub use audit::{LoopLag, MachineAudit, SchedulingAudit, blind_spots};
 pub use connections::{ConnectionPolicy, Protocol, Reuse};
 pub use cores::apart;
+pub use distributed::{LoadFrom, Share, WorkerReport};
 pub use play::{PlayOptions, Progress, SinkError, play};
 
 use bytes::Bytes;
@@ -115,6 +117,12 @@ pub struct Judgement {
 pub trait Judge: Send + Sync {
     /// Judges the complete answer to the payload with this index.
     fn judge(&self, payload: usize, status: u16, headers: &hyper::HeaderMap, body: &[u8]) -> Judgement;
+
+    /// What it takes to make the same judge in another process (`workloads::judge_of`); none: it
+    /// cannot leave this one.
+    fn spec(&self) -> Option<serde_json::Value> {
+        None
+    }
 }
 
 /// Everything the player needs to play one cell.
@@ -140,6 +148,8 @@ pub struct Load {
     pub connections: ConnectionPolicy,
     /// Weight of each payload in the draw; empty: equal.
     pub weights: Arc<[f64]>,
+    /// Which share of a larger plan `plan` is: it gives its calls their ids in that one.
+    pub share: Share,
 }
 
 impl Load {
@@ -161,6 +171,7 @@ impl Load {
             judge,
             connections: ConnectionPolicy::default(),
             weights: Arc::default(),
+            share: Share::WHOLE,
         }
     }
 }
@@ -213,6 +224,9 @@ pub struct GeneratorAudit {
     /// What its machine did meanwhile; none in runs of older versions.
     #[serde(default)]
     pub machine: Option<MachineAudit>,
+    /// The workers that it is the audit of, where there were several.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub workers: Vec<WorkerReport>,
 }
 
 /// Why a load could not be played. Failed requests are not errors: they are records.
@@ -250,6 +264,9 @@ pub enum DriveError {
     /// The machine refused what the generator needs.
     #[error("the load generator could not start ({0}); free memory, threads or open files, and try again")]
     Start(#[from] std::io::Error),
+    /// Several workers were to play it, and could not.
+    #[error(transparent)]
+    Crew(#[from] distributed::CrewError),
     /// The generator's thread ended without a word: a fault of the harness.
     #[error("the load generator ended unexpectedly; please report this as a fault of the harness")]
     Lost,

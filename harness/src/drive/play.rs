@@ -31,6 +31,8 @@ const LEAD: Duration = Duration::from_millis(10);
 pub struct PlayOptions {
     /// Bind the generator's thread to this core.
     pub core: Option<usize>,
+    /// Monotonic zero; none: as soon as the thread is ready.
+    pub start: Option<Instant>,
     /// Filled while the load plays.
     pub progress: Arc<Progress>,
 }
@@ -53,6 +55,11 @@ impl Progress {
     pub fn elapsed_ns(&self) -> Option<u64> {
         let elapsed = Instant::now().checked_duration_since(*self.zero.get()?)?;
         Some(elapsed.as_nanos() as u64)
+    }
+
+    /// Sets the cell's start.
+    pub(super) fn begin(&self, zero: Instant) {
+        _ = self.zero.set(zero);
     }
 
     /// Counts a request that ended.
@@ -106,7 +113,7 @@ where
 }
 
 /// Refuses a load that cannot be played.
-fn check(load: &Load) -> Result<(), DriveError> {
+pub(super) fn check(load: &Load) -> Result<(), DriveError> {
     let refuse = |cause: &str| Err(DriveError::Load(cause.into()));
     if load.endpoints.is_empty() || load.payloads.is_empty() {
         return refuse("it has no endpoint or no payload; give at least one of each (an empty body is one)");
@@ -178,10 +185,11 @@ fn generate(
         if let Some(core) = options.core {
             audit::pin(core)?;
         }
-        let zero = Instant::now() + LEAD;
+        let zero = options.start.unwrap_or_else(|| Instant::now() + LEAD);
+        let until = zero.saturating_duration_since(Instant::now());
         let started_unix_ns =
-            (SystemTime::now() + LEAD).duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
-        let _ = options.progress.zero.set(zero);
+            (SystemTime::now() + until).duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
+        options.progress.begin(zero);
         let targets = targets.into_iter().map(Into::into).collect();
         let job = Rc::new(Job::new(&mut load, targets, Clock { zero }));
         // Closed: the caller has dropped the future.
@@ -210,6 +218,7 @@ fn generate(
             interrupted: played.interrupted,
             loop_lag: Some(played.loop_lag),
             machine: Some(watch.finish()),
+            workers: Vec::new(),
         })
     })();
     // Nobody listens any more if the caller gave up.

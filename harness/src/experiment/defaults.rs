@@ -34,6 +34,7 @@ impl Experiment {
             settings: std::collections::BTreeMap::new(),
             revisions: Vec::new(),
             connection: crate::drive::ConnectionPolicy::default(),
+            load_from: super::LoadFromChoice::default(),
             variants: Vec::new(),
             reuse_deployments: false,
             stop_early: None,

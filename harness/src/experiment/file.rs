@@ -5,7 +5,8 @@ use std::{fmt::Write as _, ops::Range, path::Path, time::Duration};
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Arrivals, Experiment, LoadPoint, Site, cluster_checks, procedure_checks, stopping, thresholds, variants,
+    Arrivals, Experiment, LoadPoint, Site, cluster_checks, load_from, procedure_checks, stopping, thresholds,
+    variants,
 };
 
 /// Why an experiment cannot be used.
@@ -132,6 +133,7 @@ fn merge(into: &mut toml::Table, from: toml::Table) {
 pub fn validate(experiment: &Experiment) -> Result<(), ExperimentError> {
     let mut missing = Checks::default();
     cluster_checks::missing(&mut missing, experiment);
+    load_from::missing(&mut missing, &experiment.load_from, experiment.on);
     variants::missing(&mut missing, experiment);
     stopping::missing(&mut missing, experiment);
     match problems(experiment).into_iter().chain(missing.0).next() {
@@ -176,6 +178,7 @@ fn problems(e: &Experiment) -> Vec<Problem> {
     );
     list.check(e.function.memory_mib >= 64, &["function", "memory-mib"], "must be at least 64");
     cluster_checks::problems(&mut list, e);
+    load_from::problems(&mut list, &e.load_from);
     variants::problems(&mut list, e);
     stopping::problems(&mut list, e);
     thresholds::problems(&mut list, e);

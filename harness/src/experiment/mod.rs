@@ -5,6 +5,7 @@ mod cells;
 mod cluster_checks;
 mod defaults;
 mod file;
+mod load_from;
 mod noise;
 mod payloads;
 mod procedure;
@@ -23,6 +24,7 @@ pub use arrivals::{Arrivals, Gap, MAX_CONNECTIONS, MAX_RATE, Spacing, Spread};
 pub use cells::{deployments, expand};
 pub use cluster_checks::check_choice;
 pub use file::{ExperimentError, load_file, parse, validate};
+pub use load_from::{LoadFromChoice, LoadPlace};
 pub use noise::ExpectedNoise;
 pub use payloads::PayloadChoice;
 pub use procedure::Procedure;
@@ -82,6 +84,9 @@ pub struct Experiment {
     /// How the load generator uses connections, the same for every platform.
     #[serde(skip_serializing_if = "is_default")]
     pub connection: ConnectionPolicy,
+    /// Where the load comes from, the same for every platform.
+    #[serde(skip_serializing_if = "is_default")]
+    pub load_from: LoadFromChoice,
     /// Variants of the function: every platform is measured with each of them. Empty: as it is.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub variants: Vec<Variant>,

@@ -20,10 +20,6 @@ use super::{
 
 /// User and group of the process; a number, so that Kubernetes can see that it is not root.
 const USER: &str = "65532:65532";
-/// Port that the function listens on.
-const PORT: u16 = 8080;
-/// Where the program lies.
-const PROGRAM: &str = "/function";
 /// Where the model lies.
 const MODELS_DIR: &str = "/models";
 /// Names for the user, for programs that look it up.
@@ -31,10 +27,40 @@ pub(super) const PASSWD: &str =
     "root:x:0:0:root:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/tmp:/sbin/nologin\n";
 pub(super) const GROUP: &str = "root:x:0:\nnonroot:x:65532:\n";
 
+/// Which of our programs an image holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Program {
+    /// The function under test
+    #[default]
+    Function,
+    /// The harness itself, for load workers on a cluster
+    Harness,
+}
+
+impl Program {
+    /// The package, and the program's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Function => "function",
+            Self::Harness => "harness",
+        }
+    }
+
+    /// Port that it listens on where everybody may reach it.
+    fn port(self) -> Option<u16> {
+        match self {
+            Self::Function => Some(8080),
+            Self::Harness => None,
+        }
+    }
+}
+
 /// What goes into an image.
 #[derive(Debug, Clone, Default)]
 pub struct Build {
-    /// The function's binary; static, unless a base brings what it needs.
+    /// Which program `binary` is.
+    pub program: Program,
+    /// The program's binary; static, unless a base brings what it needs.
     pub binary: PathBuf,
     /// Leave symbols and debug information in: a much larger image, backtraces with names.
     pub keep_symbols: bool,
@@ -76,10 +102,11 @@ pub fn build(spec: &Build) -> Result<Image, ImageError> {
     if let Some(model) = &spec.model {
         layers.push(model_layer(model, spec.created_s)?);
     }
+    let name = spec.program.name();
     layers.push(
         Files::default()
-            .file(PROGRAM.trim_start_matches('/'), 0o755, program)
-            .layer(spec.created_s, "the function's binary")
+            .file(name, 0o755, program)
+            .layer(spec.created_s, format!("the {name}'s binary"))
             .map_err(ImageError::file(&spec.binary))?,
     );
 
@@ -104,8 +131,8 @@ pub fn build(spec: &Build) -> Result<Image, ImageError> {
             env: &environment(spec),
             labels: labels(spec, &program_sha256),
             user: USER,
-            entrypoint: PROGRAM,
-            port: PORT,
+            entrypoint: &format!("/{name}"),
+            port: spec.program.port(),
             layers: &layers,
         },
     );
@@ -146,7 +173,7 @@ fn program(spec: &Build) -> Result<(Elf, Vec<u8>), ImageError> {
     let mut program = fs::read(&spec.binary).map_err(ImageError::file(&spec.binary))?;
     let elf = Elf::parse(&program).map_err(|problem| {
         wrong(format!(
-            "{problem}; name the function's binary, or leave --function-binary out to have it built"
+            "{problem}; name the program's binary, or leave --function-binary out to have it built"
         ))
     })?;
     if elf.dynamic && spec.base.is_none() {
@@ -193,13 +220,11 @@ fn file_name(path: &Path) -> Result<&str, ImageError> {
 }
 
 fn environment(spec: &Build) -> BTreeMap<String, String> {
-    let mut env: BTreeMap<String, String> = [
-        // A numeric user has no home on most bases; compilers and browsers want one they can write to.
-        ("HOME", "/tmp"),
-        ("WORKLOAD", &spec.workload),
-    ]
-    .map(|(name, value)| (name.into(), value.into()))
-    .into();
+    // A numeric user has no home on most bases; compilers and browsers want one they can write to.
+    let mut env = BTreeMap::from([("HOME".to_string(), "/tmp".to_string())]);
+    if spec.program == Program::Function {
+        env.insert("WORKLOAD".into(), spec.workload.clone());
+    }
     if let Some(model) = &spec.model {
         env.insert("MODEL".into(), model.name.clone());
         env.insert("MODELS_DIR".into(), MODELS_DIR.into());
@@ -211,16 +236,21 @@ fn environment(spec: &Build) -> BTreeMap<String, String> {
 /// The labels, after <https://github.com/opencontainers/image-spec/blob/main/annotations.md> and our own.
 fn labels(spec: &Build, program_sha256: &str) -> BTreeMap<String, String> {
     let mut licences = BTreeSet::from([env!("CARGO_PKG_LICENSE").to_string()]);
+    let (title, description) = match spec.program {
+        Program::Function => {
+            (format!("function: {}", spec.workload), "HTTP inference function of the serverless testbed")
+        }
+        Program::Harness => ("harness".to_owned(), "Load workers of the serverless testbed"),
+    };
     let mut labels = BTreeMap::from([
-        ("org.opencontainers.image.title".to_string(), format!("function: {}", spec.workload)),
-        (
-            "org.opencontainers.image.description".into(),
-            "HTTP inference function of the serverless testbed".into(),
-        ),
+        ("org.opencontainers.image.title".to_string(), title),
+        ("org.opencontainers.image.description".into(), description.into()),
         ("org.opencontainers.image.version".into(), env!("CARGO_PKG_VERSION").into()),
-        ("serverless-testbed.workload".into(), spec.workload.clone()),
-        ("serverless-testbed.function.sha256".into(), program_sha256.into()),
+        (format!("serverless-testbed.{}.sha256", spec.program.name()), program_sha256.into()),
     ]);
+    if spec.program == Program::Function {
+        labels.insert("serverless-testbed.workload".into(), spec.workload.clone());
+    }
     if let Some(model) = &spec.model {
         licences.insert(model.licence.clone());
         labels.insert("serverless-testbed.model.name".into(), model.name.clone());

@@ -28,8 +28,8 @@ pub(super) struct Parts<'a> {
     pub user: &'a str,
     /// Path of the program.
     pub entrypoint: &'a str,
-    /// Port that it listens on.
-    pub port: u16,
+    /// Port that everybody may reach, if there is one.
+    pub port: Option<u16>,
     /// The new layers, lowest first.
     pub layers: &'a [Layer],
 }
@@ -66,7 +66,7 @@ pub(super) fn on_base(base: Option<ImageConfig>, parts: Parts<'_>) -> ImageConfi
         os: base.os,
         config: RuntimeConfig {
             user: Some(parts.user.into()),
-            exposed_ports: [(format!("{}/tcp", parts.port), Value::Object(serde_json::Map::new()))].into(),
+            exposed_ports: parts.port.map(exposed).into_iter().collect(),
             env: environment(&base.config.env, parts.env),
             entrypoint: vec![parts.entrypoint.into()],
             cmd: Vec::new(),
@@ -77,6 +77,10 @@ pub(super) fn on_base(base: Option<ImageConfig>, parts: Parts<'_>) -> ImageConfi
         rootfs: RootFs { kind: "layers".into(), diff_ids },
         history,
     }
+}
+
+fn exposed(port: u16) -> (String, Value) {
+    (format!("{port}/tcp"), Value::Object(serde_json::Map::new()))
 }
 
 /// What a layer holds, if its history says that it is one of ours.

@@ -24,7 +24,7 @@ mod tests;
 
 pub use blob::{Blob, Layer};
 pub(crate) use blob::{short, size_text};
-pub use build::{Build, ModelFile, build};
+pub use build::{Build, ModelFile, Program, build};
 pub use credentials::{Credentials, Secret};
 pub use error::ImageError;
 pub use push::{Pushed, push};

@@ -74,8 +74,12 @@ impl CapacityOutcome {
 
     /// Faults of the two probes that the result rests on.
     pub(super) fn problems(&self) -> Vec<Problem> {
+        // The same figures, not computed ones: they are equal to the last bit, or of other probes.
+        let same = |a: f64, b: f64| a.total_cmp(&b).is_eq();
         let decides = |probe: &&Probe| {
-            !probe.for_curve && (probe.rate_rps == self.low_rps || Some(probe.rate_rps) == self.high_rps)
+            let is_end = same(probe.rate_rps, self.low_rps)
+                || self.high_rps.is_some_and(|high| same(probe.rate_rps, high));
+            is_end && !probe.for_curve
         };
         let mut problems: Vec<Problem> =
             self.probes.iter().filter(decides).flat_map(|probe| probe.part.named_problems()).collect();

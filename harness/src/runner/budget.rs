@@ -271,7 +271,7 @@ duration = '4s'";
            12  trial 3  openfaas-1-core: closed-8, steady
           ... and 4 more (--output json prints all)
         budget: 32 cells, 16 deployments; requests: 3200 by schedule; closed-8: as many as are answered
-        this takes about 5m 20s, building apart, until 2026-11-21T12:05:12Z
+        this takes about 5m 20s, building apart, until 2026-11-21T12:05:13Z
         ");
     }
 

@@ -1,4 +1,5 @@
-//! Finds the function's binary, and builds it where there is a workspace to build it from.
+//! Finds the function's binary, or the harness's own as a static one, and builds it where there is a
+//! workspace to build it from.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,10 +18,22 @@ use tokio::process::Command;
 /// # Errors
 /// If there is neither a binary nor a workspace, or the build fails.
 pub async fn find_or_build(given: Option<&Path>, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
+    find_or_build_program("function", given, say).await
+}
+
+/// The same for any program of the workspace, by its name.
+///
+/// # Errors
+/// If there is neither a binary nor a workspace, or the build fails.
+pub async fn find_or_build_program(
+    program: &str,
+    given: Option<&Path>,
+    say: &dyn Fn(&str),
+) -> anyhow::Result<PathBuf> {
     if let Some(path) = given {
         if !path.is_file() {
             bail!(
-                "there is no function binary at {}; leave --function-binary out to have it built",
+                "there is no {program} binary at {}; leave --function-binary out to have it built",
                 path.display()
             );
         }
@@ -28,14 +41,14 @@ pub async fn find_or_build(given: Option<&Path>, say: &dyn Fn(&str)) -> anyhow::
     }
     let harness = std::env::current_exe().context("cannot find this program's own file")?;
     if let Some(workspace) = workspace_around(&harness) {
-        return build(&workspace, say).await;
+        return build(&workspace, program, say).await;
     }
-    let beside = harness.with_file_name("function");
+    let beside = harness.with_file_name(program);
     if beside.is_file() {
         return Ok(beside);
     }
     bail!(
-        "no function binary beside {} and no workspace to build it from; name it with --function-binary",
+        "no {program} binary beside {} and no workspace to build it from; name it with --function-binary",
         harness.display()
     )
 }
@@ -50,9 +63,9 @@ fn workspace_around(file: &Path) -> Option<PathBuf> {
     )
 }
 
-async fn build(workspace: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
+async fn build(workspace: &Path, program: &str, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
     let target = host_triple().await?;
-    say("building the function (release, static); some minutes the first time");
+    say(&format!("building the {program} (release, static); some minutes the first time"));
     let mut command = Command::new(cargo());
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(is_of_cargo_run) {
@@ -60,7 +73,7 @@ async fn build(workspace: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> 
         }
     }
     let output = command
-        .args(["build", "--release", "--package", "function", "--target", &target])
+        .args(["build", "--release", "--package", program, "--target", &target])
         .args(["--message-format", "json-render-diagnostics"])
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
@@ -69,11 +82,12 @@ async fn build(workspace: &Path, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> 
         .stderr(Stdio::inherit())
         .output()
         .await
-        .context("cannot start cargo to build the function; name a binary with --function-binary")?;
+        .context("cannot start cargo to build it; name a binary with --function-binary")?;
     if !output.status.success() {
-        bail!("building the function failed ({}); see cargo's messages above", output.status);
+        bail!("building the {program} failed ({}); see cargo's messages above", output.status);
     }
-    executable(&String::from_utf8_lossy(&output.stdout)).context("cargo built no executable named 'function'")
+    executable(&String::from_utf8_lossy(&output.stdout), program)
+        .with_context(|| format!("cargo built no executable named '{program}'"))
 }
 
 /// Whether `cargo run` sets this variable for the program that it runs. Build scripts of
@@ -92,11 +106,11 @@ fn is_of_cargo_run(name: &str) -> bool {
 }
 
 /// The path of the executable in cargo's JSON messages.
-fn executable(messages: &str) -> Option<PathBuf> {
+fn executable(messages: &str, program: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok())
-        .filter(|message| message["target"]["name"] == "function")
+        .filter(|message| message["target"]["name"] == program)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 
@@ -123,8 +137,9 @@ mod tests {
 {"reason":"compiler-artifact","target":{"name":"function","kind":["lib"]},"executable":null}
 {"reason":"compiler-artifact","target":{"name":"function","kind":["bin"]},"executable":"/t/release/function"}
 "#;
-        assert_eq!(executable(messages), Some("/t/release/function".into()));
-        assert_eq!(executable("not json"), None);
+        assert_eq!(executable(messages, "function"), Some("/t/release/function".into()));
+        assert_eq!(executable(messages, "harness"), None);
+        assert_eq!(executable("not json", "function"), None);
     }
 
     #[test]

@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use super::{live::Watch, pilot, prepare::Prepared, procedures, progress::Progress, verdict};
+use super::{
+    live::Watch, load_from::Source, pilot, prepare::Prepared, procedures, progress::Progress, verdict,
+};
 use crate::{
     collect::{
         clock::unix_now_ns,
@@ -45,6 +47,8 @@ pub struct Run<'a> {
     pub interrupt: &'a Interrupt,
     /// Cells in the plan.
     pub total: usize,
+    /// Where the load comes from.
+    pub source: &'a Source,
     /// Subjects whose answers were checked before their cells.
     pub asked: Mutex<BTreeSet<String>>,
 }
@@ -58,12 +62,15 @@ pub(super) struct Played {
     pub(super) audit: Option<GeneratorAudit>,
 }
 
+/// Gets each batch of a load's rows, on the thread that keeps them.
+pub(super) type Hear = Box<dyn FnMut(&[Record]) + Send>;
+
 /// What follows a load while it plays, and may end it.
 pub(super) struct Listener {
     /// Ends the load.
     pub(super) stop: Interrupt,
     /// Gets each batch of rows.
-    pub(super) hear: Box<dyn FnMut(&[Record]) + Send>,
+    pub(super) hear: Hear,
     /// The screen.
     pub(super) watch: Watch,
 }
@@ -226,7 +233,8 @@ impl Run<'_> {
     ) -> anyhow::Result<(String, Played)> {
         let writer = self.begin(cell, deployed)?;
         let playing = Arc::new(drive::Progress::default());
-        let options = PlayOptions { core: super::generator_core(self.experiment), progress: playing.clone() };
+        let core = super::generator_core(self.experiment);
+        let options = PlayOptions { core, progress: playing.clone(), ..PlayOptions::default() };
         let load = self.load(cell, deployed);
         let watch = listener.watch;
         let count = watch.begin(&load.plan, Some(cell.load.warmup + cell.load.duration), &playing);
@@ -242,7 +250,13 @@ impl Run<'_> {
 
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let play = async {
-            let played = drive::play(load, options, sink, listener.stop).await;
+            let played = match self.source.accepts(&load.endpoints) {
+                Ok(()) => {
+                    let played = self.source.from.play(load, options, sink, listener.stop).await;
+                    played.map_err(anyhow::Error::from)
+                }
+                Err(error) => Err(error),
+            };
             drop(stop);
             played
         };
@@ -257,7 +271,7 @@ impl Run<'_> {
             Ok(audit) => audit,
             Err(error) => {
                 writer.finish(None, CellState::Failed(error.to_string()))?;
-                return Err(error.into());
+                return Err(error);
             }
         };
         let by_user = audit.interrupted && self.interrupt.is_raised();

@@ -7,6 +7,7 @@ pub mod function_binary;
 mod image;
 mod kept;
 pub mod live;
+pub mod load_from;
 pub mod measure;
 mod null;
 mod own;
@@ -36,7 +37,7 @@ use crate::{
     analyse::itself,
     collect::{environment::Machine, prometheus::Collector, versions},
     drive::{self, shapes::Files},
-    experiment::{self, Arrivals, Cell, Experiment, Site, Subject, label_subjects},
+    experiment::{self, Arrivals, Cell, Experiment, LoadPlace, Site, Subject, label_subjects},
     interrupt::Interrupt,
     platforms::{
         AnyPlatform, Ground, Platform, PlatformError, PlatformKind,
@@ -46,6 +47,7 @@ use crate::{
     store::{RunFolder, RunLock, StoreError},
 };
 use budget::Budget;
+use load_from::Source;
 use prepare::{Expected, Prepared, Sources, prepare};
 use progress::Progress;
 
@@ -185,6 +187,9 @@ async fn carry_out(
             found
         }
     };
+    if experiment.load_from.place != LoadPlace::Here {
+        prepared.generator = experiment.load_from.words();
+    }
     for notice in &prepared.notices {
         progress.say(&format!("note: {notice}"));
     }
@@ -220,6 +225,17 @@ async fn carry_out(
         }
     };
 
+    let on_cluster = match &ground {
+        Ground::Cluster(cluster) => Some(cluster.as_ref()),
+        Ground::Twin | Ground::Urls(_) => None,
+    };
+    let source = match Source::start(&experiment.load_from, on_cluster).await {
+        Ok(source) => source,
+        Err(error) => {
+            _ = leave().await;
+            return Err(error.into());
+        }
+    };
     progress.begin(budget::cells_estimate(&experiment, &cells));
     let run = measure::Run {
         experiment: &experiment,
@@ -230,8 +246,12 @@ async fn carry_out(
         interrupt: &interrupt,
         total,
         asked: Mutex::new(asked),
+        source: &source,
     };
     run.all(&cells, &mut progress).await;
+    if let Err(error) = source.end().await {
+        progress.say(&format!("error: {error}"));
+    }
     if let Err(error) = leave().await {
         progress.say(&format!("error: the namespace stays behind, remove it with `harness clean`: {error}"));
     }
@@ -441,9 +461,10 @@ async fn pilot_one(
     Ok(pilot::capacity_rps(&deployed.endpoints, prepared, experiment, interrupt).await?)
 }
 
-/// Whether all that is compared is there already.
+/// Whether all that is compared is there already, and the load comes from no cluster either.
 fn needs_no_cluster(experiment: &Experiment) -> bool {
-    experiment.subjects.iter().all(|subject| subject.platform == PlatformKind::Endpoint)
+    experiment.load_from.place != LoadPlace::Cluster
+        && experiment.subjects.iter().all(|subject| subject.platform == PlatformKind::Endpoint)
 }
 
 /// The twin, or the cluster of the chosen context once it has answered.

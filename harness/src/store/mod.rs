@@ -21,6 +21,7 @@
 //!   summary.json report.md report.html plots/
 //! ```
 
+pub mod batch;
 mod cell;
 mod columns;
 mod files;

@@ -3,6 +3,7 @@
 use hyper::HeaderMap;
 use serde::Deserialize;
 
+use super::judge_spec::JudgeSpec;
 use crate::{
     drive::{Judge, Judgement, answer::StatusJudge},
     record::Outcome,
@@ -30,6 +31,10 @@ impl Judge for ClassifyJudge {
             }
         }
         judgement
+    }
+
+    fn spec(&self) -> Option<serde_json::Value> {
+        JudgeSpec::Classes { expected: self.expected.clone() }.value()
     }
 }
 

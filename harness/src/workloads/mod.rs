@@ -2,6 +2,9 @@
 //! Everything after this folder sees endpoints, bytes and a judge.
 
 pub mod classify;
+mod judge_spec;
 pub mod null;
 pub mod own;
 pub mod payloads;
+
+pub use judge_spec::{JudgeSpec, judge_of};

@@ -5,6 +5,7 @@ use hyper::HeaderMap;
 use rand::{Rng as _, SeedableRng, rngs::StdRng};
 use serde::Deserialize;
 
+use super::judge_spec::JudgeSpec;
 use crate::{
     drive::{Judge, Judgement, Payload, answer::StatusJudge},
     record::Outcome,
@@ -44,7 +45,8 @@ pub fn checksum(body: &[u8]) -> u64 {
 /// An answer has the length and the checksum of its body, or it is wrong.
 #[derive(Debug, Clone)]
 pub struct NullJudge {
-    expected: Vec<(u64, String)>,
+    /// Length and checksum, by payload.
+    pub(super) expected: Vec<(u64, String)>,
 }
 
 impl NullJudge {
@@ -70,6 +72,10 @@ impl Judge for NullJudge {
             }
         }
         judgement
+    }
+
+    fn spec(&self) -> Option<serde_json::Value> {
+        JudgeSpec::Checksum { expected: self.expected.clone() }.value()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use hyper::HeaderMap;
 
+use super::judge_spec::JudgeSpec;
 use crate::{
     drive::{Judge, Judgement, answer::StatusJudge},
     record::Outcome,
@@ -22,6 +23,10 @@ impl Judge for OwnJudge {
             judgement.outcome = Outcome::WrongAnswer;
         }
         judgement
+    }
+
+    fn spec(&self) -> Option<serde_json::Value> {
+        JudgeSpec::Contains { text: self.contains.clone() }.value()
     }
 }
 

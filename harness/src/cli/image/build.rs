@@ -10,7 +10,7 @@ use models::{Manifest, Places, find_model};
 use super::CliError;
 use crate::{
     image::{
-        Build, Credentials, Image, ModelFile, RegistryOptions, base, build,
+        Build, Credentials, Image, ModelFile, Program, RegistryOptions, base, build,
         output::{self, Format},
         reference::Reference,
     },
@@ -21,6 +21,9 @@ use crate::{
 #[derive(Debug, clap::Args)]
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct BuildArgs {
+    /// Which program: the function, or the harness itself for load workers on a cluster (`--load-from cluster`)
+    #[arg(long, value_name = "PROGRAM", value_enum, default_value = "function")]
+    pub(super) of: Program,
     /// What to build on: an OCI layout folder, an image archive (.tar), or a registry's image [default: nothing]
     #[arg(long, value_name = "REF|PATH")]
     base: Option<String>,
@@ -42,8 +45,8 @@ pub(super) struct BuildArgs {
     /// Download no model
     #[arg(long)]
     offline: bool,
-    /// The function's binary [default: built from this workspace]
-    #[arg(long, value_name = "FILE")]
+    /// The program's binary [default: built from this workspace]
+    #[arg(long, visible_alias = "binary", value_name = "FILE")]
     function_binary: Option<PathBuf>,
     /// Leave symbols in the binary: a much larger image, backtraces with names
     #[arg(long)]
@@ -58,7 +61,8 @@ pub(super) struct BuildArgs {
 
 impl BuildArgs {
     /// The flags' names, for those that exclude a build.
-    pub(super) const NAMES: [&str; 11] = [
+    pub(super) const NAMES: [&str; 12] = [
+        "of",
         "base",
         "base_plain_http",
         "model",
@@ -75,7 +79,8 @@ impl BuildArgs {
     /// Finds all parts, and builds.
     pub(super) async fn image(&self, say: &dyn Fn(&str)) -> Result<Image, CliError> {
         let created_s = source_date_epoch(std::env::var("SOURCE_DATE_EPOCH").ok().as_deref())?;
-        let model = if self.no_model { None } else { Some(self.find_model(say)?) };
+        let has_model = self.of == Program::Function && !self.no_model;
+        let model = if has_model { Some(self.find_model(say)?) } else { None };
         let base = match &self.base {
             Some(name) => {
                 let options =
@@ -84,8 +89,10 @@ impl BuildArgs {
             }
             None => None,
         };
-        let binary = function_binary::find_or_build(self.function_binary.as_deref(), say).await?;
+        let given = self.function_binary.as_deref();
+        let binary = function_binary::find_or_build_program(self.of.name(), given, say).await?;
         Ok(build(&Build {
+            program: self.of,
             binary,
             keep_symbols: self.keep_symbols,
             model,

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use serde::Serialize;
 
-use crate::image::{Image, Pushed, reference::Reference, short, size_text};
+use crate::image::{Image, Program, Pushed, reference::Reference, short, size_text};
 
 /// An image that was built.
 #[derive(Debug, Serialize)]
@@ -95,10 +95,17 @@ impl Built {
 }
 
 /// What was sent, for people.
-pub(super) fn pushed(pushed: &Pushed) -> String {
+pub(super) fn pushed(pushed: &Pushed, of: Program) -> String {
+    let next = match of {
+        Program::Function => {
+            "The same digest goes to every platform:\n  harness compare --platforms knative,openfaas --image"
+        }
+        Program::Harness => {
+            "Load from pods of a cluster:\n  harness compare --load-from cluster --workers 3 --worker-image"
+        }
+    };
     format!(
-        "sent {} of {} blobs, {}\n{}\n\
-         The same digest goes to every platform:\n  harness compare --platforms knative,openfaas --image {}\n",
+        "sent {} of {} blobs, {}\n{}\n{next} {}\n",
         pushed.sent_blobs,
         pushed.sent_blobs + pushed.present_blobs,
         size_text(pushed.sent_bytes),
@@ -166,7 +173,8 @@ mod tests {
             sent_bytes: 2_000_000,
             present_blobs: 3,
         };
-        insta::assert_snapshot!(pushed(&result), @r"
+        assert!(pushed(&result, Program::Harness).contains("--worker-image r.example/classify@sha256:ff"));
+        insta::assert_snapshot!(pushed(&result, Program::Function), @r"
         sent 1 of 4 blobs, 2.00 MB
         r.example/classify@sha256:ff
         The same digest goes to every platform:

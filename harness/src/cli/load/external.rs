@@ -12,6 +12,7 @@ use crate::{
         Plan, Progress,
         drivers::{self, ClosedLoad, Driver, Latency, Word},
     },
+    experiment::LoadPlace,
     interrupt::Interrupt,
     store,
 };
@@ -40,6 +41,12 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
     refuse_what_it_cannot(&args, driver)?;
     driver.available()?;
     let request = Request::new(args)?;
+    if request.load_from.place != LoadPlace::Here {
+        return Err(CliError::Usage(
+            "--workers and --load-from are for the harness's own generator; leave them out with --driver"
+                .into(),
+        ));
+    }
     let load = closed(&request)?;
     let mut file = request.save.as_deref().map(play::begin_folder).transpose()?;
     let runtime = tokio::runtime::Builder::new_current_thread()

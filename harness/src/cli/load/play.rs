@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::{super::CliError, output, request::Request};
+use super::{super::CliError, output, request::Request, source::Source};
 use crate::{
     analyse::{
         summary::{ThresholdResult, Validity},
@@ -19,7 +19,7 @@ use crate::{
         thresholds::{self, Figures},
         validity,
     },
-    drive::{self, DriveError, GeneratorAudit, PlayOptions, Progress},
+    drive::{DriveError, GeneratorAudit, PlayOptions, Progress},
     interrupt::Interrupt,
     record::Record,
     runner::live::{self, Live},
@@ -59,28 +59,27 @@ pub(super) fn play(request: &Request) -> Result<Measured, CliError> {
         .enable_all()
         .build()
         .context("cannot start: free memory or open files")?;
-    let audit = runtime
-        .block_on(async {
-            let interrupt = Interrupt::on_signals()?;
-            let (load, live) = (request.load(), live_screen(request));
-            let length = request.duration.map(|duration| request.warmup + duration);
-            let watch = live.as_ref().map(Live::watch).unwrap_or_default();
-            let count = watch.begin(&load.plan, length, &progress);
-            let sink = move |batch: &[Record]| {
-                count.take(batch);
-                keep(batch)
-            };
-            tokio::select! {
-                audit = drive::play(load, options, sink, interrupt) => audit,
+    let audit = runtime.block_on(async {
+        let interrupt = Interrupt::on_signals().map_err(DriveError::from).map_err(refused)?;
+        let source = Source::start(request).await?;
+        let (load, live) = (request.load(), live_screen(request));
+        let length = request.duration.map(|duration| request.warmup + duration);
+        let watch = live.as_ref().map(Live::watch).unwrap_or_default();
+        let count = watch.begin(&load.plan, length, &progress);
+        let sink = move |batch: &[Record]| {
+            count.take(batch);
+            keep(batch)
+        };
+        let audit = match source.accepts(&load.endpoints) {
+            Ok(()) => tokio::select! {
+                audit = source.play(load, options, sink, interrupt) => audit.map_err(refused),
                 never = show(request, &progress, live.is_some()) => match never {},
-            }
-        })
-        .map_err(|error| match error {
-            DriveError::Url { .. } | DriveError::Core { .. } | DriveError::Load(_) => {
-                CliError::Usage(error.to_string())
-            }
-            other => CliError::Failed(other.into()),
-        })?;
+            },
+            Err(error) => Err(error),
+        };
+        source.end().await;
+        audit
+    })?;
     let mut counting = counting.lock().unwrap_or_else(PoisonError::into_inner);
     if audit.interrupted || request.duration.is_none() {
         let ended_ns = counting.last_done_ns().saturating_add(1);
@@ -103,6 +102,15 @@ pub(super) fn play(request: &Request) -> Result<Measured, CliError> {
             .context("the records were not converted")?;
     }
     Ok(measured)
+}
+
+fn refused(error: DriveError) -> CliError {
+    match error {
+        DriveError::Url { .. } | DriveError::Core { .. } | DriveError::Load(_) => {
+            CliError::Usage(error.to_string())
+        }
+        other => CliError::Failed(other.into()),
+    }
 }
 
 /// Makes the folder of `--save`, which must not hold a measurement already.

@@ -14,7 +14,8 @@ use crate::{
         answer::StatusJudge,
         shapes::{self, Extent, Files},
     },
-    experiment::{Arrivals, Threshold},
+    experiment::{Arrivals, LoadFromChoice, Site, Threshold},
+    platforms::cluster::ClusterChoice,
     workloads::payloads::{self, Payloads},
 };
 
@@ -40,6 +41,8 @@ pub(super) struct Request {
     pub(super) live: bool,
     pub(super) seed: u64,
     pub(super) thresholds: Vec<Threshold>,
+    pub(super) load_from: LoadFromChoice,
+    pub(super) cluster: ClusterChoice,
     timeout: Duration,
     method: hyper::Method,
     payloads: Payloads,
@@ -90,6 +93,8 @@ impl Request {
                  example 'p99<500ms'"
             ));
         }
+        let load_from = args.load_from.over(LoadFromChoice::default());
+        load_from.check(Site::Cluster).map_err(|error| CliError::Usage(error.to_string()))?;
         let headers = args.headers.iter().map(|text| header(text)).collect::<Result<Vec<_>, _>>()?;
         let others =
             args.what.and.into_iter().map(|url| Endpoint { url, headers: headers.clone() }).collect();
@@ -110,6 +115,12 @@ impl Request {
             live: !args.screen.no_live,
             seed: args.seed,
             thresholds: args.thresholds,
+            load_from,
+            cluster: ClusterChoice {
+                context: args.context,
+                namespace: args.namespace,
+                ..ClusterChoice::default()
+            },
             timeout: args.timeout,
             method,
             payloads,

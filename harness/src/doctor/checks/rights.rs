@@ -20,10 +20,11 @@ const REMEDY: &str =
 /// Groups that only Knative has.
 const KNATIVE: [&str; 2] = ["serving.knative.dev", "autoscaling.internal.knative.dev"];
 
-/// What a run does without where it must: time lines, figures of use, last words, port-forwards, and
-/// what lies in other people's namespaces.
-const OPTIONAL: [&str; 8] = [
+/// What a run does without where it must: time lines, figures of use, last words, port-forwards,
+/// load workers, and what lies in other people's namespaces.
+const OPTIONAL: [&str; 9] = [
     "events",
+    "jobs",
     "nodes",
     "nodes/proxy",
     "namespaces",
@@ -32,6 +33,9 @@ const OPTIONAL: [&str; 8] = [
     "secrets",
     "podautoscalers",
 ];
+
+/// What is used in the testbed's namespace on every platform.
+const WHATEVER_IS_DEPLOYED: [&str; 4] = ["pods/log", "jobs", "secrets", "pods/portforward"];
 
 pub(super) async fn rights(p: &Patient<'_>) -> Said {
     let asked: Vec<Right> = rights::rights().filter(|right| is_used(p, right)).collect();
@@ -64,7 +68,7 @@ fn is_used(p: &Patient<'_>, right: &Right) -> bool {
         Scope::Cluster | Scope::Monitoring => true,
         Scope::KnativeServing => asked(PlatformKind::Knative),
         Scope::Functions | Scope::Gateway => asked(PlatformKind::OpenFaas),
-        Scope::Testbed if right.resource == "pods/log" => true,
+        Scope::Testbed if WHATEVER_IS_DEPLOYED.contains(&right.resource) => true,
         Scope::Testbed => asked(PlatformKind::Deployment),
     }
 }

@@ -35,7 +35,7 @@ pub(super) async fn drive(
         rows.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(batch);
         Ok(())
     };
-    let options = PlayOptions { core: load.core, progress };
+    let options = PlayOptions { core: load.core, progress, ..PlayOptions::default() };
     let audit = play(played, options, sink, interrupt).await?;
     let records = std::mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(Word {

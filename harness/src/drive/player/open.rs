@@ -64,7 +64,8 @@ pub(super) struct OpenLoop {
 /// A call that waits for a connection.
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
-    id: u64,
+    /// Position in the schedule.
+    number: usize,
     /// When the policy's pool was found busy; none where this machine gives no more connections.
     since_ns: Option<u64>,
 }
@@ -138,7 +139,7 @@ impl OpenLoop {
             } else if !queue.is_empty() || !pool.may_open() || self.open >= self.most_open {
                 let by_policy = !pool.may_open();
                 self.pool_waits += u64::from(by_policy);
-                queue.push_back(Waiting { id: call.id, since_ns: by_policy.then_some(now_ns) });
+                queue.push_back(Waiting { number: self.next, since_ns: by_policy.then_some(now_ns) });
                 self.waiting_calls += 1;
             } else {
                 if opened >= may_open {
@@ -190,7 +191,7 @@ impl OpenLoop {
     /// Sends calls that waited, in their order, where there is a connection now.
     fn serve_waiting(&mut self, client: &mut Client, rows: &mut Rows) {
         for endpoint in 0..self.waiting.len() {
-            while let Some(&Waiting { id, since_ns }) = self.waiting[endpoint].front() {
+            while let Some(&Waiting { number, since_ns }) = self.waiting[endpoint].front() {
                 let line = self.pools[endpoint].take();
                 let may_open = self.pools[endpoint].may_open() && self.open < self.most_open;
                 if line.is_none() && !may_open {
@@ -198,7 +199,7 @@ impl OpenLoop {
                 }
                 self.waiting[endpoint].pop_front();
                 self.waiting_calls -= 1;
-                let call = client.call(id, self.schedule[id as usize]);
+                let call = client.call(number as u64, self.schedule[number]);
                 self.send(client, rows, call, line, since_ns);
             }
         }

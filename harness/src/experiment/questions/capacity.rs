@@ -9,7 +9,7 @@ use crate::experiment::{Arrivals, Experiment, LoadPoint, Metric, Procedure, Site
 pub(super) fn experiment(site: Site) -> Experiment {
     let (warmup, longest) = match site {
         Site::Twin => (Duration::from_secs(1), Duration::from_secs(40)),
-        Site::Cluster => (Duration::from_secs(3), Duration::from_secs(120)),
+        Site::Cluster => (Duration::from_secs(3), Duration::from_mins(2)),
     };
     let slo = Slo::default();
     Experiment {

@@ -86,6 +86,7 @@ fn each_input_changes_the_digest() {
         Build { created_s: 1, ..same() },
         Build { workload: "other".into(), ..same() },
         Build { model: None, ..same() },
+        Build { program: Program::Harness, ..same() },
         inputs(&dir.path().join("other"), b"cope"),
     ];
     let other_model = dir.path().join("other/other.onnx");
@@ -113,6 +114,20 @@ fn an_image_holds_system_model_and_program_in_layers_of_their_own() {
     [the function's binary]
     -  755 function
     ");
+}
+
+#[test]
+fn an_image_of_the_harness_starts_the_harness_and_opens_no_port() {
+    let dir = tempfile::tempdir().unwrap();
+    let image =
+        build(&Build { program: Program::Harness, model: None, ..inputs(dir.path(), b"code") }).unwrap();
+    let config: serde_json::Value = serde_json::from_slice(&image.config.read().unwrap()).unwrap();
+    let config = &config["config"];
+    assert_eq!(config["Entrypoint"], serde_json::json!(["/harness"]));
+    assert_eq!(config["Env"], serde_json::json!(["HOME=/tmp"]));
+    assert!(config["ExposedPorts"].as_object().is_none_or(serde_json::Map::is_empty), "{config:#}");
+    assert_eq!(config["Labels"]["org.opencontainers.image.title"], "harness");
+    assert!(contents(&image).ends_with("[the harness's binary]\n-  755 harness\n"));
 }
 
 #[test]
@@ -203,7 +218,7 @@ fn a_program_that_cannot_start_in_the_image_is_refused_with_the_remedy() {
     };
     let lines = [with(b"#!/bin/sh"), with(&elf::sample(62, true, b"", b""))];
     insta::assert_snapshot!(lines.join("\n"), @r"
-    DIR/function-built-here is not a Linux program (no ELF header); name the function's binary, or leave --function-binary out to have it built
+    DIR/function-built-here is not a Linux program (no ELF header); name the program's binary, or leave --function-binary out to have it built
     DIR/function-built-here needs shared libraries, and an empty image has none; build it with RUSTFLAGS='-C target-feature=+crt-static' and --target (function/README.md), or name a --base that has them
     ");
 }

@@ -338,6 +338,8 @@ impl Api {
     ) -> Result<bool, ApiError> {
         self.note("delete", resource.group, resource.plural);
         let path = format!("{}/{name}", resource.path(namespace));
+        // Without it a Job would leave its pods behind (its API's default is to orphan them).
+        let path = with_query(path, &[("propagationPolicy", "Background".to_owned())]);
         let what = format!("delete {} {name}", resource.kind);
         let deleted = self.ask(&Question::new(Method::DELETE, path, what)).await;
         Ok(absent_is_none(deleted)?.is_some())

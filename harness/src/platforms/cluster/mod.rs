@@ -20,6 +20,7 @@ pub mod rights;
 pub mod starting;
 #[cfg(test)]
 pub mod testing;
+pub mod workers;
 
 use serde::{Deserialize, Serialize};
 

@@ -40,6 +40,8 @@ pub const EVENTS: Resource = resource("", "v1", "events", "Event");
 pub const DEPLOYMENTS: Resource = resource("apps", "v1", "deployments", "Deployment");
 /// Replica sets.
 pub const REPLICA_SETS: Resource = resource("apps", "v1", "replicasets", "ReplicaSet");
+/// Jobs.
+pub const JOBS: Resource = resource("batch", "v1", "jobs", "Job");
 /// Custom resource definitions.
 pub const CRDS: Resource =
     resource("apiextensions.k8s.io", "v1", "customresourcedefinitions", "CustomResourceDefinition");

@@ -89,6 +89,7 @@ const fn named(line: Line, name: &'static str) -> Line {
 
 const READ: &[&str] = &["get", "list", "watch"];
 const WRITE: &[&str] = &["create", "delete", "patch"];
+const SET: &[&str] = &["create", "patch"];
 const GET: &[&str] = &["get"];
 const LIST: &[&str] = &["list"];
 const FOLLOW: &[&str] = &["list", "watch"];
@@ -107,6 +108,7 @@ const SECRETS: (&str, &str) = ("", "secrets");
 const CONFIG_MAPS: (&str, &str) = ("", "configmaps");
 const DEPLOYMENTS: (&str, &str) = ("apps", "deployments");
 const DAEMON_SETS: (&str, &str) = ("apps", "daemonsets");
+const JOBS: (&str, &str) = ("batch", "jobs");
 const POD_METRICS: (&str, &str) = ("metrics.k8s.io", "pods");
 const KNATIVE_SERVICES: (&str, &str) = ("serving.knative.dev", "services");
 const REVISIONS: (&str, &str) = ("serving.knative.dev", "revisions");
@@ -125,6 +127,7 @@ const LINES: &[Line] = &[
     line(Cluster, FOLLOW, EVENTS, "why pods do not start; time lines of cold starts"),
     line(Cluster, READ, DEPLOYMENTS, "replicas wanted and ready; versions; `status` and `clean`"),
     line(Cluster, LIST, DAEMON_SETS, "versions of what runs on every node"),
+    line(Cluster, LIST, JOBS, "`status` and `clean` of load workers"),
     line(Cluster, LIST, POD_METRICS, "CPU and memory where there is a metrics server"),
     line(Cluster, READ, KNATIVE_SERVICES, "conditions and address; `status` and `clean`"),
     line(Cluster, GET, REVISIONS, "the settings in force"),
@@ -133,6 +136,9 @@ const LINES: &[Line] = &[
     line(Testbed, WRITE, DEPLOYMENTS, "deploy and remove plain Deployments"),
     line(Testbed, WRITE, SERVICES, "deploy and remove plain Deployments"),
     line(Testbed, GET, POD_LOG, "the last words of a container that crashes"),
+    line(Testbed, WRITE, JOBS, "load workers (`--load-from cluster`)"),
+    line(Testbed, SET, SECRETS, "the token of load workers (`--load-from cluster`)"),
+    line(Testbed, FORWARD, POD_FORWARD, "the line to load workers (`--load-from cluster`)"),
     line(Functions, DELETE, DEPLOYMENTS, "`clean` of OpenFaaS functions without the gateway"),
     line(Functions, DELETE, SERVICES, "`clean` of OpenFaaS functions without the gateway"),
     named(line(Gateway, GET, SECRETS, "login of the gateway, where the user gives none"), "basic-auth"),

@@ -45,7 +45,9 @@ pub(super) fn draw(document: &Document, load: &LoadPoint) -> Picture {
         let mut all = Vec::new();
         for subject in subjects {
             for pick in picks.into_iter().flatten() {
-                numbers.iter().for_each(|&n| all.extend(values(subject, n, pick)));
+                for &n in &numbers {
+                    all.extend(values(subject, n, pick));
+                }
             }
         }
         extent(all.into_iter())

@@ -11,7 +11,10 @@ use crate::{
     experiment::{Arrivals, Cell, LoadPoint, Procedure},
     interrupt::Interrupt,
     record::{Outcome, Record},
-    runner::{measure::Listener, pilot},
+    runner::{
+        measure::{Hear, Listener},
+        pilot,
+    },
 };
 
 /// Requests, one after another, that tell how quickly it answers without load.
@@ -21,7 +24,7 @@ const CALM_FACTOR: f64 = 1.5;
 /// ... and this much more: a millisecond of noise is no load.
 const CALM_SLACK_MS: f64 = 2.0;
 /// How long a platform may take to calm down.
-const CALM_WITHIN: Duration = Duration::from_secs(60);
+const CALM_WITHIN: Duration = Duration::from_mins(1);
 /// Between two looks at whether it has.
 const CALM_PAUSE: Duration = Duration::from_millis(500);
 
@@ -35,7 +38,7 @@ impl Rows {
         look(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn hear(&self) -> Box<dyn FnMut(&[Record]) + Send> {
+    fn hear(&self) -> Hear {
         let rows = self.0.clone();
         Box::new(move |batch| rows.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(batch))
     }
