@@ -176,7 +176,7 @@ pub fn experiment(trials: u32, load: Vec<LoadPoint>) -> Experiment {
             cpu_cores: 1.0,
             memory_mib: 256,
             container_concurrency: 0,
-            env: BTreeMap::default(),
+            env: BTreeMap::new(),
             image: None,
             own: None,
         },

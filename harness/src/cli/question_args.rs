@@ -76,7 +76,7 @@ mod tests {
         let e = asked("--question capacity --slo p95<50ms").unwrap();
         assert!(e.load[0].question.contains("p95 <= 50 ms"), "{}", e.load[0].question);
         let Procedure::Capacity { slo, .. } = e.load[0].procedure else { panic!("{:?}", e.load[0]) };
-        assert!((slo.quantile - 0.95).abs() < 1e-12);
+        assert_eq!(slo.to_string(), "p95 <= 50 ms and failures <= 1 %");
         assert!(asked("--slo p95<50ms").unwrap_err().contains("--question capacity"));
         assert!(asked("--question capacity --slo p95").unwrap_err().contains("write for example"));
     }

@@ -74,11 +74,12 @@ impl CapacityOutcome {
 
     /// Faults of the two probes that the result rests on.
     pub(super) fn problems(&self) -> Vec<Problem> {
-        let is = |a: f64, b: f64| a.total_cmp(&b).is_eq();
+        // The same figures, not computed ones: they are equal to the last bit, or of other probes.
+        let same = |a: f64, b: f64| a.total_cmp(&b).is_eq();
         let decides = |probe: &&Probe| {
-            let at_an_end = is(probe.rate_rps, self.low_rps)
-                || self.high_rps.is_some_and(|high| is(probe.rate_rps, high));
-            !probe.for_curve && at_an_end
+            let is_end = same(probe.rate_rps, self.low_rps)
+                || self.high_rps.is_some_and(|high| same(probe.rate_rps, high));
+            is_end && !probe.for_curve
         };
         let mut problems: Vec<Problem> =
             self.probes.iter().filter(decides).flat_map(|probe| probe.part.named_problems()).collect();

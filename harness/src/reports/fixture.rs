@@ -299,7 +299,7 @@ fn experiment(labels: &[&str]) -> Experiment {
             cpu_cores: 1.0,
             memory_mib: 512,
             container_concurrency: 0,
-            env: BTreeMap::default(),
+            env: BTreeMap::new(),
             image: None,
             own: None,
         },

@@ -62,15 +62,15 @@ pub(super) struct Played {
     pub(super) audit: Option<GeneratorAudit>,
 }
 
-/// Something that gets each batch of rows.
-pub(super) type Hearing = Box<dyn FnMut(&[Record]) + Send>;
+/// Gets each batch of a load's rows, on the thread that keeps them.
+pub(super) type Hear = Box<dyn FnMut(&[Record]) + Send>;
 
 /// What follows a load while it plays, and may end it.
 pub(super) struct Listener {
     /// Ends the load.
     pub(super) stop: Interrupt,
     /// Gets each batch of rows.
-    pub(super) hear: Hearing,
+    pub(super) hear: Hear,
     /// The screen.
     pub(super) watch: Watch,
 }

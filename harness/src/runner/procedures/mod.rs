@@ -93,12 +93,12 @@ pub(super) async fn run(
         writer.outcome(&found)?;
         Ok(found)
     });
-    let state = match &found {
+    let ended = match &found {
         Err(error) => CellState::Failed(format!("{error:#}")),
         Ok(_) if run.interrupt.is_raised() => CellState::Interrupted,
         Ok(_) => CellState::Done,
     };
-    writer.finish(None, state)?;
+    writer.finish(None, ended)?;
     let elapsed_ns = started.elapsed().as_nanos() as u64;
     Ok((
         format!("{}: {}", cell.id, found?.line()),

@@ -12,7 +12,7 @@ use crate::{
     interrupt::Interrupt,
     record::{Outcome, Record},
     runner::{
-        measure::{Hearing, Listener},
+        measure::{Hear, Listener},
         pilot,
     },
 };
@@ -38,7 +38,7 @@ impl Rows {
         look(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn hear(&self) -> Hearing {
+    fn hear(&self) -> Hear {
         let rows = self.0.clone();
         Box::new(move |batch| rows.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(batch))
     }
