@@ -6,7 +6,7 @@
 //! The run is made up (two subjects, Poisson arrivals, one trial); the way from records to report is
 //! the one of every run: `RunFolder`, the Arrow stream, Parquet, analysis, pages, plots.
 
-use std::{error::Error, path::Path, process::Command, time::Instant};
+use std::{collections::BTreeMap, error::Error, path::Path, process::Command, time::Instant};
 
 use harness::{
     drive::{GeneratorAudit, shapes},
@@ -75,11 +75,11 @@ fn write(dir: &Path, records: u64) -> Result<(), Box<dyn Error>> {
             state: CellState::Running,
             started_unix_ns: 1,
             ready_after_ms: 1.0,
-            settings: Default::default(),
+            settings: BTreeMap::default(),
             payloads: vec!["none".into()],
             audit: None,
             remarks: Vec::new(),
-            revisions: Default::default(),
+            revisions: BTreeMap::default(),
         };
         let writer = folder.cell_writer(meta)?;
         let window = cell.load.warmup + cell.load.duration;
@@ -106,7 +106,7 @@ fn made_up(call_id: u64, at_ns: u64, instance: &std::sync::Arc<str>) -> Record {
     let bits = call_id.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 11;
     let unit = bits as f64 / (1u64 << 53) as f64;
     let took_ns = (1e6 * (1.0 - 5.0 * (1.0 - unit).ln())) as u64;
-    let timed_out = bits % 1000 == 0;
+    let timed_out = bits.is_multiple_of(1000);
     Record {
         call_id,
         scheduled_ns: at_ns,

@@ -240,8 +240,11 @@ mod tests {
 
     /// Runs whose trials differ a lot from each other, and whose canary takes so many times as long.
     fn compared(trials: u32, times: f64, invalid: u32) -> Vec<Comparison> {
-        let share =
-            |name: &str, percent| RevisionShare { name: name.into(), percent, env: BTreeMap::default() };
+        let share = |name: &str, percent| RevisionShare {
+            name: name.into(),
+            percent,
+            env: std::collections::BTreeMap::default(),
+        };
         let load = CellBuilder::open(20.0).cell().load;
         let mut e = experiment(trials, vec![load]);
         e.subjects.truncate(1);
