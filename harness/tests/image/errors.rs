@@ -29,7 +29,7 @@ fn a_name_that_cannot_be_pushed_to_is_refused_before_anything_is_built() {
     2 error: 'classify:1' is no image name: it names no registry; write REGISTRY/classify:1, for example ghcr.io/you/classify:1
     2 error: 'localhost:5000/classify:not a tag' is no image name: the tag 'not a tag' is not valid; a tag has up to 128 letters, digits, '_', '.' and '-', and begins with neither '.' nor '-'
     2 error: --password-stdin: there is no password on standard input; pipe it in
-    1 error: REGISTRY is not a Linux program (no ELF header); name the function's binary, or leave --function-binary out to have it built
+    1 error: REGISTRY is not a Linux program (no ELF header); name the program's binary, or leave --function-binary out to have it built
     2 error: there is no file or folder ./nowhere; name an OCI layout folder, an image archive (.tar), or a reference such as REGISTRY/NAME:TAG
     1 error: REGISTRY: it is no image archive: neither index.json (OCI) nor manifest.json (Docker) is in it
     2 error: no model named 'unknown'; there are: mobilenetv2-1.0-224, mobilenetv2-12, mobilenetv2-generated
