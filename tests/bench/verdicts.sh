@@ -9,4 +9,4 @@
 set -eu
 
 cd "$(dirname "$0")/../.."
-exec cargo test -p harness --lib analyse::power -- --ignored --nocapture --test-threads 1
+exec cargo test -p harness --features goose --lib analyse::power -- --ignored --nocapture --test-threads 1

@@ -144,7 +144,10 @@ fn conclude(finished: &Finished, args: &ExperimentArgs) -> Exit {
         return Exit::Failed;
     }
     if finished.summary.cells.iter().all(|cell| cell.requests == 0 && cell.outcome.is_none()) {
-        eprintln!("error: nothing was measured; why stands beside each cell in {}", finished.folder.display());
+        eprintln!(
+            "error: nothing was measured; why stands beside each cell in {}",
+            finished.folder.display()
+        );
         return Exit::Failed;
     }
     let met = finished.summary.meets_thresholds();

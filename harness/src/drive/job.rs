@@ -43,6 +43,7 @@ pub(super) struct Job {
     pub(super) timeout: Duration,
     pub(super) judge: Arc<dyn Judge>,
     pub(super) connections: ConnectionPolicy,
+    pub(super) lockstep: bool,
     pub(super) calls: Calls,
     /// Request headers by endpoint and payload.
     headers: Vec<HeaderMap>,
@@ -77,6 +78,7 @@ impl Job {
             timeout: load.timeout,
             judge: Arc::clone(&load.judge),
             connections: load.connections,
+            lockstep: load.lockstep,
             calls: Calls::of_load(load),
             headers,
             templates,

@@ -148,6 +148,9 @@ pub struct Load {
     pub connections: ConnectionPolicy,
     /// Weight of each payload in the draw; empty: equal.
     pub weights: Arc<[f64]>,
+    /// Closed plans: nobody goes on before all are answered, as in LoadGen's MultiStream. With several
+    /// workers, each waits for its own.
+    pub lockstep: bool,
     /// Which share of a larger plan `plan` is: it gives its calls their ids in that one.
     pub share: Share,
 }
@@ -171,6 +174,7 @@ impl Load {
             judge,
             connections: ConnectionPolicy::default(),
             weights: Arc::default(),
+            lockstep: false,
             share: Share::WHOLE,
         }
     }

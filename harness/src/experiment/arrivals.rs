@@ -198,6 +198,11 @@ impl Arrivals {
         matches!(self, Self::Closed { .. } | Self::SingleStream {} | Self::MultiStream { .. })
     }
 
+    /// Whether nobody goes on before all are answered.
+    pub fn is_lockstep(&self) -> bool {
+        matches!(self, Self::MultiStream { .. })
+    }
+
     /// Connections side by side of a closed loop.
     pub fn connections(&self) -> Option<u32> {
         match self {

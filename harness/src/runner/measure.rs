@@ -313,6 +313,7 @@ impl Run<'_> {
             drain: self.experiment.drain,
             seed: cell.seed,
             connections: self.experiment.connection,
+            lockstep: cell.load.arrivals.is_lockstep(),
             ..Load::new(plan, deployed.endpoints.clone(), payloads, judge)
         }
     }

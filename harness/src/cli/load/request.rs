@@ -141,6 +141,7 @@ impl Request {
             seed: self.seed,
             connections: self.connections,
             weights: Arc::clone(&self.payloads.weights),
+            lockstep: self.arrivals.is_lockstep(),
             ..Load::new(self.plan(), endpoints, Arc::clone(&self.payloads.payloads), Arc::new(StatusJudge))
         }
     }

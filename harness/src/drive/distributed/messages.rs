@@ -68,6 +68,7 @@ pub(super) struct Job {
     pub(super) seed: u64,
     pub(super) judge: Value,
     pub(super) connections: ConnectionPolicy,
+    pub(super) lockstep: bool,
     pub(super) core: Option<usize>,
 }
 
@@ -117,6 +118,7 @@ impl Job {
             judge,
             connections,
             weights,
+            lockstep,
             share,
         } = load;
         let judge = judge.spec().ok_or("its judge cannot leave this process")?;
@@ -141,6 +143,7 @@ impl Job {
             seed: *seed,
             judge,
             connections: *connections,
+            lockstep: *lockstep,
             core,
         })
     }
@@ -177,6 +180,7 @@ impl Job {
             seed: self.seed,
             judge,
             connections: self.connections,
+            lockstep: self.lockstep,
             weights: self.weights.into_iter().map(f64::from_bits).collect(),
             share: self.share,
         })

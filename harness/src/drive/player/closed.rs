@@ -19,6 +19,8 @@ pub(super) struct Rules {
     pub(super) think_time_ns: u64,
     pub(super) duration_ns: Option<u64>,
     pub(super) requests: Option<u64>,
+    /// Whether each waits for all before it goes on.
+    pub(super) lockstep: bool,
 }
 
 /// Plays a closed plan.
@@ -33,6 +35,10 @@ pub(super) struct ClosedLoop {
     pausing: BinaryHeap<Reverse<(u64, Owner)>>,
     /// Clients that have not come to their end.
     active: u32,
+    /// Requests that are under way.
+    under_way: u32,
+    /// In lockstep: clients that wait for the others, each with its pause.
+    held: Vec<(Owner, u64)>,
 }
 
 impl ClosedLoop {
@@ -46,6 +52,8 @@ impl ClosedLoop {
             backoffs_ns: vec![FIRST_BACKOFF_NS; clients],
             pausing: (0..rules.connections).map(|client| Reverse((0, client))).collect(),
             active: rules.connections,
+            under_way: 0,
+            held: Vec::new(),
         }
     }
 
@@ -79,7 +87,28 @@ impl ClosedLoop {
         } else {
             *backoff_ns = FIRST_BACKOFF_NS;
         }
-        let free_ns = record.done_ns + pause_ns;
+        self.under_way -= 1;
+        if !self.rules.lockstep {
+            self.release(client, rows, owner, (record.done_ns, pause_ns));
+            return;
+        }
+        self.held.push((owner, pause_ns));
+        if self.under_way == 0 {
+            for (owner, pause_ns) in std::mem::take(&mut self.held) {
+                self.release(client, rows, owner, (record.done_ns, pause_ns));
+            }
+        }
+    }
+
+    /// Lets a client go on, at once or after its pause.
+    fn release(
+        &mut self,
+        client: &mut Client,
+        rows: &mut Rows,
+        owner: Owner,
+        (from_ns, pause_ns): (u64, u64),
+    ) {
+        let free_ns = from_ns + pause_ns;
         if pause_ns == 0 {
             self.go_on(client, rows, owner, free_ns);
         } else {
@@ -111,6 +140,7 @@ impl ClosedLoop {
         let call = client.call(rows.sent(), free_ns);
         let kept = self.line(owner, call.endpoint).take();
         let (line, _) = client.begin(call, owner, kept);
+        self.under_way += 1;
         *self.line(owner, call.endpoint) = Some(line);
     }
 

@@ -107,7 +107,8 @@ pub(super) fn run(
             Sending::Open(OpenLoop::new(job, send_times_ns, drain_ns, most_open, client.capacity()))
         }
         Plan::Closed { connections, think_time_ns, duration_ns, requests } => {
-            let rules = Rules { connections, think_time_ns, duration_ns, requests };
+            let lockstep = job.lockstep;
+            let rules = Rules { connections, think_time_ns, duration_ns, requests, lockstep };
             Sending::Closed(ClosedLoop::new(rules, job.targets.len()))
         }
     };

@@ -8,6 +8,22 @@ use super::{
 };
 
 #[tokio::test]
+async fn in_lockstep_the_next_requests_wait_for_the_slowest_of_the_last_ones() {
+    use crate::drive::known_target::{Behaviour, KnownOptions, spawn};
+    let behaviour: Behaviour = "exponential:3ms".parse().unwrap();
+    let target = spawn(KnownOptions { port: 0, behaviour, seed: 1, body_bytes: 2, core: None }).unwrap();
+    let load = Load { lockstep: true, ..load(&format!("{}/", target.url()), closed(3, 30)) };
+    let (_, mut records) = play_to_the_end(load).await;
+    records.sort_by_key(|record| record.scheduled_ns);
+    let queries: Vec<&[Record]> = records.chunk_by(|a, b| a.scheduled_ns == b.scheduled_ns).collect();
+    assert_eq!(queries.len(), 10, "{:?}", queries.iter().map(|q| q.len()).collect::<Vec<_>>());
+    for pair in queries.windows(2) {
+        let slowest_ns = pair[0].iter().map(|record| record.done_ns).max().unwrap();
+        assert_eq!((pair[1].len(), pair[1][0].scheduled_ns), (3, slowest_ns));
+    }
+}
+
+#[tokio::test]
 async fn an_open_loop_sends_every_call_at_its_time_and_records_it() {
     let target = null_target::spawn(&NullOptions::default()).unwrap();
     let plan = constant(1000.0, 300);
