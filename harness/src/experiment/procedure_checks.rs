@@ -45,6 +45,12 @@ pub(super) fn problems(list: &mut Checks, i: &str, e: &Experiment, load: &LoadPo
         }
         Procedure::Play | Procedure::Cold { .. } | Procedure::Eviction { .. } => {}
     }
+    list.check(
+        !matches!(&load.payload, Some(PayloadChoice::Files { .. })),
+        &["load", i, "payload"],
+        "files of a load point's own are not sent yet; name pictures or function.own.payloads, or use \
+         `harness load --body`",
+    );
     if let Some(PayloadChoice::Sizes { bytes }) = &load.payload {
         let place = ["load", i, "payload"];
         list.check(
