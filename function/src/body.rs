@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 
 use crate::error::Problem;
+use crate::workloads::{Input, Part};
 
 const FIELD: &str = "file";
 
@@ -17,21 +18,23 @@ const FIELD: &str = "file";
 /// # Errors
 /// `BodyTooLarge` before anything is read where the length is announced, else as soon as the
 /// limit is passed; `EmptyBody`; `UnreadableBody` if the caller stops half-way or sends no form.
-pub async fn read(request: &HttpRequest, payload: Payload, limit_bytes: usize) -> Result<Bytes, Problem> {
+pub async fn read(request: &HttpRequest, payload: Payload, limit_bytes: usize) -> Result<Input, Problem> {
     let too_large = Problem::BodyTooLarge { limit_bytes };
     let announced = header_text(request, header::CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit_bytes as u64) {
         return Err(too_large);
     }
-    let is_form = header_text(request, header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("multipart/form-data"));
+    let content_type = header_text(request, header::CONTENT_TYPE).map(|kind| kind.trim().to_owned());
+    let is_form = content_type
+        .as_deref()
+        .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("multipart/form-data"));
     let input = if is_form {
         read_form(request, payload, limit_bytes).await?
     } else {
         let capacity = announced.map_or(0, |length| usize::try_from(length).unwrap_or(limit_bytes));
-        read_raw(payload, capacity, limit_bytes).await?
+        Input { body: read_raw(payload, capacity, limit_bytes).await?, content_type, parts: Vec::new() }
     };
-    if input.is_empty() { Err(Problem::EmptyBody) } else { Ok(input) }
+    if input.body.is_empty() { Err(Problem::EmptyBody) } else { Ok(input) }
 }
 
 async fn read_raw(mut payload: Payload, capacity: usize, limit_bytes: usize) -> Result<Bytes, Problem> {
@@ -47,28 +50,35 @@ async fn read_raw(mut payload: Payload, capacity: usize, limit_bytes: usize) -> 
 }
 
 /// Reads the form to its end, so that the connection can be used again. All fields count
-/// against the limit, and the first one of the right name is the input.
-async fn read_form(request: &HttpRequest, payload: Payload, limit_bytes: usize) -> Result<Bytes, Problem> {
+/// against the limit, and the first one of the right name is the body.
+async fn read_form(request: &HttpRequest, payload: Payload, limit_bytes: usize) -> Result<Input, Problem> {
     let mut form = Multipart::new(request.headers(), payload);
-    let mut input: Option<BytesMut> = None;
+    let mut input: Option<Input> = None;
+    let mut parts = Vec::new();
     let mut read_bytes = 0;
     while let Some(field) = form.next().await {
         let mut field = field.map_err(|error| unreadable(&error))?;
-        let mut kept = (input.is_none() && field.name() == Some(FIELD)).then(BytesMut::new);
+        let mut bytes = BytesMut::new();
         while let Some(chunk) = field.next().await {
             let chunk = chunk.map_err(|error| unreadable(&error))?;
             read_bytes += chunk.len();
             if read_bytes > limit_bytes {
                 return Err(Problem::BodyTooLarge { limit_bytes });
             }
-            if let Some(kept) = &mut kept {
-                kept.extend_from_slice(&chunk);
-            }
+            bytes.extend_from_slice(&chunk);
         }
-        input = input.or(kept);
+        let content_type = field.content_type().map(ToString::to_string);
+        let bytes = bytes.freeze();
+        if input.is_none() && field.name() == Some(FIELD) {
+            input = Some(Input { body: bytes, content_type, parts: Vec::new() });
+            continue;
+        }
+        let file_name = field.content_disposition().and_then(|d| d.get_filename()).map(str::to_owned);
+        let name = field.name().unwrap_or_default().to_owned();
+        parts.push(Part { name, file_name, content_type, bytes });
     }
     input
-        .map(BytesMut::freeze)
+        .map(|input| Input { parts, ..input })
         .ok_or_else(|| Problem::UnreadableBody(format!("the multipart form has no field '{FIELD}'")))
 }
 

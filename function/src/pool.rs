@@ -9,10 +9,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use crate::workloads::{Answer, Query, Workload, WorkloadError};
+use crate::workloads::{Answer, Input, Query, Workload, WorkloadError};
 
 /// Threads that wait for work. Dropping it ends them after their current request.
 pub struct Pool {
@@ -40,7 +39,7 @@ pub enum PoolError {
 }
 
 struct Job {
-    input: Bytes,
+    input: Input,
     query: Query,
     queued_at: Instant,
     reply: oneshot::Sender<Done>,
@@ -89,7 +88,7 @@ impl Pool {
     ///
     /// # Errors
     /// At once, if the queue is full.
-    pub fn submit(&self, input: Bytes, query: Query) -> Result<oneshot::Receiver<Done>, PoolError> {
+    pub fn submit(&self, input: Input, query: Query) -> Result<oneshot::Receiver<Done>, PoolError> {
         let shared = &*self.shared;
         let (reply, receiver) = oneshot::channel();
         let mut state = shared.state();
@@ -207,9 +206,9 @@ pub(crate) mod tests {
             Ok(())
         }
 
-        fn handle(&self, input: &[u8], _query: &Query) -> Result<Answer, WorkloadError> {
-            assert!(input != b"panic", "as asked");
-            self.entered.lock().unwrap().send(Bytes::copy_from_slice(input)).unwrap();
+        fn handle(&self, input: &Input, _query: &Query) -> Result<Answer, WorkloadError> {
+            assert!(input.body != "panic", "as asked");
+            self.entered.lock().unwrap().send(input.body.clone()).unwrap();
             self.leave.lock().unwrap().recv().unwrap();
             self.handled.fetch_add(1, Ordering::SeqCst);
             Ok(Answer { stages: vec![("inference", Duration::from_micros(1500))], ..Answer::default() })
@@ -217,7 +216,7 @@ pub(crate) mod tests {
     }
 
     fn submit(pool: &Pool, input: &'static [u8]) -> Result<oneshot::Receiver<Done>, PoolError> {
-        pool.submit(Bytes::from_static(input), Query::default())
+        pool.submit(input.into(), Query::default())
     }
 
     #[test]

@@ -20,7 +20,7 @@ use crate::error::Problem;
 use crate::instance::{Instance, Turn, milliseconds};
 use crate::pool::Pool;
 use crate::telemetry::Telemetry;
-use crate::workloads::{Query, Workload};
+use crate::workloads::{Answer, Query, Workload};
 
 const INSTANCE_ID: HeaderName = HeaderName::from_static("x-instance-id");
 const BOOT_ID: HeaderName = HeaderName::from_static("x-boot-id");
@@ -197,7 +197,7 @@ async fn invoke(request: HttpRequest, payload: web::Payload, service: web::Data<
 
 /// An answer before it has its turn.
 struct Computed {
-    body: Map<String, Value>,
+    answer: Answer,
     /// Stages in order, from the queue to the total.
     stages: Vec<(&'static str, Duration)>,
 }
@@ -215,14 +215,14 @@ async fn compute(
         .submit(input, query)?
         .await
         .map_err(|_| Problem::Internal("the inference threads are gone".into()))?;
-    let answer = done.result?;
+    let mut answer = done.result?;
     let mut stages = vec![("queue", done.queued)];
-    stages.extend(answer.stages);
+    stages.append(&mut answer.stages);
     stages.push(("total", received_at.elapsed()));
     for (stage, duration) in &stages {
         service.telemetry.stage(stage, *duration);
     }
-    Ok(Computed { body: answer.body, stages })
+    Ok(Computed { answer, stages })
 }
 
 impl Computed {
@@ -232,10 +232,18 @@ impl Computed {
             timings.clone().map(|(stage, ms)| format!("{stage};dur={ms:.3}")).collect();
         let timing_ms: Map<String, Value> =
             timings.map(|(stage, ms)| (stage.to_owned(), ms.into())).collect();
-        let mut body = self.body;
+        let Answer { mut body, document, headers, .. } = self.answer;
+        let mut response = HttpResponse::Ok();
+        response.insert_header((SERVER_TIMING, server_timing.join(", ")));
+        for header in headers {
+            response.insert_header(header);
+        }
+        if let Some(document) = document {
+            return response.content_type(document.content_type).body(document.bytes);
+        }
         body.insert("timing_ms".into(), timing_ms.into());
         body.insert("instance".into(), json!(instance.facts(turn)));
-        HttpResponse::Ok().insert_header((SERVER_TIMING, server_timing.join(", "))).json(body)
+        response.json(body)
     }
 }
 

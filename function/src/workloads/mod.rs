@@ -3,12 +3,17 @@
 //! To add one: a file beside this, an arm in [`Kind`]; the compiler lists the rest. A workload
 //! knows no HTTP; its errors become statuses in `error.rs` alone.
 
+pub mod caption;
 pub mod classify;
+pub mod grade;
+pub mod logger;
 pub mod null;
+pub mod pdf;
 
 use std::str::FromStr;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use serde_json::{Map, Value};
 
 use crate::config::Config;
@@ -27,18 +32,69 @@ pub trait Workload: Send + Sync {
     /// If it cannot serve at all.
     fn warm_up(&self) -> Result<(), WorkloadError>;
 
-    /// Answers one request; `input` is not empty.
+    /// Answers one request; the input's body is not empty.
     ///
     /// # Errors
     /// See [`WorkloadError`]; everything but `Internal` is the caller's mistake.
-    fn handle(&self, input: &[u8], query: &Query) -> Result<Answer, WorkloadError>;
+    fn handle(&self, input: &Input, query: &Query) -> Result<Answer, WorkloadError>;
+}
+
+/// What a request brings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Input {
+    /// The raw body, or the field `file` of a multipart form.
+    pub body: Bytes,
+    /// Media type of that body, as the caller names it.
+    pub content_type: Option<String>,
+    /// The other fields and files of a form, in their order.
+    pub parts: Vec<Part>,
+}
+
+/// A further field or file of a multipart form.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Part {
+    /// Name of the field.
+    pub name: String,
+    /// Name of the file, if it is one.
+    pub file_name: Option<String>,
+    /// Its media type, as the caller names it.
+    pub content_type: Option<String>,
+    /// What is in it.
+    pub bytes: Bytes,
+}
+
+impl From<&'static [u8]> for Input {
+    /// A raw body of no named type.
+    fn from(body: &'static [u8]) -> Self {
+        Bytes::from_static(body).into()
+    }
+}
+
+impl From<Bytes> for Input {
+    /// A raw body of no named type.
+    fn from(body: Bytes) -> Self {
+        Self { body, ..Self::default() }
+    }
+}
+
+/// A result that is no JSON, such as a PDF.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Its media type.
+    pub content_type: &'static str,
+    /// The file.
+    pub bytes: Bytes,
 }
 
 /// What a workload answers.
 #[derive(Debug, Default)]
 pub struct Answer {
-    /// Members of the JSON body.
+    /// Members of the JSON body; they are not sent where there is a document.
     pub body: Map<String, Value>,
+    /// The body, if it is no JSON. Instance and timing facts are then in the headers alone.
+    pub document: Option<Document>,
+    /// Headers of the answer beside the instance's and the timing's.
+    pub headers: Vec<(&'static str, String)>,
     /// How long each stage took, in order.
     pub stages: Vec<(&'static str, Duration)>,
 }
@@ -116,16 +172,32 @@ pub enum Kind {
     /// What is on a picture.
     #[default]
     Classify,
+    /// A sentence about a picture.
+    Caption,
+    /// A page of HTML as PDF.
+    Pdf,
+    /// Compiles and runs a C program.
+    GradeC,
+    /// Runs a Python program.
+    GradePython,
+    /// Keeps the events that it gets.
+    Logger,
     /// Nothing: for the platform's own cost.
     Null,
 }
 
 impl Kind {
-    const ALL: [Self; 2] = [Self::Classify, Self::Null];
+    const ALL: [Self; 7] =
+        [Self::Classify, Self::Caption, Self::Pdf, Self::GradeC, Self::GradePython, Self::Logger, Self::Null];
 
     fn name(self) -> &'static str {
         match self {
             Self::Classify => classify::NAME,
+            Self::Caption => caption::NAME,
+            Self::Pdf => pdf::NAME,
+            Self::GradeC => grade::NAME_C,
+            Self::GradePython => grade::NAME_PYTHON,
+            Self::Logger => logger::NAME,
             Self::Null => null::NAME,
         }
     }
@@ -142,6 +214,11 @@ impl Kind {
     pub fn load(self, config: &Config) -> anyhow::Result<Box<dyn Workload>> {
         match self {
             Self::Classify => Ok(Box::new(classify::Classify::load(config)?)),
+            Self::Caption => caption::load(config),
+            Self::Pdf => pdf::load(config),
+            Self::GradeC => grade::load(grade::Language::C, config),
+            Self::GradePython => grade::load(grade::Language::Python, config),
+            Self::Logger => logger::load(config),
             Self::Null => Ok(Box::new(null::Null)),
         }
     }

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Answer, Query, Stopwatch, Workload, WorkloadError};
+use super::{Answer, Input, Query, Stopwatch, Workload, WorkloadError};
 
 /// Its name, as `WORKLOAD` spells it.
 pub const NAME: &str = "null";
@@ -25,14 +25,14 @@ impl Workload for Null {
         Ok(())
     }
 
-    fn handle(&self, input: &[u8], _query: &Query) -> Result<Answer, WorkloadError> {
+    fn handle(&self, input: &Input, _query: &Query) -> Result<Answer, WorkloadError> {
         let mut watch = Stopwatch::start();
-        let checksum = checksum(input);
+        let checksum = checksum(&input.body);
         watch.lap("checksum");
         let mut body = Map::new();
-        body.insert("bytes".into(), json!(input.len()));
+        body.insert("bytes".into(), json!(input.body.len()));
         body.insert("checksum".into(), json!(format!("{checksum:016x}")));
-        Ok(Answer { body, stages: watch.stages() })
+        Ok(Answer { body, stages: watch.stages(), ..Answer::default() })
     }
 }
 
@@ -59,7 +59,7 @@ mod tests {
 
     #[test]
     fn the_answer_names_length_and_checksum_of_what_came() {
-        let answer = Null.handle(b"testbeds!", &Query::default()).unwrap();
+        let answer = Null.handle(&Input::from(b"testbeds!".as_slice()), &Query::default()).unwrap();
         assert_eq!(answer.body["bytes"], 9);
         assert_eq!(answer.body["checksum"], "9775a3571affdde6");
         assert_eq!(answer.stages[0].0, "checksum");

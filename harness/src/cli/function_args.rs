@@ -4,11 +4,18 @@ use super::CliError;
 use crate::{
     experiment::Experiment,
     platforms::{PlatformKind, ReplicaBounds},
+    workloads::{Kind, Size},
 };
 
 /// What is deployed.
 #[derive(Debug, Clone, Default, clap::Args)]
 pub struct FunctionArgs {
+    /// Workload of our function: classify, caption, pdf, grade-c, grade-python, logger, null
+    #[arg(long, value_name = "NAME")]
+    pub workload: Option<Kind>,
+    /// How much work one request is [default: small]
+    #[arg(long, value_enum, value_name = "SIZE")]
+    pub size: Option<Size>,
     /// Image that a cluster runs, with a tag or, better, a digest
     #[arg(long, value_name = "REF")]
     pub image: Option<String>,
@@ -40,6 +47,12 @@ impl FunctionArgs {
     /// # Errors
     /// If the bounds make no range.
     pub fn apply(&self, e: &mut Experiment) -> Result<(), CliError> {
+        if let Some(kind) = self.workload {
+            e.choose_workload(kind);
+        }
+        if let Some(size) = self.size {
+            e.function.size = size;
+        }
         if self.image.is_some() {
             e.function.image.clone_from(&self.image);
         }

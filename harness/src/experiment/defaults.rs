@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::{Arrivals, Experiment, FunctionChoice, LoadPoint, Metric, Site, label_subjects};
-use crate::platforms::{PlatformKind, ReplicaBounds};
+use crate::{
+    platforms::{PlatformKind, ReplicaBounds},
+    workloads::Kind,
+};
 
 impl Default for Experiment {
     fn default() -> Self {
@@ -21,14 +24,14 @@ impl Experiment {
         };
         Self {
             question: None,
-            title: "MobileNetV2 image classification, one pinned replica".into(),
+            title: usual_title(Kind::Classify),
             seed: 42,
             on: site,
             subjects: label_subjects(&PlatformKind::SERVERLESS),
             trials: 5,
             function: FunctionChoice::default(),
             replicas: ReplicaBounds { min: 1, max: 1 },
-            timeout: Duration::from_secs(10),
+            timeout: Kind::Classify.usual_timeout(),
             drain: Duration::from_secs(3),
             cluster: crate::platforms::cluster::ClusterChoice::default(),
             settings: std::collections::BTreeMap::new(),
@@ -44,23 +47,43 @@ impl Experiment {
             load: vec![closed_loop(warmup, closed), poisson(warmup, open)],
         }
     }
+
+    /// Measures another workload: what still has its usual value gets that of the workload.
+    pub fn choose_workload(&mut self, kind: Kind) {
+        let Ok(before) = self.function.workload.parse::<Kind>() else { return };
+        kind.name().clone_into(&mut self.function.workload);
+        if self.title == usual_title(before) {
+            self.title = usual_title(kind);
+        }
+        if self.function.memory_mib == before.usual_memory_mib() {
+            self.function.memory_mib = kind.usual_memory_mib();
+        }
+        if self.timeout == before.usual_timeout() {
+            self.timeout = kind.usual_timeout();
+        }
+    }
 }
 
 impl Default for FunctionChoice {
     fn default() -> Self {
         Self {
             workload: "classify".into(),
+            size: crate::workloads::Size::default(),
             model: "auto".into(),
             pictures: "auto".into(),
             top: 5,
             cpu_cores: 1.0,
-            memory_mib: 512,
+            memory_mib: Kind::Classify.usual_memory_mib(),
             container_concurrency: 0,
             env: std::collections::BTreeMap::new(),
             image: None,
             own: None,
         }
     }
+}
+
+fn usual_title(kind: Kind) -> String {
+    format!("{}, one pinned replica", kind.title())
 }
 
 fn closed_loop(warmup: Duration, duration: Duration) -> LoadPoint {

@@ -141,6 +141,9 @@ pub struct Subject {
 pub struct FunctionChoice {
     /// Workload of our function.
     pub workload: String,
+    /// How much work one request is.
+    #[serde(skip_serializing_if = "is_default")]
+    pub size: crate::workloads::Size,
     /// Name of the model in `models/manifest.toml`; `auto`: the first that is found.
     pub model: String,
     /// Name of a picture set in the manifest, or a folder of pictures; `auto`: the first that is found.

@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Experiment, FunctionChoice, Site, file::Checks};
-use crate::platforms::{PlatformKind, ReplicaBounds};
+use crate::{
+    platforms::{PlatformKind, ReplicaBounds},
+    workloads::Kind,
+};
 
-/// Workloads of our function.
-const WORKLOADS: [&str; 2] = ["classify", "null"];
 /// Variants at most: each is a deployment a platform and trial.
 pub(super) const MOST_VARIANTS: usize = 100;
 /// Letters of a variant's name at most.
@@ -88,12 +89,12 @@ impl Variant {
 
 /// Whether our function has it.
 pub(super) fn is_workload(name: &str) -> bool {
-    WORKLOADS.contains(&name)
+    name.parse::<Kind>().is_ok()
 }
 
 /// Says that it has not.
 pub(super) fn no_workload(name: &str) -> String {
-    format!("there is no workload '{name}'; there are: {}", WORKLOADS.join(", "))
+    format!("there is no workload '{name}'; there are: {}", Kind::names())
 }
 
 /// Whether this can be a part of folder names and labels.
@@ -216,7 +217,7 @@ mod tests {
             x.toml:2:8: variants.0.name: 'Two Cores' is no name; use 1 to 40 of a-z, 0-9 and '-', and no '-' at the ends
             x.toml:4:8: variants.1.name: 'a' is there twice
             x.toml:3:13: variants.0.cpu-cores: must be above 0
-            x.toml:3:12: variants.0.workload: there is no workload 'dream'; there are: classify, null
+            x.toml:3:12: variants.0.workload: there is no workload 'dream'; there are: classify, caption, pdf, grade-c, grade-python, logger, null
             x.toml:3:9: variants.0.image: 'HTTP://no image' is no image (invalid reference format); write REGISTRY/NAME:TAG or REGISTRY/NAME@sha256:DIGEST
             x.toml:3:14: variants.0.memory-mib: must be at least 64
             x.toml:3:12: variants.0.replicas: max must be at least 1 and at least min

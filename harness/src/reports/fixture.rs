@@ -293,6 +293,7 @@ fn experiment(labels: &[&str]) -> Experiment {
         trials: 5,
         function: FunctionChoice {
             workload: "classify".to_owned(),
+            size: crate::workloads::Size::default(),
             model: "mobilenetv2".to_owned(),
             pictures: "photos".to_owned(),
             top: 5,

@@ -8,6 +8,7 @@ mod image;
 mod kept;
 pub mod live;
 pub mod load_from;
+mod made;
 pub mod measure;
 mod null;
 mod own;
@@ -563,6 +564,7 @@ fn environment(
             Expected::Classes(classes) => serde_json::json!(
                 prepared.payloads.iter().map(|p| p.name.clone()).zip(classes.iter().cloned())
                     .collect::<std::collections::BTreeMap<_, _>>()),
+            Expected::Judged(spec) => serde_json::json!(spec),
             Expected::Checksum => serde_json::json!("the number of bytes that were sent, and their checksum"),
             Expected::Text(text) => serde_json::json!({ "success, with this text in it": text }),
         },

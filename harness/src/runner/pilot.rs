@@ -86,7 +86,9 @@ impl Listener {
     fn new(prepared: &Prepared) -> Self {
         let own = match &prepared.expected {
             Expected::Classes(_) => None,
-            Expected::Checksum | Expected::Text(_) => Some(judge(prepared, &prepared.payloads)),
+            Expected::Judged(_) | Expected::Checksum | Expected::Text(_) => {
+                Some(judge(prepared, &prepared.payloads))
+            }
         };
         Self { heard: Mutex::default(), own }
     }
@@ -217,6 +219,7 @@ pub fn judge(prepared: &Prepared, payloads: &[Payload]) -> Arc<dyn Judge> {
         Expected::Classes(classes) => Arc::new(ClassifyJudge {
             expected: classes.iter().map(|e| e.clone().unwrap_or_default()).collect(),
         }),
+        Expected::Judged(spec) => spec.judge(),
         Expected::Checksum => Arc::new(NullJudge::of(payloads)),
         Expected::Text(contains) => Arc::new(OwnJudge { contains: contains.clone() }),
     }

@@ -10,7 +10,7 @@ use crate::{
     drive::{Payload, shapes::Files},
     experiment::{Experiment, LoadPoint, Site, Subject},
     platforms::FunctionSpec,
-    workloads,
+    workloads::{JudgeSpec, Kind},
 };
 
 /// Name of the function on every platform.
@@ -51,6 +51,8 @@ pub enum Expected {
     Text(Option<String>),
     /// Length and checksum of what was sent: the null workload.
     Checksum,
+    /// What the workload itself knows.
+    Judged(JudgeSpec),
 }
 
 impl Expected {
@@ -93,8 +95,10 @@ pub async fn prepare(
     if let Some(own) = &experiment.function.own {
         return own::prepare(experiment, own);
     }
-    if experiment.function.workload == workloads::null::NAME {
-        return null::prepare(experiment, sources, say).await;
+    match experiment.function.workload.parse().map_err(anyhow::Error::msg)? {
+        Kind::Classify => {}
+        Kind::Null => return null::prepare(experiment, sources, say).await,
+        made => return super::made::prepare(made, experiment, sources, say).await,
     }
     let manifest = Manifest::builtin()?;
     let mut notices = Vec::new();

@@ -7,7 +7,7 @@ use super::kept;
 use crate::{
     experiment::{Experiment, FunctionChoice, Subject},
     platforms::{FunctionSpec, Image, PlatformKind},
-    workloads::{classify, null},
+    workloads::{Kind, null},
 };
 
 /// The function of an experiment as one platform gets it, under a name.
@@ -72,7 +72,8 @@ fn image(function: &FunctionChoice) -> Option<Image> {
 
 /// Path and query of an invocation of our function.
 fn our_path(function: &FunctionChoice) -> String {
-    if function.workload == null::NAME { null::PATH.to_owned() } else { classify::path(function.top) }
+    // An unknown name is refused when the experiment is read.
+    function.workload.parse().map_or_else(|_| null::PATH.to_owned(), |kind: Kind| kind.path(function))
 }
 
 /// A container sees all cores of its node, whatever its limit: the limit decides on the threads.

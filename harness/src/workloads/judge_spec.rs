@@ -36,6 +36,17 @@ impl JudgeSpec {
     pub fn value(&self) -> Option<Value> {
         serde_json::to_value(self).ok()
     }
+
+    /// The judge that knows this.
+    pub fn judge(&self) -> Arc<dyn Judge> {
+        match self.clone() {
+            // It writes its spec without this type: `drive` knows no workloads.
+            Self::Status => Arc::new(StatusJudge),
+            Self::Classes { expected } => Arc::new(ClassifyJudge { expected }),
+            Self::Checksum { expected } => Arc::new(NullJudge { expected }),
+            Self::Contains { text } => Arc::new(OwnJudge { contains: text }),
+        }
+    }
 }
 
 /// The judge again of what its [`Judge::spec`] says.
@@ -46,13 +57,7 @@ pub fn judge_of(spec: &Value) -> Result<Arc<dyn Judge>, String> {
     let spec = JudgeSpec::deserialize(spec).map_err(|error| {
         format!("this harness knows no such judge ({error}); use the same version everywhere")
     })?;
-    Ok(match spec {
-        // It writes its spec without this type: `drive` knows no workloads.
-        JudgeSpec::Status => Arc::new(StatusJudge),
-        JudgeSpec::Classes { expected } => Arc::new(ClassifyJudge { expected }),
-        JudgeSpec::Checksum { expected } => Arc::new(NullJudge { expected }),
-        JudgeSpec::Contains { text } => Arc::new(OwnJudge { contains: text }),
-    })
+    Ok(spec.judge())
 }
 
 #[cfg(test)]

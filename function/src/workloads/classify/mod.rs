@@ -83,10 +83,10 @@ impl Workload for Classify {
         self.engine.run(self.engine.input(|_zeros| Ok(()))?).map(drop)
     }
 
-    fn handle(&self, input: &[u8], query: &Query) -> Result<Answer, WorkloadError> {
+    fn handle(&self, input: &Input, query: &Query) -> Result<Answer, WorkloadError> {
         let top = self.top(query)?;
         let mut watch = Stopwatch::start();
-        let picture = picture::decode(input, self.max_pixels)?;
+        let picture = picture::decode(&input.body, self.max_pixels)?;
         watch.lap("decode");
         let tensor =
             self.engine.input(|values| self.preprocessor.write(&picture, self.max_pixels, values))?;
@@ -104,7 +104,7 @@ impl Workload for Classify {
             .collect();
         let mut body = self.about();
         body.insert("predictions".into(), predictions.into());
-        Ok(Answer { body, stages: watch.stages() })
+        Ok(Answer { body, stages: watch.stages(), ..Answer::default() })
     }
 }
 

@@ -132,7 +132,8 @@ fn the_real_pictures_get_the_expected_answers() {
     let mut furthest = 0.0_f64;
     for (name, expected) in &expected {
         let file = std::fs::read(pictures.join(name)).unwrap();
-        let answer = workload.handle(&file, &Query::parse("top=1000").unwrap()).unwrap();
+        let answer =
+            workload.handle(&Input::from(Bytes::from(file)), &Query::parse("top=1000").unwrap()).unwrap();
         let found = answer.body["predictions"].as_array().unwrap();
         let expected = expected.as_array().unwrap();
         let place =
@@ -225,8 +226,9 @@ fn stage_costs() {
     for name in ["cat.jpg", "parrot.jpg", "bird.bmp", "grace_hopper.png"] {
         let file = std::fs::read(pictures.join(name)).unwrap();
         let picture = picture::decode(&file, 50_000_000).unwrap();
+        let input = Input::from(Bytes::from(file));
         let mut stages: Map<String, Value> = Map::new();
-        let answers: Vec<_> = (0..41).map(|_| workload.handle(&file, &Query::default()).unwrap()).collect();
+        let answers: Vec<_> = (0..41).map(|_| workload.handle(&input, &Query::default()).unwrap()).collect();
         for (index, (stage, _)) in answers[0].stages.iter().enumerate() {
             let times = answers.iter().map(|answer| answer.stages[index].1.as_secs_f64() * 1e3).collect();
             stages.insert((*stage).to_owned(), format!("{:.2} ms", median(times)).into());

@@ -1,0 +1,61 @@
+//! What a run of a workload needs whose requests the harness makes itself.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use anyhow::Context;
+
+use super::{
+    function_binary,
+    prepare::{Expected, Prepared, Sources},
+    spec,
+};
+use crate::{
+    collect::environment::sha256_file,
+    experiment::{Experiment, Site},
+    workloads::{Kind, caption, grade, logger, pdf},
+};
+
+/// Makes the requests, and finds the function's binary on the twin.
+///
+/// # Errors
+/// If something is missing; the message names the remedy.
+pub async fn prepare(
+    kind: Kind,
+    experiment: &Experiment,
+    sources: &Sources,
+    say: &dyn Fn(&str),
+) -> anyhow::Result<Prepared> {
+    let places = &sources.places;
+    let requests = match kind {
+        Kind::Caption => caption::requests(experiment, places, say)?,
+        Kind::Pdf => pdf::requests(experiment, places, say)?,
+        Kind::GradeC | Kind::GradePython => grade::requests(kind, experiment, places, say)?,
+        Kind::Logger => logger::requests(experiment, places, say)?,
+        Kind::Classify | Kind::Null => anyhow::bail!("{kind} is prepared elsewhere"),
+    };
+    let mut spec = spec::common(experiment, kind.name());
+    spec.path = requests.path;
+    let mut function_sha256 = None;
+    if experiment.on == Site::Twin {
+        spec.binary = function_binary::find_or_build(sources.function_binary.as_deref(), say).await?;
+        let cannot = || format!("cannot read {}", spec.binary.display());
+        function_sha256 = Some(sha256_file(&spec.binary).with_context(cannot)?);
+        spec.env.extend(requests.env);
+    }
+    Ok(Prepared {
+        facts: serde_json::json!({
+            "function_sha256": function_sha256,
+            "image": experiment.function.image,
+            "size": experiment.function.size,
+            "workload": requests.facts,
+        }),
+        spec,
+        payloads: Arc::from(requests.payloads),
+        by_load: BTreeMap::new(),
+        method: hyper::Method::POST,
+        expected: Expected::Judged(requests.expected),
+        notices: requests.notices,
+        generator: "this machine".to_owned(),
+        files: crate::drive::shapes::Files::default(),
+    })
+}

@@ -1,0 +1,18 @@
+//! Captioning: a picture goes out, its sentence has to come back.
+
+use anyhow::bail;
+use models::Places;
+
+use super::Requests;
+use crate::experiment::Experiment;
+
+/// Its name, as `WORKLOAD` and experiment files spell it.
+pub const NAME: &str = "caption";
+
+/// What a run of it sends, and what counts as a right answer. `say` gets a line before what takes long.
+///
+/// # Errors
+/// If something is missing; the message names the remedy.
+pub fn requests(_experiment: &Experiment, _places: &Places, _say: &dyn Fn(&str)) -> anyhow::Result<Requests> {
+    bail!("not built yet")
+}
