@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{classify::ClassifyJudge, null::NullJudge, own::OwnJudge};
+use super::{caption::CaptionJudge, classify::ClassifyJudge, null::NullJudge, own::OwnJudge};
 use crate::drive::{Judge, answer::StatusJudge};
 
 /// What each judge has to know.
@@ -18,6 +18,11 @@ pub enum JudgeSpec {
     Classes {
         /// WordNet ids, by payload.
         expected: Vec<String>,
+    },
+    /// The caption of each payload.
+    Captions {
+        /// The sentences, by payload; none: any.
+        expected: Vec<Option<String>>,
     },
     /// Length and checksum of each payload.
     Checksum {
@@ -43,6 +48,7 @@ impl JudgeSpec {
             // It writes its spec without this type: `drive` knows no workloads.
             Self::Status => Arc::new(StatusJudge),
             Self::Classes { expected } => Arc::new(ClassifyJudge { expected }),
+            Self::Captions { expected } => Arc::new(CaptionJudge { expected }),
             Self::Checksum { expected } => Arc::new(NullJudge { expected }),
             Self::Contains { text } => Arc::new(OwnJudge { contains: text }),
         }
@@ -69,11 +75,12 @@ mod tests {
 
     #[test]
     fn every_judge_judges_the_same_in_another_process() {
-        let judges: [Arc<dyn Judge>; 5] = [
+        let judges: [Arc<dyn Judge>; 6] = [
             Arc::new(StatusJudge),
             Arc::new(ClassifyJudge { expected: vec!["n1".into(), "n2".into()] }),
             Arc::new(OwnJudge { contains: Some("n2".into()) }),
             Arc::new(OwnJudge { contains: None }),
+            Arc::new(CaptionJudge { expected: vec![None, Some("n2".into())] }),
             Arc::new(NullJudge { expected: vec![(1, "a".into()), (2, "b".into())] }),
         ];
         let answers =

@@ -27,15 +27,6 @@ pub(super) const PAST: &str = "past_key_values.";
 /// ... and the name of the tensor that it leaves for the next one.
 pub(super) const PRESENT: &str = "present.";
 
-/// Whether the keys and values of earlier tokens are kept from step to step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cache {
-    /// Where the model has a graph for it.
-    Auto,
-    /// Never: each step computes the whole sequence again.
-    Off,
-}
-
 /// A graph, made ready to run, and what goes in and comes out.
 #[derive(Debug)]
 pub(super) struct Graph {
@@ -60,11 +51,13 @@ pub struct Engine {
 pub struct Seen(pub(super) Tensor);
 
 impl Engine {
-    /// Makes the files in `folder` ready for pictures of this size.
+    /// Makes the files in `folder` ready for pictures of this size. `remember`: whether keys and values are
+    /// kept from step to step, where the model has a graph for that; else each step computes the whole
+    /// sequence again.
     ///
     /// # Errors
     /// If a file is missing or unfit.
-    pub fn load(folder: &Path, width: u32, height: u32, cache: Cache) -> anyhow::Result<Self> {
+    pub fn load(folder: &Path, width: u32, height: u32, remember: bool) -> anyhow::Result<Self> {
         let shape = [1, 3, height as usize, width as usize];
         let encoder = encoder(&read(&folder.join(ENCODER))?, shape).context(ENCODER)?;
         let seen = encoder.plan.model().output_fact(0)?.shape.clone();
@@ -79,17 +72,17 @@ impl Engine {
             }
             decoder(&proto, [places, vector], tokens).context(file.to_owned())
         };
-        let (first, later) = match cache {
-            Cache::Auto if exists(DECODER) && exists(WITH_PAST) => {
+        let (first, later) = match () {
+            () if remember && exists(DECODER) && exists(WITH_PAST) => {
                 (decoder(DECODER, None, Tokens::First)?, Some(decoder(WITH_PAST, None, Tokens::Later)?))
             }
-            Cache::Auto if exists(MERGED) => (
+            () if remember && exists(MERGED) => (
                 decoder(MERGED, Some(Branch::First), Tokens::First)?,
                 Some(decoder(MERGED, Some(Branch::Later), Tokens::Later)?),
             ),
-            _ if exists(DECODER) => (decoder(DECODER, None, Tokens::All)?, None),
-            _ if exists(MERGED) => (decoder(MERGED, Some(Branch::First), Tokens::All)?, None),
-            _ => bail!("there is neither {DECODER} nor {MERGED}"),
+            () if exists(DECODER) => (decoder(DECODER, None, Tokens::All)?, None),
+            () if exists(MERGED) => (decoder(MERGED, Some(Branch::First), Tokens::All)?, None),
+            () => bail!("there is neither {DECODER} nor {MERGED}"),
         };
         if let Some(later) = &later {
             for past in later.inputs.iter().filter_map(|name| name.strip_prefix(PAST)) {

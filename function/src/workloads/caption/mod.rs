@@ -16,7 +16,7 @@ use anyhow::{Context as _, ensure};
 use models::{FoundFolder, LocateError, Manifest, ManifestError, Places, Progress};
 use serde_json::{Map, Value, json};
 
-use self::engine::{Cache, Engine};
+use self::engine::Engine;
 use self::preprocess::Preprocessor;
 use self::search::Search;
 use self::tokenizer::Tokenizer;
@@ -38,7 +38,7 @@ const MOST_TOKENS: usize = 64;
 /// If a setting is bad or a file is missing.
 pub fn load(config: &Config) -> anyhow::Result<Box<dyn Workload>> {
     let found = find_model(config)?;
-    let caption = Caption::open(&found.path, Cache::Auto, config.max_pixels)
+    let caption = Caption::open(&found.path, true, config.max_pixels)
         .with_context(|| format!("cannot use {}", found.path.display()))?;
     Ok(Box::new(Caption { model: model_facts(&found), ..caption }))
 }
@@ -57,7 +57,7 @@ struct Caption {
 }
 
 impl Caption {
-    fn open(folder: &Path, cache: Cache, max_pixels: u64) -> anyhow::Result<Self> {
+    fn open(folder: &Path, remember: bool, max_pixels: u64) -> anyhow::Result<Self> {
         let config = json_file(folder, "config.json")?.context("there is no config.json")?;
         let generation =
             json_file(folder, "generation_config.json")?.unwrap_or_else(|| Value::Object(Map::new()));
@@ -74,7 +74,7 @@ impl Caption {
             search.max_length
         );
         Ok(Self {
-            engine: Engine::load(folder, preprocessor.width, preprocessor.height, cache)?,
+            engine: Engine::load(folder, preprocessor.width, preprocessor.height, remember)?,
             tokenizer: tokenizer(folder, &search)?,
             preprocessor,
             search,
@@ -101,6 +101,7 @@ impl Workload for Caption {
     fn about(&self) -> Map<String, Value> {
         let mut about = Map::new();
         about.insert("model".into(), self.model.clone().into());
+        about.insert("cache".into(), self.engine.has_cache().into());
         about
     }
 
@@ -123,7 +124,8 @@ impl Workload for Caption {
         let found = search.run(&mut self.engine.decoding(seen))?;
         watch.lap("decoder");
 
-        let mut body = self.about();
+        let mut body = Map::new();
+        body.insert("model".into(), self.model.clone().into());
         body.insert("caption".into(), self.tokenizer.decode(&found.tokens).into());
         body.insert("tokens".into(), found.tokens.into());
         body.insert("score".into(), json!(found.score));

@@ -28,8 +28,8 @@ fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/caption")
 }
 
-fn open(model: &str, cache: Cache) -> Caption {
-    Caption::open(&fixtures().join(model), cache, 1_000_000).unwrap()
+fn open(model: &str, remember: bool) -> Caption {
+    Caption::open(&fixtures().join(model), remember, 1_000_000).unwrap()
 }
 
 fn body(picture: &str) -> Bytes {
@@ -65,9 +65,9 @@ fn check(model: &str, caption: &Caption) -> usize {
 fn every_token_is_that_of_transformers_with_and_without_cache_greedily_and_with_beams() {
     let mut checked = 0;
     for model in ["plain", "penalty", "never", "rules"] {
-        for cache in [Cache::Auto, Cache::Off] {
-            let caption = open(model, cache);
-            assert_eq!(caption.engine.has_cache(), cache == Cache::Auto);
+        for remember in [true, false] {
+            let caption = open(model, remember);
+            assert_eq!(caption.engine.has_cache(), remember);
             checked += check(model, &caption);
         }
     }
@@ -83,16 +83,16 @@ fn decoders_merged_into_one_file_say_the_same_with_and_without_cache() {
             fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
         }
     }
-    for cache in [Cache::Auto, Cache::Off] {
-        let caption = Caption::open(folder.path(), cache, 1_000_000).unwrap();
-        assert_eq!(caption.engine.has_cache(), cache == Cache::Auto);
+    for remember in [true, false] {
+        let caption = Caption::open(folder.path(), remember, 1_000_000).unwrap();
+        assert_eq!(caption.engine.has_cache(), remember);
         check("penalty", &caption);
     }
 }
 
 #[test]
 fn an_answer_names_its_caption_tokens_score_and_stages() {
-    let caption = open("plain", Cache::Auto);
+    let caption = open("plain", true);
     caption.warm_up().unwrap();
     let answer = ask(&caption, "house.png", "beams=2&max_tokens=5").unwrap();
     let stages: Vec<_> = answer.stages.iter().map(|(name, _)| *name).collect();
@@ -104,7 +104,7 @@ fn an_answer_names_its_caption_tokens_score_and_stages() {
 
 #[test]
 fn without_parameters_the_models_own_settings_hold() {
-    let caption = open("never", Cache::Auto);
+    let caption = open("never", true);
     let own = caption.search(&Query::default()).unwrap();
     assert_eq!((own.beams, own.max_length), (3, 12));
     let asked = caption.search(&Query::parse("beams=8&max_tokens=32").unwrap()).unwrap();
@@ -113,7 +113,7 @@ fn without_parameters_the_models_own_settings_hold() {
 
 #[test]
 fn a_parameter_out_of_its_range_is_refused_with_the_range() {
-    let caption = open("never", Cache::Off);
+    let caption = open("never", false);
     for (query, part) in [
         ("beams=0", "1 to 8"),
         ("beams=9", "1 to 8"),
@@ -130,7 +130,7 @@ fn a_parameter_out_of_its_range_is_refused_with_the_range() {
 
 #[test]
 fn what_is_no_picture_is_refused_and_nothing_is_guessed() {
-    let caption = open("never", Cache::Off);
+    let caption = open("never", false);
     let answer = caption.handle(&b"no picture".as_slice().into(), &Query::default());
     assert!(matches!(answer, Err(WorkloadError::Unsupported(_))), "{answer:?}");
     let half = body("discs.png");
@@ -140,7 +140,7 @@ fn what_is_no_picture_is_refused_and_nothing_is_guessed() {
 
 #[test]
 fn a_missing_or_unfit_file_is_named() {
-    let complaint = |model: &Path| format!("{:#}", Caption::open(model, Cache::Auto, 1_000_000).unwrap_err());
+    let complaint = |model: &Path| format!("{:#}", Caption::open(model, true, 1_000_000).unwrap_err());
     let folder = tempfile::tempdir().unwrap();
     assert!(complaint(folder.path()).contains("config.json"));
     for file in ["config.json", "generation_config.json", "preprocessor_config.json", "tokenizer.json"] {

@@ -231,7 +231,7 @@ mod tests {
         let values: Vec<u8> =
             (0..640_u32 * 360 * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let picture = Picture { width: 640, height: 360, pixels: values.clone() };
-        let ours = resize(&picture, 224, 224).unwrap();
+        let ours = resize(&picture, 224, 224, ResizeAlg::Convolution(FilterType::Bilinear)).unwrap();
         let theirs = image::imageops::resize(
             &image::RgbImage::from_raw(640, 360, values).unwrap(),
             224,
