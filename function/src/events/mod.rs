@@ -21,7 +21,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
@@ -184,11 +184,17 @@ impl Events {
 
 /// The answer without the facts of this one instance and call; of a document, what it is.
 fn data_of(answer: &Answer) -> Bytes {
-    let mut data = Value::Object(answer.body.clone());
-    if let Some(document) = &answer.document {
-        data["document"] = json!({ "content_type": document.content_type, "bytes": document.bytes.len() });
-    }
-    data.to_string().into()
+    let text = match &answer.document {
+        None => serde_json::to_string(&answer.body),
+        Some(document) => {
+            let about = json!({ "content_type": document.content_type, "bytes": document.bytes.len() });
+            let mut data = answer.body.clone();
+            data.insert("document".into(), about);
+            serde_json::to_string(&data)
+        }
+    };
+    // A map of JSON values is JSON.
+    text.unwrap_or_default().into()
 }
 
 /// The settings of sending, for those who start it by hand.
