@@ -228,7 +228,10 @@ mod tests {
         assert_eq!(complaint(&[("PORT", "http")]), "PORT=http: expected a whole number from 0 to 65535");
         assert_eq!(complaint(&[("PORT", "70000")]), "PORT=70000: expected a whole number from 0 to 65535");
         assert_eq!(complaint(&[("BIND", "home")]), "BIND=home: expected an IP address, such as 127.0.0.1");
-        assert_eq!(complaint(&[("WORKLOAD", "dance")]), "WORKLOAD=dance: expected one of: classify, null");
+        assert_eq!(
+            complaint(&[("WORKLOAD", "dance")]),
+            format!("WORKLOAD=dance: expected one of: {}", Kind::names())
+        );
         assert_eq!(
             complaint(&[("INFERENCE_THREADS", "0")]),
             "INFERENCE_THREADS=0: expected a whole number from 1 to 256"
