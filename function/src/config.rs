@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::cgroup;
 use crate::events::config::EventConfig;
-use crate::workloads::logger;
 use crate::workloads::Kind;
+use crate::workloads::logger;
 
 /// Requests that may wait for each inference thread, unless `QUEUE_LIMIT` says otherwise. At
 /// MobileNetV2's cost the last in the queue then waits about half a second.
@@ -95,8 +95,7 @@ impl Config {
                 format!("at least DRAIN_SECONDS, which is {}", drain.as_secs_f64()),
             ));
         }
-        let workload =
-            read.parsed("WORKLOAD", &format!("one of: {}", Kind::names()), Kind::default())?;
+        let workload = read.parsed("WORKLOAD", &format!("one of: {}", Kind::names()), Kind::default())?;
         Ok(Self {
             port: read.number("PORT", 0..=u16::MAX, 8080)?,
             bind: read.parsed("BIND", "an IP address, such as 127.0.0.1", Ipv4Addr::UNSPECIFIED.into())?,
@@ -138,7 +137,12 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         })
     }
 
-    pub(crate) fn number<T>(&self, name: &'static str, range: RangeInclusive<T>, default: T) -> Result<T, ConfigError>
+    pub(crate) fn number<T>(
+        &self,
+        name: &'static str,
+        range: RangeInclusive<T>,
+        default: T,
+    ) -> Result<T, ConfigError>
     where
         T: FromStr + PartialOrd + Display,
     {

@@ -53,7 +53,9 @@ async fn run(start: ProcessStart) -> anyhow::Result<()> {
     stop.abort();
     let left = service.finish_events().await;
     if left > 0 {
-        eprintln!("function: {left} events were not delivered when the grace time was over; they count as dropped");
+        eprintln!(
+            "function: {left} events were not delivered when the grace time was over; they count as dropped"
+        );
     }
     Ok(ended?)
 }

@@ -49,10 +49,16 @@ fn every_answer_becomes_one_event_at_the_logger() {
     got.sort_unstable();
     sent.sort_unstable();
     assert_eq!(got, sent);
-    assert_eq!((&page["duplicates"], &page["by_type_and_source"][0]["source"]), (&0.into(), &"/testbed/null/pod-1".into()));
+    assert_eq!(
+        (&page["duplicates"], &page["by_type_and_source"][0]["source"]),
+        (&0.into(), &"/testbed/null/pod-1".into())
+    );
     assert_eq!(page["events"][0]["event"]["data"]["bytes"], 5);
     assert_eq!(metric(function.address, "function_events_delivered_total"), 20);
-    assert_eq!(metric(logger.address, "logger_events_total{mode=\"binary\",type=\"testbed.null.answered\"}"), 20);
+    assert_eq!(
+        metric(logger.address, "logger_events_total{mode=\"binary\",type=\"testbed.null.answered\"}"),
+        20
+    );
 }
 
 #[test]
@@ -106,15 +112,26 @@ fn at_the_end_the_buffer_is_emptied_within_the_grace_time() {
 #[test]
 fn the_logger_answers_events_without_a_body_and_refuses_what_is_none() {
     let logger = logger();
-    let attributes =
-        [("ce-id", "1"), ("ce-source", "/x"), ("ce-specversion", "1.0"), ("ce-type", "t"), ("ce-subject", "a%20b")];
+    let attributes = [
+        ("ce-id", "1"),
+        ("ce-source", "/x"),
+        ("ce-specversion", "1.0"),
+        ("ce-type", "t"),
+        ("ce-subject", "a%20b"),
+    ];
     let reply = send(logger.address, "POST", "/", &attributes, b"");
     assert_eq!((reply.status, reply.header("X-Event-Number"), reply.body.len()), (200, Some("1"), 0));
     assert!(reply.header("X-Instance-Id").is_some() && reply.header("Server-Timing").is_some());
     let again = send(logger.address, "POST", "/", &attributes, b"{}");
-    assert_eq!((again.header("X-Event-Number"), again.header("X-Event-Duplicate")), (Some("2"), Some("true")));
+    assert_eq!(
+        (again.header("X-Event-Number"), again.header("X-Event-Duplicate")),
+        (Some("2"), Some("true"))
+    );
     let missing = send(logger.address, "POST", "/", &attributes[1..], b"{}");
-    assert_eq!((missing.status, missing.json()["type"].as_str()), (422, Some("urn:function:problem:damaged-input")));
+    assert_eq!(
+        (missing.status, missing.json()["type"].as_str()),
+        (422, Some("urn:function:problem:damaged-input"))
+    );
     assert_eq!(post(logger.address, "/", b"{}").status, 415);
     assert_eq!(get(logger.address, "/events?last=many").status, 400);
     assert_eq!(listed(&logger)["events"][0]["event"]["subject"], "a b");
@@ -125,5 +142,8 @@ fn the_logger_answers_events_without_a_body_and_refuses_what_is_none() {
 fn a_mode_without_a_sink_keeps_it_from_starting() {
     let (code, stderr) = refused(&[("WORKLOAD", "null"), ("EVENT_MODE", "inline")]);
     assert_eq!(code, Some(2));
-    assert!(stderr.contains("EVENT_MODE=inline: expected off, or a sink in EVENT_SINK or K_SINK"), "{stderr}");
+    assert!(
+        stderr.contains("EVENT_MODE=inline: expected off, or a sink in EVENT_SINK or K_SINK"),
+        "{stderr}"
+    );
 }

@@ -8,7 +8,18 @@ fn every_correct_answer_has_one_event_at_the_logger_in_both_modes_and_none_witho
     let folder = tempfile::tempdir().unwrap();
     let mut command = harness(folder.path());
     command.args(["compare", "--question", "events", "--on", "twin", "--workload", "null", "--trials", "1"]);
-    command.args(["--duration", "1s", "--rate", "50", "--connections", "2", "--name", "run", "--output", "json"]);
+    command.args([
+        "--duration",
+        "1s",
+        "--rate",
+        "50",
+        "--connections",
+        "2",
+        "--name",
+        "run",
+        "--output",
+        "json",
+    ]);
     command.arg("--function-binary").arg(binary("function"));
     let output = command.output().unwrap();
     let (stdout, stderr) = text(&output);

@@ -212,7 +212,10 @@ mod tests {
         let both = [("K_SINK", "http://a/"), ("EVENT_SINK", "http://[::1]:81"), ("EVENT_MODE", "inline")];
         let found = events(&both).unwrap();
         let sink = found.sending.unwrap().sink;
-        assert_eq!((found.mode, sink.host.as_str(), sink.port, sink.path.as_str()), (Mode::Inline, "::1", 81, "/"));
+        assert_eq!(
+            (found.mode, sink.host.as_str(), sink.port, sink.path.as_str()),
+            (Mode::Inline, "::1", 81, "/")
+        );
         assert_eq!(sink.authority, "[::1]:81");
     }
 

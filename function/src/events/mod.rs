@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use self::config::{EventConfig, Mode, Sending};
-use self::metrics::{Loss, EventMetrics};
+use self::metrics::{EventMetrics, Loss};
 use crate::instance::Instance;
 use crate::workloads::Answer;
 

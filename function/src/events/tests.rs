@@ -54,7 +54,8 @@ async fn sink(react: impl Fn(usize) -> Reaction + Send + Sync + 'static) -> Fake
                     let _ = tell.send((head.headers, body));
                     match reaction {
                         Reaction::Say(status) => {
-                            let answer = Response::builder().status(status).body(Full::new(Bytes::from("taken")));
+                            let answer =
+                                Response::builder().status(status).body(Full::new(Bytes::from("taken")));
                             Ok(answer.unwrap())
                         }
                         Reaction::Stall => std::future::pending::<Result<_, Infallible>>()
@@ -133,7 +134,7 @@ async fn an_event_carries_every_required_attribute_in_its_headers() {
     assert_eq!(text("ce-specversion"), "1.0");
     assert_eq!(text("ce-type"), "testbed.null.answered");
     // The instance's name is a part of a URI reference, whose percent signs are encoded once more.
-    assert_eq!(text("ce-source"), "/testbed/null/pod%2520" .to_owned() + "7%252F%2525");
+    assert_eq!(text("ce-source"), "/testbed/null/pod%2520".to_owned() + "7%252F%2525");
     assert_eq!(text("ce-subject"), "call/42");
     assert_eq!(text("ce-sequence"), "00000000000000000000");
     assert_eq!(text("ce-region"), "Z%C3%BCrich%201");
@@ -144,7 +145,8 @@ async fn an_event_carries_every_required_attribute_in_its_headers() {
 
 #[tokio::test]
 async fn a_failing_sink_is_asked_again_with_the_same_id_until_it_takes_the_event() {
-    let reactions = [Reaction::Say(503), Reaction::Say(429), Reaction::Close, Reaction::Say(500), Reaction::Say(202)];
+    let reactions =
+        [Reaction::Say(503), Reaction::Say(429), Reaction::Close, Reaction::Say(500), Reaction::Say(202)];
     let mut sink = sink(move |n| reactions[n.min(4)]).await;
     let events = events(&sink, Mode::Background, |_| {});
     let id = events.emit(&answer("x"), None).await.unwrap().id;

@@ -67,8 +67,7 @@ impl FunctionCounts {
     #[must_use]
     pub fn since(&self, earlier: &Self) -> Self {
         let of = |reason: &String| earlier.dropped.get(reason).copied().unwrap_or(0);
-        let dropped =
-            self.dropped.iter().map(|(reason, n)| (reason.clone(), n.saturating_sub(of(reason))));
+        let dropped = self.dropped.iter().map(|(reason, n)| (reason.clone(), n.saturating_sub(of(reason))));
         Self {
             emitted: self.emitted.saturating_sub(earlier.emitted),
             delivered: self.delivered.saturating_sub(earlier.delivered),
@@ -193,7 +192,11 @@ mod tests {
 
     #[test]
     fn the_sentence_says_what_is_missing() {
-        assert!(cell(10, 0, 10, 0).reconciled().starts_with("Each of 10 correct answers has one event at the logger."));
+        assert!(
+            cell(10, 0, 10, 0)
+                .reconciled()
+                .starts_with("Each of 10 correct answers has one event at the logger.")
+        );
         assert!(cell(10, 3, 7, 0).reconciled().contains("or is counted as dropped (3)"));
         assert!(cell(10, 0, 7, 0).reconciled().contains("3 have no event"));
         assert!(cell(10, 0, 11, 0).reconciled().contains("1 more events"));

@@ -83,9 +83,7 @@ async fn get(client: &Client, endpoint: &Endpoint) -> Result<reqwest::Response, 
 /// The counters in a page of Prometheus text; none where the events' are not among them.
 fn counts(text: &str) -> Option<FunctionCounts> {
     let value = |rest: &str| rest.trim().parse::<f64>().ok().map(|value| value as u64);
-    let plain = |name: &str| {
-        text.lines().find_map(|line| value(line.strip_prefix(name)?.strip_prefix(' ')?))
-    };
+    let plain = |name: &str| text.lines().find_map(|line| value(line.strip_prefix(name)?.strip_prefix(' ')?));
     let reason = |line: &str| {
         let (reason, rest) = line.strip_prefix(DROPPED)?.strip_prefix("{reason=\"")?.split_once("\"}")?;
         Some((reason.to_owned(), value(rest)?))

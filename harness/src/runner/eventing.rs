@@ -77,7 +77,9 @@ impl Eventing {
         let spec = logger_spec(&prepared.spec);
         say("starting the broker and the logger of events");
         let (bus, deployed, sink) = match ground {
-            Ground::Urls(_) => return Err(RunError::Usage("URLs that are there already have sinks of their own".into())),
+            Ground::Urls(_) => {
+                return Err(RunError::Usage("URLs that are there already have sinks of their own".into()));
+            }
             Ground::Twin => {
                 let mut logger = Twin::new(PlatformKind::Knative, TwinOptions::default());
                 let deployed = logger.deploy(&spec).await?;
@@ -131,7 +133,10 @@ impl Eventing {
         let mut remarks = Vec::new();
         let (function, settled) = self.settled(&before.metrics, before.replicas).await;
         if !settled {
-            remarks.push(format!("events were still on their way {} s after the cell", SETTLES_WITHIN.as_secs()));
+            remarks.push(format!(
+                "events were still on their way {} s after the cell",
+                SETTLES_WITHIN.as_secs()
+            ));
         }
         let function = difference(&before.function, &function, &mut remarks);
         let logged = event_counts::of_logger(&self.client, &self.logged).await;

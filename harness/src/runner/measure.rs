@@ -119,7 +119,8 @@ impl Run<'_> {
                         break;
                     }
                     progress.now(&format!("cell {} of {}: {}", cell.order + 1, self.total, cell.id));
-                    let measured = self.measure_with_events(cell, &spec, (&mut platform, &deployed), progress);
+                    let measured =
+                        self.measure_with_events(cell, &spec, (&mut platform, &deployed), progress);
                     let (line, word) = match measured.await {
                         Ok((line, ended)) => {
                             played.push(ended);
@@ -315,7 +316,7 @@ impl Run<'_> {
             writer.remark(format!("ended by its procedure after {:.1} s", audit.elapsed_ns as f64 / 1e9));
         }
         let state = if by_user { CellState::Interrupted } else { CellState::Done };
-        let failed = playing.failed.load(std::sync::atomic::Ordering::Relaxed);
+        let failed = playing.failed.load(Ordering::Relaxed);
         let mut line = format!("{}: {} requests, {failed} failed", cell.id, audit.sent);
         if missed.count + unwritten > 0 {
             let why = missed.last.map(|error| format!(" ({error})")).unwrap_or_default();

@@ -179,15 +179,16 @@ async fn carry_out(
     if experiment.load_from.place != LoadPlace::Here {
         prepared.generator = experiment.load_from.words();
     }
-    let eventing = match Eventing::start(&experiment, &ground, &mut prepared, &|line| progress.say(line)).await {
-        Ok(eventing) => eventing,
-        Err(error) => {
-            if let Ground::Cluster(cluster) = &ground {
-                _ = namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await;
+    let eventing =
+        match Eventing::start(&experiment, &ground, &mut prepared, &|line| progress.say(line)).await {
+            Ok(eventing) => eventing,
+            Err(error) => {
+                if let Ground::Cluster(cluster) = &ground {
+                    _ = namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await;
+                }
+                return Err(error);
             }
-            return Err(error);
-        }
-    };
+        };
     for notice in &prepared.notices {
         progress.say(&format!("note: {notice}"));
     }
@@ -199,9 +200,8 @@ async fn carry_out(
         };
         let Ground::Cluster(cluster) = &ground else { return stopped };
         let left = namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await;
-        let left = left.map_err(|error| {
-            format!("the namespace stays behind, remove it with `harness clean`: {error}")
-        });
+        let left = left
+            .map_err(|error| format!("the namespace stays behind, remove it with `harness clean`: {error}"));
         stopped.and(left.map(|_| ()))
     };
     let begun = match left {

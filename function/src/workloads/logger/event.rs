@@ -123,8 +123,8 @@ fn binary(input: &Input) -> Result<Event, WorkloadError> {
 
 /// The JSON format (CloudEvents 1.0.2): one object, attributes beside `data` or `data_base64`.
 fn structured(body: &[u8]) -> Result<Event, WorkloadError> {
-    let members: Map<String, Value> =
-        serde_json::from_slice(body).map_err(|error| damaged(&format!("the event is no JSON object: {error}")))?;
+    let members: Map<String, Value> = serde_json::from_slice(body)
+        .map_err(|error| damaged(&format!("the event is no JSON object: {error}")))?;
     let (mut attributes, mut data) = (BTreeMap::new(), Bytes::new());
     for (name, value) in members {
         match (name.as_str(), value) {

@@ -20,9 +20,9 @@ use bytes::Bytes;
 use prometheus::core::Collector;
 use serde_json::{Map, Value, json};
 
-pub use self::settings::{Settings, Sync};
 use self::event::Event;
 use self::metrics::Metrics;
+pub use self::settings::{Settings, Sync};
 use self::store::Store;
 use super::{Answer, Document, Input, Query, Stopwatch, Workload, WorkloadError};
 use crate::config::Config;

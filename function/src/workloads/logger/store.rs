@@ -104,9 +104,7 @@ impl Store {
     /// Counts, and the last events, newest first.
     pub(super) fn page(&self, last: usize) -> Value {
         let event = |kept: &Kept| json!({ "number": kept.number, "duplicate": kept.is_duplicate, "event": kept.line });
-        let pair = |((kind, source), count): (&(String, String), &u64)| {
-            json!({ "type": kind, "source": source, "count": count })
-        };
+        let pair = |((kind, source), count): (&(String, String), &u64)| json!({ "type": kind, "source": source, "count": count });
         json!({
             "received": self.received,
             "duplicates": self.duplicates,

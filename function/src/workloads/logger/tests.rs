@@ -19,7 +19,9 @@ fn binary(changes: &[(&str, &str)]) -> Input {
     Input {
         body: Bytes::from_static(b"{\"n\":1}"),
         content_type: Some("application/json".into()),
-        attributes: attributes.map(|(name, value)| (name.into(), Bytes::copy_from_slice(value.as_bytes()))).collect(),
+        attributes: attributes
+            .map(|(name, value)| (name.into(), Bytes::copy_from_slice(value.as_bytes())))
+            .collect(),
         ..Input::default()
     }
 }
@@ -82,7 +84,9 @@ fn a_missing_or_broken_attribute_is_refused_by_its_name() {
         let WorkloadError::Damaged(detail) = refusal(&binary(&[(name, "")])) else { panic!("{name}") };
         assert!(detail.contains(&format!("'{name}'")), "{detail}");
     }
-    for no_event in [binary(&[("specversion", "")]), binary(&[("specversion", "0.3")]), Input::from(b"x".as_slice())] {
+    for no_event in
+        [binary(&[("specversion", "")]), binary(&[("specversion", "0.3")]), Input::from(b"x".as_slice())]
+    {
         assert!(matches!(refusal(&no_event), WorkloadError::Unsupported(_)), "{no_event:?}");
     }
     let batch = Input { content_type: Some("application/cloudevents-batch+json".into()), ..structured("[]") };
@@ -116,7 +120,10 @@ fn memory_holds_the_newest_and_the_file_all_of_them_a_line_each() {
         send(&logger, &binary(&[("id", id)]));
     }
     let page = page(&logger, "last=2");
-    assert_eq!((&page["kept"], &page["events"][0]["number"], &page["events"][1]["number"]), (&json!(2), &json!(3), &json!(2)));
+    assert_eq!(
+        (&page["kept"], &page["events"][0]["number"], &page["events"][1]["number"]),
+        (&json!(2), &json!(3), &json!(2))
+    );
     let text = std::fs::read_to_string(&file).unwrap();
     let ids: Vec<Value> =
         text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].take()).collect();
@@ -125,7 +132,8 @@ fn memory_holds_the_newest_and_the_file_all_of_them_a_line_each() {
 
 #[test]
 fn a_file_that_cannot_be_written_keeps_the_logger_from_starting() {
-    let settings = Settings { keep: 1, remember: 1, file: Some("/no/such/folder/x".into()), sync: Sync::Never };
+    let settings =
+        Settings { keep: 1, remember: 1, file: Some("/no/such/folder/x".into()), sync: Sync::Never };
     let error = format!("{:#}", Logger::new(settings).err().unwrap());
     assert!(error.contains("set LOGGER_FILE to a file that can be written"), "{error}");
 }

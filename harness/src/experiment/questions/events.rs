@@ -26,8 +26,12 @@ pub(super) fn experiment(site: Site) -> Experiment {
     );
     for load in &mut experiment.load {
         load.question = match load.primary_metric {
-            Metric::GoodputRps => "How many correct answers a second are left of it with an event for each answer?",
-            _ => "How much longer do 95 % of the requests take with an event for each answer, below capacity?",
+            Metric::GoodputRps => {
+                "How many correct answers a second are left of it with an event for each answer?"
+            }
+            _ => {
+                "How much longer do 95 % of the requests take with an event for each answer, below capacity?"
+            }
         }
         .into();
     }

@@ -130,7 +130,11 @@ impl ClusterBus {
         }
     }
 
-    async fn make(&self, class: BrokerClass, logger: &FunctionSpec) -> Result<(String, Deployed), PlatformError> {
+    async fn make(
+        &self,
+        class: BrokerClass,
+        logger: &FunctionSpec,
+    ) -> Result<(String, Deployed), PlatformError> {
         let (api, namespace) = (&self.cluster.api, self.cluster.namespace());
         let failed = |error: ApiError| applying::explained(KIND, error);
         let deployed = self.logger.lock().await.deploy(logger).await?;
@@ -155,9 +159,12 @@ impl ClusterBus {
         if !sink.starts_with("http://") {
             return Err(PlatformError::Limit {
                 platform: KIND.name(),
-                limit: format!("the Broker's address is '{sink}', and the function posts events over http alone"),
-                remedy: "set transport-encryption to disabled or permissive in knative-eventing/config-features"
-                    .to_owned(),
+                limit: format!(
+                    "the Broker's address is '{sink}', and the function posts events over http alone"
+                ),
+                remedy:
+                    "set transport-encryption to disabled or permissive in knative-eventing/config-features"
+                        .to_owned(),
             });
         }
         Ok((sink.to_owned(), deployed))
@@ -252,7 +259,11 @@ fn control(cause: String) -> PlatformError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{platforms::cluster::testing::cluster, replay::{Exchange, Replay}, schema_check::faults};
+    use crate::{
+        platforms::cluster::testing::cluster,
+        replay::{Exchange, Replay},
+        schema_check::faults,
+    };
 
     fn spec(class: BrokerClass) -> EventingSpec {
         EventingSpec {
@@ -339,6 +350,9 @@ mod tests {
         let cluster = Arc::new(cluster(&server, "testbed"));
         let logger = crate::platforms::cluster::testing::spec(1, 1);
         let error = ClusterBus::start(&cluster, BrokerClass::Channel, &logger).await.unwrap_err().to_string();
-        assert!(error.contains("Knative Eventing is not installed on this cluster; install its core"), "{error}");
+        assert!(
+            error.contains("Knative Eventing is not installed on this cluster; install its core"),
+            "{error}"
+        );
     }
 }

@@ -32,7 +32,11 @@ pub(super) fn blocks(document: &Document) -> Option<Vec<Block>> {
     Some(blocks)
 }
 
-fn with_events<'a>(document: &Document<'a>, subject: &str, load: &str) -> Vec<(&'a CellSummary, &'a CellEvents)> {
+fn with_events<'a>(
+    document: &Document<'a>,
+    subject: &str,
+    load: &str,
+) -> Vec<(&'a CellSummary, &'a CellEvents)> {
     let cells = document.summaries(subject, load).into_iter();
     cells.filter_map(|cell| Some((cell, cell.events.as_ref()?))).collect()
 }
@@ -107,4 +111,51 @@ fn remarks(document: &Document) -> Vec<String> {
         out.extend(events.remarks.iter().map(|remark| format!("{}: {remark}.", cell.id)));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reports::{fixture::Run, markdown};
+
+    #[test]
+    fn the_section_adds_up_the_trials_and_marks_what_is_missing() {
+        let mut run = Run::new(&["knative", "openfaas"]);
+        let load = run.experiment.load[0].name.clone();
+        for cell in run.summary.cells.iter_mut().filter(|cell| cell.load == load) {
+            let is_whole = cell.subject == "knative";
+            cell.events = Some(CellEvents {
+                mode: "background".to_owned(),
+                answers: 100,
+                function: Some(FunctionCounts {
+                    emitted: 100,
+                    delivered: 98,
+                    retried: 3,
+                    dropped: [("buffer-full".to_owned(), 2)].into(),
+                }),
+                broker: Some(BrokerCounts { accepted: 98, delivered: 98, ..BrokerCounts::default() }),
+                logged: Some(if is_whole { 99 } else { 97 }),
+                duplicates: 1,
+                delivery_ms: quantiles::complete([1.0, 2.0, 3.0]),
+                remarks: Vec::new(),
+            });
+        }
+        let cells =
+            run.summary.cells.iter().filter(|cell| cell.events.is_some() && cell.subject == "knative");
+        let trials = cells.count();
+        let page = markdown::render(&run.document(), &[]);
+        let rows: Vec<&str> = page.lines().filter(|line| line.contains("(background)")).collect();
+        let all = |n: usize| format::count((n * trials) as u64);
+        for (row, missing) in rows.iter().zip([0, 2]) {
+            assert!(row.contains(&format!("| {} | {} | {} |", all(100), all(100), all(2))), "{row}");
+            assert!(row.contains(&format!("| {} | 2.00 | 3.00 |", missing * trials)), "{row}");
+        }
+        assert_eq!(rows.len(), 2, "{page}");
+        assert_eq!(page.matches("2 have no event at the logger").count(), trials, "openfaas alone is named");
+    }
+
+    #[test]
+    fn a_run_without_events_has_no_section() {
+        assert!(blocks(&Run::new(&["knative"]).document()).is_none());
+    }
 }

@@ -50,7 +50,8 @@ impl Dispatcher {
         ledger: &Arc<Ledger>,
     ) {
         let uri: Uri = subscriber.url.parse().unwrap_or_default();
-        let address: Option<SocketAddr> = uri.authority().and_then(|authority| authority.as_str().parse().ok());
+        let address: Option<SocketAddr> =
+            uri.authority().and_then(|authority| authority.as_str().parse().ok());
         let given = subscriber.headers.iter();
         let header = |(name, value): &(String, String)| {
             Some((name.to_ascii_lowercase().parse().ok()?, HeaderValue::try_from(value).ok()?))

@@ -101,7 +101,8 @@ impl Broker {
             let _ = confine(&placement().rest);
             runtime.block_on(async move {
                 let Ok(listener) = tokio::net::TcpListener::from_std(listener) else { return };
-                let queues = triggers.into_iter().map(|trigger| Queue::open(trigger, options, &kept)).collect();
+                let queues =
+                    triggers.into_iter().map(|trigger| Queue::open(trigger, options, &kept)).collect();
                 let ingress = Arc::new(Ingress { queues, ledger: kept });
                 tokio::select! {
                     () = http::serve(listener, move |request, _| Arc::clone(&ingress).handle(request)) => {}
@@ -183,7 +184,10 @@ impl Ingress {
         }
         let (head, body) = request.into_parts();
         let Ok(body) = Limited::new(body, MOST_EVENT_BYTES).collect().await else {
-            return refuse(StatusCode::PAYLOAD_TOO_LARGE, format!("an event has {MOST_EVENT_BYTES} bytes at most"));
+            return refuse(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                format!("an event has {MOST_EVENT_BYTES} bytes at most"),
+            );
         };
         let event = match Event::read(&head.headers, body.to_bytes()) {
             Ok(event) => Arc::new(event),
@@ -194,7 +198,10 @@ impl Ingress {
             match queue.sender.try_reserve() {
                 Ok(place) => places.push(place),
                 Err(_) => {
-                    return refuse(StatusCode::SERVICE_UNAVAILABLE, "a subscriber's queue is full".to_owned());
+                    return refuse(
+                        StatusCode::SERVICE_UNAVAILABLE,
+                        "a subscriber's queue is full".to_owned(),
+                    );
                 }
             }
         }
