@@ -535,6 +535,7 @@ fn summary(data: &CellData) -> CellSummary {
         outcome: None,
         by_size: Vec::new(),
         size_fit: None,
+        events: None,
         outcomes,
     }
 }

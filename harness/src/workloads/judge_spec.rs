@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{classify::ClassifyJudge, null::NullJudge, own::OwnJudge};
+use super::{classify::ClassifyJudge, logger::EventJudge, null::NullJudge, own::OwnJudge};
 use crate::drive::{Judge, answer::StatusJudge};
 
 /// What each judge has to know.
@@ -23,6 +23,11 @@ pub enum JudgeSpec {
     Checksum {
         /// Both, by payload.
         expected: Vec<(u64, String)>,
+    },
+    /// Id of each event.
+    Events {
+        /// Ids, by payload.
+        ids: Vec<String>,
     },
     /// A text in the answer.
     Contains {
@@ -44,6 +49,7 @@ impl JudgeSpec {
             Self::Status => Arc::new(StatusJudge),
             Self::Classes { expected } => Arc::new(ClassifyJudge { expected }),
             Self::Checksum { expected } => Arc::new(NullJudge { expected }),
+            Self::Events { ids } => Arc::new(EventJudge { ids }),
             Self::Contains { text } => Arc::new(OwnJudge { contains: text }),
         }
     }
