@@ -1,5 +1,7 @@
 //! Compiles and runs submitted programs, as an online judge does.
 
+pub mod protocol;
+
 use anyhow::bail;
 
 use super::Workload;
