@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::platforms::{FunctionSpec, PlatformError, PlatformKind, cluster::effective::cpu_quantity, limits};
+use crate::platforms::{
+    FunctionSpec, PlatformError, PlatformKind, cluster::effective::cpu_quantity, exposure::Exposure, limits,
+};
 
 /// Container that holds the function.
 pub const CONTAINER: &str = "function";
@@ -32,7 +34,11 @@ pub fn manifests(
             remedy: "compare revisions on knative, or leave revisions out".to_owned(),
         });
     }
-    Ok(vec![deployment(spec, namespace, labels)?, service(spec, namespace, labels, "NodePort")])
+    let service_type = match spec.exposure() {
+        Exposure::Usual => "NodePort",
+        Exposure::InsideAlone => "ClusterIP",
+    };
+    Ok(vec![deployment(spec, namespace, labels)?, service(spec, namespace, labels, service_type)])
 }
 
 /// Selects the pods of a function.

@@ -489,9 +489,11 @@ fn the_autoscalers_wish_is_the_sum_of_the_revisions_and_unknown_while_one_has_no
 
 #[test]
 fn a_cluster_without_a_domain_says_so() {
-    assert_eq!(host("http://f.bench.example.com").unwrap(), "f.bench.example.com");
-    let error = host("http://f.bench.svc.cluster.local").unwrap_err().to_string();
+    assert_eq!(host("http://f.bench.example.com", Exposure::Usual).unwrap(), "f.bench.example.com");
+    let inner = "http://f.bench.svc.cluster.local";
+    let error = host(inner, Exposure::Usual).unwrap_err().to_string();
     assert!(error.contains("config-domain"), "{error}");
+    assert_eq!(host(inner, Exposure::InsideAlone).unwrap(), "f.bench.svc.cluster.local");
 }
 
 #[test]

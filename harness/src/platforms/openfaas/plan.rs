@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::gateway::{FunctionDeployment, FunctionStatus, GatewayError, Resources};
 use crate::{
-    platforms::{FunctionSpec, PlatformError, PlatformKind, cluster::effective::cpu_quantity, limits},
+    platforms::{
+        FunctionSpec, PlatformError, PlatformKind, cluster::effective::cpu_quantity, exposure, limits,
+    },
     scaling::openfaas::MAX_REPLICAS,
 };
 
@@ -30,6 +32,7 @@ pub fn deployment(
     marks: &BTreeMap<String, String>,
 ) -> Result<FunctionDeployment, PlatformError> {
     limits::accept(PlatformKind::OpenFaas, spec)?;
+    exposure::accept(PlatformKind::OpenFaas, spec)?;
     if !spec.revisions.is_empty() {
         return Err(limit(
             "traffic shared by revisions; it has no traffic split".to_owned(),
@@ -189,6 +192,7 @@ pub(super) mod tests {
                 is_ours: true,
             }),
             revisions: Vec::new(),
+            allow_public_grading: false,
         }
     }
 
