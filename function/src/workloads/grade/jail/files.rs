@@ -20,7 +20,12 @@ const VERSION: ABI = ABI::V6;
 ///
 /// # Errors
 /// If Landlock is there and refuses.
-pub(super) fn restrict(job: &Job) -> Result<u32, RulesetError> {
+pub(super) fn restrict(job: &Job) -> Result<u32, String> {
+    let folder = PathFd::new(&job.folder).map_err(|error| error.to_string())?;
+    bind(job, folder).map_err(|error| error.to_string())
+}
+
+fn bind(job: &Job, folder: PathFd) -> Result<u32, RulesetError> {
     let all = AccessFs::from_all(VERSION);
     // Devices and sockets are nothing that a program has to make.
     let own = all & !(AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::MakeSock | AccessFs::IoctlDev);
@@ -31,7 +36,7 @@ pub(super) fn restrict(job: &Job) -> Result<u32, RulesetError> {
         .add_rules(path_beneath_rules(&job.readable, AccessFs::from_read(VERSION)))?
         .add_rules(path_beneath_rules(&job.devices, AccessFs::ReadFile))?
         .add_rules(path_beneath_rules([Path::new("/dev/null")], AccessFs::ReadFile | AccessFs::WriteFile))?
-        .add_rule(PathBeneath::new(PathFd::new(&job.folder)?, own))?;
+        .add_rule(PathBeneath::new(folder, own))?;
     let status = ruleset.restrict_self()?;
     Ok(match status.landlock {
         LandlockStatus::Available { effective_abi, .. } if status.ruleset != RulesetStatus::NotEnforced => {
