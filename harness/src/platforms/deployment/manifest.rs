@@ -132,6 +132,17 @@ mod tests {
     }
 
     #[test]
+    fn what_runs_strangers_code_has_no_port_on_the_nodes_unless_that_is_allowed() {
+        let mut grading = spec(1, 1);
+        grading.env.insert("WORKLOAD".into(), "grade-python".into());
+        let made = |spec: &FunctionSpec| manifests(spec, "bench", &BTreeMap::new()).unwrap().swap_remove(1);
+        assert_eq!(faults(&made(&grading)), Vec::<String>::new());
+        insta::assert_snapshot!(made(&grading)["spec"], @"");
+        grading.allow_public_grading = true;
+        assert_eq!(made(&grading)["spec"]["type"], "NodePort");
+    }
+
+    #[test]
     fn what_it_cannot_do_is_refused_with_the_remedy() {
         let refusal =
             |spec: &FunctionSpec| manifests(spec, "bench", &BTreeMap::new()).unwrap_err().to_string();

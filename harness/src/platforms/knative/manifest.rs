@@ -286,6 +286,19 @@ mod tests {
     }
 
     #[test]
+    fn a_service_that_runs_strangers_code_is_for_the_cluster_alone_unless_that_is_allowed() {
+        let mut grading = canary(90, 10);
+        grading.env.insert("WORKLOAD".into(), "grade-c".into());
+        for manifest in made(&grading) {
+            assert_eq!(manifest["metadata"]["labels"][VISIBILITY], CLUSTER_LOCAL);
+            assert_eq!(faults(&manifest), Vec::<String>::new(), "{manifest:#}");
+        }
+        insta::assert_snapshot!(made(&grading)[0]["metadata"], @"");
+        grading.allow_public_grading = true;
+        assert_eq!(made(&grading)[0]["metadata"]["labels"][VISIBILITY], Value::Null);
+    }
+
+    #[test]
     fn every_manifest_keeps_to_the_schema() {
         let everything = with(&[
             ("window", "6s"),

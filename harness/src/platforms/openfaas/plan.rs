@@ -256,6 +256,7 @@ pub(super) mod tests {
             refusal(setting("com.openfaas.scale.zero", "true")),
             refusal(setting("evaluation-interval", "5s")),
             refusal(|s| s.name = "x".repeat(64)),
+            refusal(|s| drop(s.env.insert("WORKLOAD".into(), "grade-c".into()))),
         ].join("\n"), @r#"
         openfaas cannot do this: 6 replicas; the Community Edition allows 5 per function; set replicas.max (--replicas) to 5 or fewer
         openfaas cannot do this: the Community Edition does not scale to zero; set replicas.min to 1
