@@ -170,6 +170,7 @@ pub fn experiment(trials: u32, load: Vec<LoadPoint>) -> Experiment {
         trials,
         function: FunctionChoice {
             workload: "classify".into(),
+            size: crate::workloads::Size::default(),
             model: "generated".into(),
             pictures: "drawn".into(),
             top: 5,
@@ -177,6 +178,7 @@ pub fn experiment(trials: u32, load: Vec<LoadPoint>) -> Experiment {
             memory_mib: 256,
             container_concurrency: 0,
             env: BTreeMap::new(),
+            allow_public_grading: false,
             image: None,
             own: None,
         },

@@ -9,8 +9,13 @@ use crate::{
     admin::{BY_HAND, function_spec},
     drive::Endpoint,
     experiment::{self, Experiment},
+<<<<<<< HEAD
     runner::image::refuse_hidden_grading,
     platforms::{Deployed, FunctionSpec, Ground, Platform, PlatformKind, cluster::RunLabel, exposure, limits},
+=======
+    platforms::{Deployed, FunctionSpec, Ground, Platform, PlatformKind, cluster::RunLabel, limits},
+    screen::{note, out, show},
+>>>>>>> part4
 };
 
 /// Name of a function that nobody named.
@@ -101,21 +106,26 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
             eprintln!("note: {notice}");
         }
         let cluster = args.cluster.connect(e.cluster.clone(), RunLabel::new(&args.run)).await?;
+<<<<<<< HEAD
         eprintln!("{}", cluster.describe());
         eprintln!("deploying {} on {}", spec.name, args.platform.name());
         if let Some(notice) = exposure::notice(&e) {
             eprintln!("note: {notice}");
         }
+=======
+        note!("{}", cluster.describe());
+        note!("deploying {} on {}", spec.name, args.platform.name());
+>>>>>>> part4
         let mut platform = Ground::Cluster(cluster.into()).platform(args.platform);
         let deployed = platform.deploy(&spec).await.inspect_err(|_| {
-            eprintln!(
+            note!(
                 "what was applied until then stays for a look at it (`harness status`); `harness remove {}` takes it away",
                 args.platform.name()
             );
         })?;
         match args.output {
-            Output::Text => print!("{}", page(args.platform, &spec.name, &deployed)),
-            Output::Json => println!(
+            Output::Text => show!("{}", page(args.platform, &spec.name, &deployed)),
+            Output::Json => out!(
                 "{}",
                 super::json(&serde_json::json!({
                     "platform": args.platform, "name": spec.name, "run": args.run,
