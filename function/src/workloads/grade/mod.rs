@@ -110,7 +110,7 @@ impl Workload for Grade {
             )));
         }
         for what in &judgement.enforced.missing {
-            eprintln!("function: the sandbox has no {what}");
+            eprintln!("function: the sandbox lacks {what}");
         }
         let _ = self.enforced.set(judgement.enforced);
         Ok(())
@@ -183,7 +183,8 @@ impl Grade {
         let name = self.language.source_name();
         let command = ["-O2", "-o", "program", name, "-lm"].map(str::to_owned);
         let keep = Some(("program".to_owned(), to.to_owned()));
-        let job = Job { keep, ..self.job(scratch, (source, name), &self.toolchain.program, &command, limits)? };
+        let job =
+            Job { keep, ..self.job(scratch, (source, name), &self.toolchain.program, &command, limits)? };
         jail::run(&job, b"").map_err(internal)
     }
 
@@ -217,7 +218,8 @@ impl Grade {
     ) -> Result<Job, WorkloadError> {
         // A compiler looks for its assembler and linker beside itself and in the usual folders.
         let beside = self.toolchain.program.parent().unwrap_or(Path::new("/usr/bin")).display();
-        let environment = [("PATH", format!("{beside}:/usr/local/bin:/usr/bin:/bin")), ("LANG", "C.UTF-8".into())];
+        let environment =
+            [("PATH", format!("{beside}:/usr/local/bin:/usr/bin:/bin")), ("LANG", "C.UTF-8".into())];
         let mut command = vec![program.display().to_string()];
         command.extend_from_slice(arguments);
         Ok(Job {
@@ -292,7 +294,9 @@ fn compilation(report: &Report, limits: &Limits) -> Compilation {
         ms: milliseconds(report.wall),
         cpu_ms: milliseconds(report.cpu),
         stderr: shown(&report.stderr),
-        reason: reason.filter(|_| verdict != Verdict::Accepted && !said).map(|why| format!("the compiler: {why}")),
+        reason: reason
+            .filter(|_| verdict != Verdict::Accepted && !said)
+            .map(|why| format!("the compiler: {why}")),
     }
 }
 

@@ -71,9 +71,12 @@ fn breached(breach: Breach, limits: &Limits) -> (Verdict, String) {
 fn ran_out_of_memory(language: Language, report: &Report, limits: &Limits) -> bool {
     let near = report.peak_memory_bytes >= limits.memory_bytes / 100 * 95;
     let said = language == Language::Python
-        && report.stderr.trim_ascii_end().rsplit(|&byte| byte == b'\n').next().is_some_and(|line| {
-            line.starts_with(b"MemoryError")
-        });
+        && report
+            .stderr
+            .trim_ascii_end()
+            .rsplit(|&byte| byte == b'\n')
+            .next()
+            .is_some_and(|line| line.starts_with(b"MemoryError"));
     near || said
 }
 

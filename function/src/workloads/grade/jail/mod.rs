@@ -6,9 +6,12 @@
 //! - the *init* (`--jail-init`) is process 1 of the new pid namespace: its end is everybody's end;
 //! - the *stage* (`--jail-exec`) sets limits, Landlock and seccomp on itself and becomes the program.
 
+mod enforcement;
 mod files;
+mod folder;
 mod ground;
 mod stage;
+mod stream;
 mod supervisor;
 mod syscalls;
 mod tree;

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Command, ExitCode};
 
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, UsageWho, getrusage, setrlimit};
+use nix::sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit};
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::setsid;
 use serde::{Deserialize, Serialize};
@@ -76,17 +76,23 @@ fn bind(order: &Order, status: i32) -> Result<Bound, String> {
     // own, it counts those of strangers as well, and the limit would hit by chance.
     let process_limit = ground.namespaces || ground.own_user;
     for (resource, limit) in limits(job, process_limit) {
+        // Who started the function may have set a lower one.
+        let (_, highest) = getrlimit(resource).map_err(failed("a limit cannot be read"))?;
+        let limit = limit.min(highest);
         setrlimit(resource, limit, limit).map_err(failed("a limit cannot be set"))?;
     }
     let landlock_abi = files::restrict(job).map_err(|error| format!("Landlock: {error}"))?;
-    let signals_stay_inside =
-        ground.namespaces || ground.own_user || landlock_abi >= LANDLOCK_WITH_SIGNALS;
+    let signals_stay_inside = ground.namespaces || ground.own_user || landlock_abi >= LANDLOCK_WITH_SIGNALS;
     let seccomp = syscalls::restrict(!signals_stay_inside);
     if !job.allow_weak && (landlock_abi == 0 || seccomp.is_err()) {
         return Err(format!(
             "the sandbox is too weak: {} is missing in this kernel or container; run on a node that \
              has it (Linux 5.13 or later), or accept it with GRADE_ALLOW_WEAK_SANDBOX=1",
-            if landlock_abi == 0 { "Landlock (what keeps a program from the function's files)" } else { "seccomp" }
+            if landlock_abi == 0 {
+                "Landlock (what keeps a program from the function's files)"
+            } else {
+                "seccomp"
+            }
         ));
     }
     let usage = getrusage(UsageWho::RUSAGE_SELF).map_err(failed("no usage"))?;

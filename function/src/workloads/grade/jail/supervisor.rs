@@ -2,12 +2,9 @@
 //!
 //! One thread: a process that has taken a pid namespace for its children may start no threads.
 
-use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader, Read};
-use std::os::fd::{AsFd, AsRawFd as _};
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, BufRead as _, BufReader};
+use std::os::fd::{AsFd as _, AsRawFd as _};
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
@@ -21,11 +18,13 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::{Pid, getpid, pipe2};
 
-use super::ground::{Ground, MAX_FILES, NAMESPACES};
+use super::enforcement::enforced;
+use super::folder::{copy_out, fits, place_files};
+use super::ground::Ground;
 use super::stage::{Bound, Order};
+use super::stream::Stream;
 use super::tree::{Tree, exact_cpu};
 use super::{Breach, End, INIT, Job, MYSELF, Report, STAGE};
-use crate::workloads::grade::protocol::Enforced;
 
 /// How often the program's processes are looked at.
 const LOOK: Duration = Duration::from_millis(10);
@@ -63,7 +62,8 @@ pub(super) fn init() -> ExitCode {
         return ExitCode::FAILURE;
     }
     while children.wait().is_ok() {
-        while waitpid(None, Some(WaitPidFlag::WNOHANG)).is_ok_and(|status| status != WaitStatus::StillAlive) {}
+        while waitpid(None, Some(WaitPidFlag::WNOHANG)).is_ok_and(|status| status != WaitStatus::StillAlive) {
+        }
     }
     ExitCode::FAILURE
 }
@@ -82,17 +82,10 @@ struct Run<'a> {
     started: Instant,
     breach: Option<Breach>,
     wall: Duration,
+    /// CPU time when it was last looked at: the kernel does not count those who die with their init.
+    seen_cpu: Duration,
     peak_bytes: u64,
 }
-
-/// What comes out of a pipe.
-struct Stream {
-    pipe: Option<Box<dyn Pipe>>,
-    bytes: Vec<u8>,
-}
-
-trait Pipe: Read + AsFd {}
-impl<T: Read + AsFd> Pipe for T {}
 
 impl<'a> Run<'a> {
     fn start(job: &'a Job, ground: Ground) -> Result<Self, String> {
@@ -135,6 +128,7 @@ impl<'a> Run<'a> {
             started,
             breach: None,
             wall: Duration::ZERO,
+            seen_cpu: Duration::ZERO,
             peak_bytes: 0,
         })
     }
@@ -151,7 +145,6 @@ impl<'a> Run<'a> {
             self.wait_for_news(left)?;
             if self.has_ended()? {
                 self.wall = self.started.elapsed();
-                // What it left behind has spent time as well.
                 return Ok(());
             }
             if self.stdout.bytes.len() + self.stderr.bytes.len() > self.job.limits.output_bytes as usize {
@@ -169,6 +162,7 @@ impl<'a> Run<'a> {
             }
             if self.breach.is_some() {
                 self.wall = self.started.elapsed();
+                self.seen_cpu = self.tree.look().cpu + cpu_of_the_ended()?;
                 return Ok(());
             }
         }
@@ -221,8 +215,8 @@ impl<'a> Run<'a> {
             // Somebody else's child, left to the supervisor.
             let _ = waitpid(Pid::from_raw(orphan), Some(WaitPidFlag::WNOHANG));
         }
-        let before = Duration::from_micros(self.bound.cpu_us);
-        let cpu = (look.cpu + cpu_of_the_ended()?).saturating_sub(before);
+        self.seen_cpu = look.cpu + cpu_of_the_ended()?;
+        let cpu = self.seen_cpu.saturating_sub(Duration::from_micros(self.bound.cpu_us));
         Ok(if look.resident_bytes > limits.memory_bytes {
             Some(Breach::Memory)
         } else if cpu > limits.time {
@@ -288,7 +282,7 @@ impl<'a> Run<'a> {
         self.stderr.bytes.truncate(limit);
         let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(|error| text("no usage", &error))?;
         let most_of_one = usage.max_rss().cast_unsigned() * 1024;
-        let cpu = cpu_of_the_ended().map_err(lost)?;
+        let cpu = cpu_of_the_ended().map_err(lost)?.max(self.seen_cpu);
         Ok(Report {
             end,
             breach: self.breach,
@@ -302,27 +296,7 @@ impl<'a> Run<'a> {
     }
 }
 
-impl Stream {
-    fn new(pipe: Option<impl Pipe + 'static>) -> Self {
-        Self { pipe: pipe.map(|pipe| Box::new(pipe) as Box<dyn Pipe>), bytes: Vec::new() }
-    }
-
-    /// One read, which does not block where `poll` has said so.
-    fn read_some(&mut self) -> io::Result<()> {
-        let mut buffer = [0; 16 << 10];
-        if let Some(pipe) = &mut self.pipe {
-            match pipe.read(&mut buffer) {
-                Ok(0) => self.pipe = None,
-                Ok(read) => self.bytes.extend_from_slice(&buffer[..read]),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-}
-
-fn myself(part: &str, order: impl AsRef<OsStr>) -> Command {
+fn myself(part: &str, order: &str) -> Command {
     let mut command = Command::new(MYSELF);
     command.arg(part).arg(order).env_clear();
     command
@@ -346,82 +320,6 @@ fn cpu_of_the_ended() -> io::Result<Duration> {
     Ok(Duration::new(cpu.tv_sec().cast_unsigned(), cpu.tv_usec() as u32 * 1000))
 }
 
-fn place_files(job: &Job) -> Result<(), String> {
-    for (from, name) in &job.files {
-        fs::copy(from, job.folder.join(name)).map_err(|error| text(&format!("{name} cannot be placed"), &error))?;
-    }
-    Ok(())
-}
-
-/// Copies a result out of the folder. The program chose what lies there: only a file is taken.
-fn copy_out(from: &Path, to: &Path) -> io::Result<()> {
-    let mut source = File::options().read(true).custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits()).open(from)?;
-    if !source.metadata()?.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    let mut target = File::options().write(true).create_new(true).open(to)?;
-    io::copy(&mut source, &mut target)?;
-    target.set_permissions(fs::Permissions::from_mode(0o755))
-}
-
-/// Whether all that lies in a folder takes no more than so much.
-fn fits(folder: &Path, limit_bytes: u64) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    let (mut folders, mut files, mut used_bytes) = (vec![folder.to_owned()], 0, 0);
-    while let Some(folder) = folders.pop() {
-        // A folder that cannot be read holds what cannot be counted.
-        let Ok(entries) = fs::read_dir(&folder) else { return false };
-        for entry in entries.flatten() {
-            // Gone meanwhile.
-            let Ok(about) = entry.metadata() else { continue };
-            files += 1;
-            used_bytes += about.blocks() * 512;
-            if about.is_dir() {
-                folders.push(entry.path());
-            }
-            if files > MAX_FILES || used_bytes > limit_bytes {
-                return false;
-            }
-        }
-    }
-    true
-}
-
-fn enforced(ground: Ground, bound: &Bound) -> Enforced {
-    let mut missing = Vec::new();
-    let mut lacks = |is_missing: bool, what: &str| {
-        if is_missing {
-            missing.push(what.to_owned());
-        }
-    };
-    lacks(
-        !ground.namespaces,
-        "namespaces: the kernel or the container forbids them; a program sees the container's \
-         processes and users, and Landlock, seccomp and limits alone hold it",
-    );
-    lacks(bound.landlock_abi == 0, "Landlock: a program can read every file that the function can");
-    lacks(!bound.seccomp, "seccomp: a program can use every system call, the network's included");
-    lacks(!bound.process_limit, "a limit on processes: they are counted and ended, a moment late");
-    lacks(!ground.tmpfs, "a file system of limited size: files are counted and the program ended, a moment late");
-    let network = match (ground.namespaces, bound.seccomp) {
-        (true, true) => "namespace, seccomp",
-        (true, false) => "namespace",
-        (false, true) => "seccomp",
-        (false, false) => "none",
-    };
-    Enforced {
-        namespaces: if ground.namespaces { NAMESPACES.map(str::to_owned).to_vec() } else { Vec::new() },
-        own_user: ground.own_user,
-        landlock_abi: bound.landlock_abi,
-        seccomp: bound.seccomp,
-        processes: if bound.process_limit { "rlimit" } else { "watched" }.into(),
-        disk: if ground.tmpfs { "tmpfs" } else { "watched" }.into(),
-        memory: "watched".into(),
-        network: network.into(),
-        missing,
-    }
-}
-
-fn text(what: &str, error: &dyn std::fmt::Display) -> String {
+pub(super) fn text(what: &str, error: &dyn std::fmt::Display) -> String {
     format!("{what}: {error}")
 }

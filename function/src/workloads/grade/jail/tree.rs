@@ -45,8 +45,9 @@ struct Stat {
 
 impl Tree {
     pub(super) fn below(root: i32, uncounted: Option<i32>) -> Self {
-        let number =
-            |what, usual: i64| sysconf(what).ok().flatten().filter(|&n| n > 0).unwrap_or(usual).cast_unsigned();
+        let number = |what, usual: i64| {
+            sysconf(what).ok().flatten().filter(|&n| n > 0).unwrap_or(usual).cast_unsigned()
+        };
         Self {
             root,
             uncounted,
@@ -153,8 +154,12 @@ mod tests {
     fn grandchildren_are_found_by_both_ways_of_looking() {
         // `cat` waits for its input, which this test holds.
         let script = "cat & cat; wait";
-        let mut shell =
-            Command::new("sh").args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        let mut shell = Command::new("sh")
+            .args(["-c", script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
         let pid = shell.id().cast_signed();
         let listed = Tree::below(pid, None);
         let asked = Tree { lists_children: false, ..Tree::below(pid, None) };
