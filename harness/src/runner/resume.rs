@@ -19,7 +19,7 @@ use super::{
     RunError,
     prepare::Prepared,
     same,
-    sent::{Expected, Sent},
+    sent::Sent,
 };
 use crate::{
     admin::{
