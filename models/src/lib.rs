@@ -15,6 +15,7 @@ pub mod pictures;
 pub mod places;
 pub mod put;
 mod random;
+pub mod scenes;
 #[cfg(test)]
 mod test_server;
 
