@@ -176,8 +176,9 @@ impl Fetcher {
                 done = 0;
             }
             part.seek(SeekFrom::Start(done)).map_err(Fault::Disk)?;
-            let report =
-                |done_bytes| progress(Progress { file: item.file, url, done_bytes, total_bytes: expected_bytes });
+            let report = |done_bytes| {
+                progress(Progress { file: item.file, url, done_bytes, total_bytes: expected_bytes })
+            };
             receive(response, part, [done, expected_bytes], report)?;
         }
         part.rewind().map_err(Fault::Disk)?;

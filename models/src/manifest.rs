@@ -253,8 +253,7 @@ impl Manifest {
                 .map_err(|what| ManifestError::Entry { entry: file.clone(), what })?;
         }
         for folder in &manifest.folders {
-            check_folder(folder)
-                .map_err(|what| ManifestError::Entry { entry: folder.name.clone(), what })?;
+            check_folder(folder).map_err(|what| ManifestError::Entry { entry: folder.name.clone(), what })?;
         }
         for model in &manifest.models {
             if model.input.std.contains(&0.0) {

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::captioner;
 use crate::download::{Fetcher, Progress};
 use crate::error::LocateError;
-use crate::captioner;
 use crate::folders;
 use crate::generate;
 use crate::locate::remedy;

@@ -218,9 +218,7 @@ fn model_layer(model: &ModelFile, created_s: u64) -> Result<super::Layer, ImageE
             layer = layer.file(&format!("{folder}/{name}/{file}"), 0o644, content(&model.path.join(file))?);
         }
     }
-    layer
-        .layer(created_s, format!("model {}", model.name))
-        .map_err(ImageError::file(&model.path))
+    layer.layer(created_s, format!("model {}", model.name)).map_err(ImageError::file(&model.path))
 }
 
 fn content(path: &Path) -> Result<Bytes, ImageError> {

@@ -15,12 +15,7 @@ use std::{
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
-use super::{
-    RunError,
-    prepare::Prepared,
-    same,
-    sent::Sent,
-};
+use super::{RunError, prepare::Prepared, same, sent::Sent};
 use crate::{
     admin::{
         clean,

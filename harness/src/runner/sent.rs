@@ -6,7 +6,8 @@ use crate::{
     drive::{Judge, Payload},
     experiment::{Experiment, PayloadChoice},
     workloads::{
-        JudgeSpec, Kind, caption::CaptionJudge, classify::ClassifyJudge, null::NullJudge, own::OwnJudge, payloads,
+        JudgeSpec, Kind, caption::CaptionJudge, classify::ClassifyJudge, null::NullJudge, own::OwnJudge,
+        payloads,
     },
 };
 

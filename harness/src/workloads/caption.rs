@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use hyper::HeaderMap;
-use models::{FoundFolder, LocateError, Manifest, Places, find_folder, find_pictures, put_folder};
+use models::{FoundFolder, LocateError, Manifest, Places, find_folder, find_pictures, put_folder, scenes};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -58,8 +58,10 @@ pub fn requests(experiment: &Experiment, places: &Places, say: &dyn Fn(&str)) ->
         ));
     }
     let (payloads, expected): (Vec<Payload>, _) = sent.into_iter().unzip();
-    let files: Vec<_> =
-        payloads.iter().map(|p| json!({ "name": p.name, "bytes": p.body.len(), "sha256": models::sha256_hex(&p.body) })).collect();
+    let files: Vec<_> = payloads
+        .iter()
+        .map(|p| json!({ "name": p.name, "bytes": p.body.len(), "sha256": models::sha256_hex(&p.body) }))
+        .collect();
     Ok(Requests {
         path: path(choice.size),
         expected: JudgeSpec::Captions { expected },
@@ -83,13 +85,14 @@ pub fn requests(experiment: &Experiment, places: &Places, say: &dyn Fn(&str)) ->
 pub fn model(wanted: Option<&str>, places: &Places, say: &dyn Fn(&str)) -> Result<FoundFolder, LocateError> {
     let manifest = Manifest::builtin()?;
     let mut progress = progress::download_lines(say);
-    let found = match (find_folder(&manifest, NAME, wanted, places, &mut progress), manifest.folder(OWN_MODEL)) {
-        (Err(error), Ok(own)) if error.is_absence() && wanted.is_none_or(|name| name == OWN_MODEL) => {
-            put_folder(own, None, places, &mut progress)?;
-            find_folder(&manifest, NAME, Some(OWN_MODEL), places, &mut progress)?
-        }
-        (found, _) => found?,
-    };
+    let found =
+        match (find_folder(&manifest, NAME, wanted, places, &mut progress), manifest.folder(OWN_MODEL)) {
+            (Err(error), Ok(own)) if error.is_absence() && wanted.is_none_or(|name| name == OWN_MODEL) => {
+                put_folder(own, None, places, &mut progress)?;
+                find_folder(&manifest, NAME, Some(OWN_MODEL), places, &mut progress)?
+            }
+            (found, _) => found?,
+        };
     say(&format!("captions by {}", found.name));
     Ok(found)
 }
@@ -138,7 +141,7 @@ fn pictures(
 ) -> anyhow::Result<(String, Vec<Sent>)> {
     let wanted = Some(experiment.function.pictures.as_str()).filter(|name| *name != AUTO);
     if wanted.is_none() && model.name == OWN_MODEL {
-        return scenes(experiment.function.size);
+        return drawn_scenes(experiment.function.size);
     }
     let manifest = Manifest::builtin()?;
     let mut progress = progress::download_lines(say);
@@ -166,6 +169,30 @@ fn pictures(
         body: p.bytes.into(),
     };
     Ok((found.name, found.pictures.into_iter().map(|picture| (payload(picture), None)).collect()))
+}
+
+/// The drawn scenes that the project's own captioner was not trained on, with what ONNX Runtime makes it say.
+fn drawn_scenes(size: Size) -> anyhow::Result<(String, Vec<Sent>)> {
+    #[derive(Deserialize)]
+    struct Known {
+        sha256: String,
+        greedy: String,
+        beams_4: String,
+    }
+    let known = models::captioner::file("expected.json")
+        .context("this build has no models/captioner/expected.json")?;
+    let known: Vec<Known> = serde_json::from_slice(known).context("models/captioner/expected.json")?;
+    let drawn = scenes::held_out(scenes::PAYLOAD_SEED, scenes::PAYLOADS).context("cannot draw the scenes")?;
+    let sent = drawn.into_iter().map(|scene| {
+        // Found by what is drawn: another drawing has no expected caption.
+        let sha256 = models::sha256_hex(&scene.jpeg);
+        let known = known.iter().find(|known| known.sha256 == sha256);
+        let caption = known.map(|known| if beams(size) == 1 { &known.greedy } else { &known.beams_4 });
+        let payload =
+            Payload { name: scene.name, content_type: "image/jpeg".into(), body: scene.jpeg.into() };
+        (payload, caption.cloned())
+    });
+    Ok((format!("scenes {}", scenes::PAYLOAD_SEED), sent.collect()))
 }
 
 /// An answer has the caption that is expected of its picture, or it is wrong.
@@ -245,7 +272,11 @@ mod tests {
     #[test]
     fn captions_that_nobody_named_and_files_that_nobody_verified_are_said() {
         let made = of_folders(Size::Small);
-        assert!(made.notices.iter().any(|notice| notice.starts_with("Nobody has verified")), "{:?}", made.notices);
+        assert!(
+            made.notices.iter().any(|notice| notice.starts_with("Nobody has verified")),
+            "{:?}",
+            made.notices
+        );
         assert!(made.notices.iter().any(|notice| notice.contains("8 of 8 pictures")), "{:?}", made.notices);
         assert!(made.env["MODEL"].starts_with('/'));
         assert_eq!(made.facts["model"]["verified"], false);

@@ -88,7 +88,11 @@ fn the_digest_is_that_of_sha256sums_lines_whoever_computed_them() {
     assert_eq!(world.find(Some("large")).unwrap().sha256, sha256_hex(lines.as_bytes()));
     world.write("own/s/a.onnx", "first");
     let line = format!("{}  a.onnx\n", sha256_hex(b"first"));
-    assert_eq!(world.find(Some("small")).unwrap().sha256, sha256_hex(line.as_bytes()), "without reading it again");
+    assert_eq!(
+        world.find(Some("small")).unwrap().sha256,
+        sha256_hex(line.as_bytes()),
+        "without reading it again"
+    );
 }
 
 #[test]

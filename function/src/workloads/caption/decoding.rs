@@ -69,12 +69,7 @@ impl NextLogits for Decoding<'_> {
 }
 
 /// What the next step needs, in the order of its inputs. What this step does not give anew stays.
-fn keep(
-    later: &Graph,
-    graph: &Graph,
-    outputs: &[TValue],
-    remembered: &[TValue],
-) -> TractResult<Vec<TValue>> {
+fn keep(later: &Graph, graph: &Graph, outputs: &[TValue], remembered: &[TValue]) -> TractResult<Vec<TValue>> {
     let past = later.inputs.iter().filter_map(|name| name.strip_prefix(PAST));
     past.enumerate()
         .map(|(index, name)| {

@@ -64,8 +64,7 @@ impl Caption {
         let search = generation::search(&generation, &config).context("generation_config.json")?;
         let preprocessor = file(folder, "preprocessor_config.json")?;
         let preprocessor = preprocessor.context("there is no preprocessor_config.json")?;
-        let preprocessor =
-            Preprocessor::from_json(&preprocessor).context("preprocessor_config.json")?;
+        let preprocessor = Preprocessor::from_json(&preprocessor).context("preprocessor_config.json")?;
         let most_tokens = most_tokens(&config);
         ensure!(
             search.beams <= MOST_BEAMS && search.max_length <= most_tokens,

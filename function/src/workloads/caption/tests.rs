@@ -79,7 +79,9 @@ fn decoders_merged_into_one_file_say_the_same_with_and_without_cache() {
     let folder = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(fixtures().join("penalty")).unwrap() {
         let entry = entry.unwrap();
-        if !["decoder_model.onnx", "decoder_with_past_model.onnx"].contains(&&*entry.file_name().to_string_lossy()) {
+        if !["decoder_model.onnx", "decoder_with_past_model.onnx"]
+            .contains(&&*entry.file_name().to_string_lossy())
+        {
             fs::copy(entry.path(), folder.path().join(entry.file_name())).unwrap();
         }
     }

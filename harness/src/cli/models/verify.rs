@@ -16,7 +16,11 @@ pub(super) fn verify(manifest: &Manifest, places: &Places) -> (String, bool) {
             match item.check(&path) {
                 Ok(()) if item.contents.is_none() => {
                     unverified += 1;
-                    let _ = writeln!(text, "?      {}: the manifest has no sha256 to compare with", path.display());
+                    let _ = writeln!(
+                        text,
+                        "?      {}: the manifest has no sha256 to compare with",
+                        path.display()
+                    );
                 }
                 Ok(()) => {
                     right += 1;

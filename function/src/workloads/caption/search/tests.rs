@@ -170,12 +170,7 @@ impl NextLogits for Table {
 fn garden_path() -> Table {
     let no = f32::NEG_INFINITY;
     let even = 0.25_f32.ln();
-    Table(vec![
-        vec![no; 4],
-        vec![no, no, 0.6_f32.ln(), 0.4_f32.ln()],
-        vec![even; 4],
-        vec![0.0, no, no, no],
-    ])
+    Table(vec![vec![no; 4], vec![no, no, 0.6_f32.ln(), 0.4_f32.ln()], vec![even; 4], vec![0.0, no, no, no]])
 }
 
 #[test]
