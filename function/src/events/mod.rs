@@ -25,7 +25,7 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use self::config::{EventConfig, Mode, Sending};
+use self::config::{EventConfig, Mode};
 use self::metrics::{EventMetrics, Loss};
 use crate::instance::Instance;
 use crate::workloads::Answer;
@@ -196,6 +196,3 @@ fn data_of(answer: &Answer) -> Bytes {
     // A map of JSON values is JSON.
     text.unwrap_or_default().into()
 }
-
-/// The settings of sending, for those who start it by hand.
-pub type Settings = Sending;

@@ -179,31 +179,12 @@ async fn carry_out(
     if experiment.load_from.place != LoadPlace::Here {
         prepared.generator = experiment.load_from.words();
     }
-    let eventing =
-        match Eventing::start(&experiment, &ground, &mut prepared, &|line| progress.say(line)).await {
-            Ok(eventing) => eventing,
-            Err(error) => {
-                if let Ground::Cluster(cluster) = &ground {
-                    _ = namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await;
-                }
-                return Err(error);
-            }
-        };
+    let eventing = start_events(&experiment, &ground, &mut prepared, &progress).await?;
     for notice in &prepared.notices {
         progress.say(&format!("note: {notice}"));
     }
     // From here on, whatever happens, the cluster is left as it was found.
-    let leave = async || {
-        let stopped = match &eventing {
-            Some(eventing) => eventing.stop().await,
-            None => Ok(()),
-        };
-        let Ground::Cluster(cluster) = &ground else { return stopped };
-        let left = namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await;
-        let left = left
-            .map_err(|error| format!("the namespace stays behind, remove it with `harness clean`: {error}"));
-        stopped.and(left.map(|_| ()))
-    };
+    let leave = async || leave(&ground, eventing.as_ref()).await;
     let begun = match left {
         Some((left, lock)) => {
             let now = audited(&experiment, &prepared, &found, &progress, &interrupt).await;
@@ -267,6 +248,35 @@ async fn carry_out(
     finished.interrupted = interrupt.is_raised();
     progress.finish();
     Ok(finished)
+}
+
+/// The broker and the logger of a run with events; where they cannot be had, the cluster is left as it
+/// was found.
+async fn start_events(
+    experiment: &Experiment,
+    ground: &Ground,
+    prepared: &mut Prepared,
+    progress: &Progress,
+) -> Result<Option<Eventing>, RunError> {
+    let started = Eventing::start(experiment, ground, prepared, &|line| progress.say(line)).await;
+    if started.is_err() {
+        // The first error says more than one of tidying up.
+        _ = leave(ground, None).await;
+    }
+    started
+}
+
+/// Takes away what the run made beside its functions.
+async fn leave(ground: &Ground, eventing: Option<&Eventing>) -> Result<(), String> {
+    let stopped = match eventing {
+        Some(eventing) => eventing.stop().await,
+        None => Ok(()),
+    };
+    let Ground::Cluster(cluster) = ground else { return stopped };
+    let left = namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await;
+    let left =
+        left.map_err(|error| format!("the namespace stays behind, remove it with `harness clean`: {error}"));
+    stopped.and(left.map(|_| ()))
 }
 
 /// What is found where the platforms are: versions of a cluster's parts, and its Prometheus. What must

@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 
 use self::event::Event;
 use self::metrics::Metrics;
-pub use self::settings::{Settings, Sync};
+pub use self::settings::{FileSync, Settings};
 use self::store::Store;
 use super::{Answer, Document, Input, Query, Stopwatch, Workload, WorkloadError};
 use crate::config::Config;
