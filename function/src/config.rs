@@ -9,8 +9,7 @@ use std::time::Duration;
 
 use crate::cgroup;
 use crate::events::config::EventConfig;
-use crate::workloads::Kind;
-use crate::workloads::logger;
+use crate::workloads::{Kind, grade, logger};
 
 /// Requests that may wait for each inference thread, unless `QUEUE_LIMIT` says otherwise. At
 /// MobileNetV2's cost the last in the queue then waits about half a second.
@@ -49,6 +48,8 @@ pub struct Config {
     pub events: EventConfig,
     /// What the workload `logger` keeps.
     pub logger: logger::Settings,
+    /// What the workloads `grade-c` and `grade-python` read.
+    pub grade: grade::settings::Settings,
 }
 
 /// A setting that cannot be used.
@@ -112,11 +113,12 @@ impl Config {
             instance_id: read.instance_id()?,
             events: EventConfig::read(&read, workload != Kind::Logger)?,
             logger: logger::Settings::read(&read)?,
+            grade: grade::settings::Settings::read(&read)?,
         })
     }
 }
 
-/// Reads one variable after the other.
+/// Reads values and checks them, for this file and for the workloads' own settings.
 pub(crate) struct Reader<L> {
     lookup: L,
 }

@@ -15,8 +15,13 @@ use function::server::{self, Service};
 use function::shutdown::Signals;
 use function::telemetry::Telemetry;
 use function::workloads::Workload;
+use function::workloads::grade::jail;
 
 fn main() -> ExitCode {
+    // Called again by the grading workloads, to bind a submitted program.
+    if let Some(ended) = jail::entry() {
+        return ended;
+    }
     let start = ProcessStart::now();
     match actix_web::rt::System::new().block_on(run(start)) {
         Ok(()) => ExitCode::SUCCESS,

@@ -47,8 +47,12 @@ pub fn command(settings: &[(&str, &str)]) -> Command {
 /// Starts it with the generated model and waits until it listens.
 pub fn start(settings: &[(&str, &str)]) -> Function {
     let models_dir = models_dir().display().to_string();
-    let settings = [&[("MODEL", MODEL), ("MODELS_DIR", models_dir.as_str())], settings].concat();
-    let mut child = command(&settings).spawn().unwrap();
+    start_bare(&[&[("MODEL", MODEL), ("MODELS_DIR", models_dir.as_str())], settings].concat())
+}
+
+/// Starts it without a model and waits until it listens.
+pub fn start_bare(settings: &[(&str, &str)]) -> Function {
+    let mut child = command(settings).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let address = line
@@ -70,6 +74,10 @@ pub fn refused(settings: &[(&str, &str)]) -> (Option<i32>, String) {
 }
 
 impl Function {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }

@@ -163,6 +163,9 @@ pub struct FunctionChoice {
     /// Environment added to what our function gets anyway.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
+    /// Offer a workload that runs what callers send to whoever reaches the cluster from outside.
+    #[serde(skip_serializing_if = "is_default")]
+    pub allow_public_grading: bool,
     /// Image that a cluster runs; the same digest goes to every platform.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,

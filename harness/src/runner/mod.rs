@@ -5,7 +5,7 @@ pub mod budget;
 mod calibration;
 mod eventing;
 pub mod function_binary;
-mod image;
+pub mod image;
 mod kept;
 pub mod live;
 pub mod load_from;
@@ -45,7 +45,7 @@ use crate::{
     platforms::{
         AnyPlatform, Ground, Platform, PlatformError, PlatformKind,
         cluster::{Cluster, ClusterError, Login, RunLabel, labels, namespace, pods},
-        limits, twin,
+        exposure, limits, twin,
     },
     screen::note,
     store::{RunFolder, RunLock, StoreError},
@@ -173,6 +173,9 @@ async fn carry_out(
     let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
     prepared.notices.extend(pinned);
     prepared.notices.extend(kept::notices(&experiment));
+    if experiment.on == Site::Cluster {
+        prepared.notices.extend(exposure::notice(&experiment));
+    }
     prepared.notices.extend(reuse_notice(&experiment));
     prepared.files = files;
     let (found, collector) = look_around(&ground, &mut prepared).await;
@@ -393,7 +396,12 @@ pub fn check(experiment: &Experiment) -> Result<Files, RunError> {
     let common = spec::common(experiment, prepare::FUNCTION_NAME);
     for subject in &experiment.subjects {
         let wanted = spec::for_subject(&common, experiment, subject);
-        limits::accept(subject.platform, &wanted).map_err(|error| match &subject.variant {
+        let exposed = match experiment.on {
+            Site::Cluster => exposure::accept(subject.platform, &wanted),
+            Site::Twin => Ok(()),
+        };
+        let accepted = limits::accept(subject.platform, &wanted).and(exposed);
+        accepted.map_err(|error| match &subject.variant {
             Some(variant) => RunError::Usage(format!("variant {variant}: {error}")),
             None => error.into(),
         })?;
