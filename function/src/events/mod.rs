@@ -171,7 +171,8 @@ impl Events {
         let mut open = emitter.open.subscribe();
         // An error means that the time is up; the sender of the watch lives in `self`.
         let _ = tokio::time::timeout(limit, open.wait_for(|open| *open == 0)).await;
-        for sender in emitter.senders.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        let senders = std::mem::take(&mut *emitter.senders.lock().unwrap_or_else(PoisonError::into_inner));
+        for sender in senders {
             sender.abort();
             // Waited for, so that nothing is delivered after the count.
             let _ = sender.await;

@@ -70,7 +70,7 @@ impl Store {
     ///
     /// # Errors
     /// If the file refuses it; the event then counts as not received.
-    pub(super) fn keep(&mut self, event: Event, now: SystemTime) -> io::Result<Receipt> {
+    pub(super) fn keep(&mut self, event: &Event, now: SystemTime) -> io::Result<Receipt> {
         let line = event.line(&humantime::format_rfc3339_nanos(now).to_string());
         if let Some((file, sync)) = &mut self.file {
             let mut text = Value::Object(line.clone()).to_string();
