@@ -213,7 +213,8 @@ pub struct Enforced {
     pub landlock_abi: u32,
     /// Whether system calls were filtered.
     pub seccomp: bool,
-    /// What bounds the number of processes: `rlimit`, or `watched` (counted many times a second).
+    /// What bounds the number of processes: `rlimit`, `watched` (counted many times a second), or
+    /// both (`watched, rlimit`: the kernel at four times the limit).
     pub processes: String,
     /// What bounds its files: `tmpfs`, or `watched`.
     pub disk: String,

@@ -124,6 +124,8 @@ impl Toolchain {
         }
         // A prefix of "/" would open everything.
         readable.retain(|path| path.parent().is_some() && path.exists());
+        readable.sort();
+        readable.dedup();
         let version = ask(&program, &["--version"]).or_else(|_| ask(&program, &["-v"]))?;
         Ok(Self { program, version: version.lines().next().unwrap_or_default().to_owned(), readable })
     }

@@ -1,7 +1,7 @@
 //! What the jail says of itself: what holds a program, and what is missing.
 
 use super::ground::{Ground, NAMESPACES};
-use super::stage::Bound;
+use super::stage::{Bound, Processes};
 use crate::workloads::grade::protocol::Enforced;
 
 /// In the words of the answer.
@@ -19,7 +19,10 @@ pub(super) fn enforced(ground: Ground, bound: &Bound) -> Enforced {
     );
     lacks(bound.landlock_abi == 0, "Landlock: a program can read every file that the function can");
     lacks(!bound.seccomp, "seccomp: a program can use every system call, the network's included");
-    lacks(!bound.process_limit, "the kernel's limit on processes: they are counted and ended, a moment late");
+    lacks(
+        bound.processes != Processes::Exactly,
+        "an exact limit on processes: they are counted and ended, a moment late",
+    );
     lacks(!ground.tmpfs, "a file system of its own: files are counted and the program ended, a moment late");
     let network = match (ground.namespaces, bound.seccomp) {
         (true, true) => "namespace, seccomp",
@@ -32,7 +35,12 @@ pub(super) fn enforced(ground: Ground, bound: &Bound) -> Enforced {
         own_user: ground.own_user,
         landlock_abi: bound.landlock_abi,
         seccomp: bound.seccomp,
-        processes: if bound.process_limit { "rlimit" } else { "watched" }.into(),
+        processes: match bound.processes {
+            Processes::Exactly => "rlimit",
+            Processes::Roughly => "watched, rlimit",
+            Processes::Never => "watched",
+        }
+        .into(),
         disk: if ground.tmpfs { "tmpfs" } else { "watched" }.into(),
         memory: "watched".into(),
         network: network.into(),

@@ -35,12 +35,17 @@ pub(super) fn copy_out(from: &Path, to: &Path) -> io::Result<()> {
     target.set_permissions(fs::Permissions::from_mode(0o755))
 }
 
+/// The entries of a folder that the program has closed: what lies in it counts all the same.
+fn opened(folder: &Path) -> io::Result<fs::ReadDir> {
+    fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
+    fs::read_dir(folder)
+}
+
 /// Whether all that lies in a folder takes no more than so much.
 pub(super) fn fits(folder: &Path, limit_bytes: u64) -> bool {
     let (mut folders, mut files, mut used_bytes) = (vec![folder.to_owned()], 0, 0);
     while let Some(folder) = folders.pop() {
-        // A folder that cannot be read holds what cannot be counted.
-        let Ok(entries) = fs::read_dir(&folder) else { return false };
+        let Ok(entries) = fs::read_dir(&folder).or_else(|_| opened(&folder)) else { return false };
         for entry in entries.flatten() {
             // Gone meanwhile.
             let Ok(about) = entry.metadata() else { continue };

@@ -21,6 +21,12 @@ const MAX_DESCRIPTORS: u64 = 256;
 /// Processes of the jail that run as the program's user: supervisor and init.
 const JAIL_PROCESSES: u64 = 2;
 
+/// The limit on processes times this is granted where a user is not the submission's alone.
+const ROOM_FOR_OTHERS: u64 = 4;
+
+/// More tasks than a kernel has, `PID_MAX_LIMIT`.
+const MAX_TASKS: u64 = 1 << 22;
+
 /// The first version of Landlock that keeps signals inside.
 const LANDLOCK_WITH_SIGNALS: u32 = 6;
 
@@ -42,10 +48,21 @@ pub(super) struct Bound {
     pub landlock_abi: u32,
     /// Whether system calls are filtered.
     pub seccomp: bool,
-    /// Whether the number of processes is bound by a limit of the kernel.
-    pub process_limit: bool,
+    /// What the kernel's limit on processes is.
+    pub processes: Processes,
     /// CPU time until here, microseconds, which is not the program's.
     pub cpu_us: u64,
+}
+
+/// How the kernel bounds the number of processes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Processes {
+    /// At the limit: the user, or the user in his namespace, is nobody else.
+    Exactly,
+    /// At some times the limit: the user is somebody else as well, other containers' included.
+    Roughly,
+    /// Not at all.
+    Never,
 }
 
 /// Never returns if all goes well.
@@ -72,10 +89,9 @@ fn bind(order: &Order, status: i32) -> Result<Bound, String> {
     close_all_but(status).map_err(|error| format!("descriptors cannot be closed: {error}"))?;
     SigSet::empty().thread_set_mask().map_err(failed("signals cannot be unblocked"))?;
     prctl::set_no_new_privs().map_err(failed("new privileges cannot be given up"))?;
-    // The kernel counts the processes of a user in a user namespace. Where that is the function's
-    // own, it counts those of strangers as well, and the limit would hit by chance.
-    let process_limit = ground.namespaces || ground.own_user;
-    for (resource, limit) in limits(job, process_limit) {
+    let (processes, process_limit) = process_limit(job.limits.processes, ground);
+    let process_limit = process_limit.map(|limit| (Resource::RLIMIT_NPROC, limit));
+    for (resource, limit) in limits(job).into_iter().chain(process_limit) {
         // Who started the function may have set a lower one.
         let (_, highest) = getrlimit(resource).map_err(failed("a limit cannot be read"))?;
         let limit = limit.min(highest);
@@ -98,15 +114,15 @@ fn bind(order: &Order, status: i32) -> Result<Bound, String> {
     let usage = getrusage(UsageWho::RUSAGE_SELF).map_err(failed("no usage"))?;
     let cpu = usage.user_time() + usage.system_time();
     let cpu_us = cpu.tv_sec().cast_unsigned() * 1_000_000 + cpu.tv_usec().cast_unsigned();
-    Ok(Bound { landlock_abi, seccomp: seccomp.is_ok(), process_limit, cpu_us })
+    Ok(Bound { landlock_abi, seccomp: seccomp.is_ok(), processes, cpu_us })
 }
 
 /// Limits of each process. Time, memory and disk are watched for all of them together; these hold
 /// when the watcher comes late.
-fn limits(job: &Job, process_limit: bool) -> Vec<(Resource, u64)> {
+fn limits(job: &Job) -> Vec<(Resource, u64)> {
     let wanted = &job.limits;
     let seconds = wanted.time.as_secs_f64().ceil() as u64 + 1;
-    let mut limits = vec![
+    vec![
         (Resource::RLIMIT_CPU, seconds),
         // Programs reserve more than they touch; what they touch is watched.
         (Resource::RLIMIT_AS, wanted.memory_bytes.saturating_mul(4).saturating_add(1 << 30)),
@@ -115,11 +131,44 @@ fn limits(job: &Job, process_limit: bool) -> Vec<(Resource, u64)> {
         (Resource::RLIMIT_CORE, 0),
         (Resource::RLIMIT_MEMLOCK, 0),
         (Resource::RLIMIT_MSGQUEUE, 0),
-    ];
-    if process_limit {
-        limits.push((Resource::RLIMIT_NPROC, wanted.processes + JAIL_PROCESSES));
+    ]
+}
+
+/// The kernel counts the tasks of a user in a user namespace, whoever started them. Where the
+/// user is the function's own, there is room for other submissions beside; who has more than the
+/// limit is ended by the supervisor.
+fn process_limit(wanted: u64, ground: Ground) -> (Processes, Option<u64>) {
+    if ground.namespaces || ground.own_user {
+        return (Processes::Exactly, Some(wanted + JAIL_PROCESSES));
     }
-    limits
+    match tasks_of_this_user() {
+        Some(tasks) => (Processes::Roughly, Some(tasks + wanted * ROOM_FOR_OTHERS)),
+        None => (Processes::Never, None),
+    }
+}
+
+/// How many tasks the kernel counts for this user, which it tells nobody: found by lowering the
+/// limit until a thread is refused. None if it refuses none, or all.
+fn tasks_of_this_user() -> Option<u64> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_NPROC).ok()?;
+    let may_start = |limit| {
+        let start = || std::thread::Builder::new().stack_size(16 << 10).spawn(|| {});
+        setrlimit(Resource::RLIMIT_NPROC, limit, hard).is_ok()
+            && start().is_ok_and(|thread| thread.join().is_ok())
+    };
+    let (mut refused, mut granted) = (0, hard.min(MAX_TASKS));
+    if may_start(refused) || !may_start(granted) {
+        return None;
+    }
+    while granted - refused > 1 {
+        let middle = refused.midpoint(granted);
+        if may_start(middle) {
+            granted = middle;
+        } else {
+            refused = middle;
+        }
+    }
+    Some(refused)
 }
 
 /// Closes what this process inherited beside its three pipes.

@@ -21,7 +21,7 @@ use nix::unistd::{Pid, getpid, pipe2};
 use super::enforcement::enforced;
 use super::folder::{copy_out, fits, place_files};
 use super::ground::Ground;
-use super::stage::{Bound, Order};
+use super::stage::{Bound, Order, Processes};
 use super::stream::Stream;
 use super::tree::{Tree, exact_cpu};
 use super::{Breach, End, INIT, Job, MYSELF, Report, STAGE};
@@ -221,7 +221,7 @@ impl<'a> Run<'a> {
             Some(Breach::Memory)
         } else if cpu > limits.time {
             Some(Breach::Cpu)
-        } else if !self.bound.process_limit && look.tasks > limits.processes {
+        } else if self.bound.processes != Processes::Exactly && look.tasks > limits.processes {
             Some(Breach::Processes)
         } else {
             None

@@ -276,3 +276,47 @@ fn where_argument(
     // All of them are ints or, in `clone`, flags in the lower half.
     SeccompCondition::new(index, SeccompCmpArgLen::Dword, operator, value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel takes no longer program, `BPF_MAXINSNS`.
+    const MAX_INSTRUCTIONS: usize = 4096;
+
+    #[test]
+    fn both_filters_can_be_built_and_are_short_enough() {
+        for own_signals in [false, true] {
+            let instructions = filter(own_signals).unwrap().len();
+            assert!((ALLOWED.len()..MAX_INSTRUCTIONS).contains(&instructions), "{instructions}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_allowed_that_reaches_out_or_passes_by() {
+        let forbidden = [
+            libc::SYS_socket,
+            libc::SYS_connect,
+            libc::SYS_bind,
+            libc::SYS_setsid,
+            libc::SYS_setpgid,
+            libc::SYS_unshare,
+            libc::SYS_setns,
+            libc::SYS_clone3,
+            libc::SYS_ptrace,
+            libc::SYS_process_vm_readv,
+            libc::SYS_pidfd_open,
+            libc::SYS_memfd_create,
+            libc::SYS_shmget,
+            libc::SYS_io_uring_setup,
+            libc::SYS_mount,
+            libc::SYS_bpf,
+            libc::SYS_add_key,
+            libc::SYS_setuid,
+        ];
+        let allowed: Vec<_> = ALLOWED.iter().chain(OLD_FORMS).collect();
+        for call in forbidden {
+            assert!(!allowed.contains(&&call), "system call {call}");
+        }
+    }
+}
