@@ -42,7 +42,9 @@ async fn run(start: ProcessStart) -> anyhow::Result<()> {
     let pool = Pool::start(Arc::clone(&workload), config.inference_threads, config.queue_limit)
         .context("cannot start the inference threads")?;
     let instance = Instance::ready(config.instance_id.as_deref(), &start);
-    let service = Service::new(&config, workload, pool, instance, Telemetry::new()?);
+    let telemetry = Telemetry::new()?;
+    telemetry.show(workload.collectors())?;
+    let service = Service::new(&config, workload, pool, instance, telemetry);
 
     let address = SocketAddr::new(config.bind, config.port);
     let (server, bound) = server::bind(&service, &config)
@@ -54,5 +56,11 @@ async fn run(start: ProcessStart) -> anyhow::Result<()> {
         actix_web::rt::spawn(signals.stop_in_order(Arc::clone(&service), server.handle(), config.drain));
     let ended = server.await;
     stop.abort();
+    let left = service.finish_events().await;
+    if left > 0 {
+        eprintln!(
+            "function: {left} events were not delivered when the grace time was over; they count as dropped"
+        );
+    }
     Ok(ended?)
 }

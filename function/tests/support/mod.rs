@@ -26,7 +26,17 @@ pub struct Function {
 /// The binary, with no setting of this machine.
 pub fn command(settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_function"));
-    for name in ["MODEL", "MODELS_DIR", "WORKLOAD", "HOSTNAME", "INSTANCE_ID", "HOME", "XDG_CACHE_HOME"] {
+    for name in [
+        "MODEL",
+        "MODELS_DIR",
+        "WORKLOAD",
+        "HOSTNAME",
+        "INSTANCE_ID",
+        "HOME",
+        "XDG_CACHE_HOME",
+        "K_SINK",
+        "EVENT_SINK",
+    ] {
         command.env_remove(name);
     }
     command.envs([("PORT", "0"), ("BIND", "127.0.0.1")]).envs(settings.iter().copied());
@@ -70,6 +80,13 @@ impl Function {
 
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    /// What it wrote on stderr; to be called after its end.
+    pub fn stderr(&mut self) -> String {
+        let mut text = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        text
     }
 
     pub fn wait(&mut self) -> ExitStatus {

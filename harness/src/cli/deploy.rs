@@ -9,13 +9,9 @@ use crate::{
     admin::{BY_HAND, function_spec},
     drive::Endpoint,
     experiment::{self, Experiment},
-<<<<<<< HEAD
-    runner::image::refuse_hidden_grading,
     platforms::{Deployed, FunctionSpec, Ground, Platform, PlatformKind, cluster::RunLabel, exposure, limits},
-=======
-    platforms::{Deployed, FunctionSpec, Ground, Platform, PlatformKind, cluster::RunLabel, limits},
+    runner::image::refuse_hidden_grading,
     screen::{note, out, show},
->>>>>>> part4
 };
 
 /// Name of a function that nobody named.
@@ -103,19 +99,14 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
     let (e, spec) = args.what.spec(args.platform, &args.cluster)?;
     super::block_on(async {
         for notice in refuse_hidden_grading(&e).await? {
-            eprintln!("note: {notice}");
+            note!("note: {notice}");
         }
         let cluster = args.cluster.connect(e.cluster.clone(), RunLabel::new(&args.run)).await?;
-<<<<<<< HEAD
-        eprintln!("{}", cluster.describe());
-        eprintln!("deploying {} on {}", spec.name, args.platform.name());
-        if let Some(notice) = exposure::notice(&e) {
-            eprintln!("note: {notice}");
-        }
-=======
         note!("{}", cluster.describe());
         note!("deploying {} on {}", spec.name, args.platform.name());
->>>>>>> part4
+        if let Some(notice) = exposure::notice(&e) {
+            note!("note: {notice}");
+        }
         let mut platform = Ground::Cluster(cluster.into()).platform(args.platform);
         let deployed = platform.deploy(&spec).await.inspect_err(|_| {
             note!(

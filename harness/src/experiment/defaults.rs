@@ -44,6 +44,7 @@ impl Experiment {
             planned_trials: None,
             thresholds: Vec::new(),
             expected_noise: Vec::new(),
+            events: None,
             load: vec![closed_loop(warmup, closed), poisson(warmup, open)],
         }
     }

@@ -4,6 +4,7 @@ mod arrivals;
 mod cells;
 mod cluster_checks;
 mod defaults;
+pub mod events;
 mod file;
 mod load_from;
 mod noise;
@@ -106,6 +107,9 @@ pub struct Experiment {
     /// How much an earlier run's trials varied, for the smallest effect that the plan can see.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub expected_noise: Vec<ExpectedNoise>,
+    /// A broker that gets an event of each answer, and a logger behind it; none: there are no events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<events::EventsChoice>,
     /// Load points; each trial measures every one of them on the same fresh replicas.
     pub load: Vec<LoadPoint>,
 }

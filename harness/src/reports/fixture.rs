@@ -536,6 +536,7 @@ fn summary(data: &CellData) -> CellSummary {
         outcome: None,
         by_size: Vec::new(),
         size_fit: None,
+        events: None,
         outcomes,
     }
 }

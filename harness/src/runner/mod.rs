@@ -3,6 +3,7 @@
 mod blocks;
 pub mod budget;
 mod calibration;
+mod eventing;
 pub mod function_binary;
 pub mod image;
 mod kept;
@@ -50,6 +51,7 @@ use crate::{
     store::{RunFolder, RunLock, StoreError},
 };
 use budget::Budget;
+use eventing::Eventing;
 use load_from::Source;
 use prepare::{Prepared, Sources, prepare};
 use progress::Progress;
@@ -180,13 +182,30 @@ async fn carry_out(
     if experiment.load_from.place != LoadPlace::Here {
         prepared.generator = experiment.load_from.words();
     }
+    let eventing =
+        match Eventing::start(&experiment, &ground, &mut prepared, &|line| progress.say(line)).await {
+            Ok(eventing) => eventing,
+            Err(error) => {
+                if let Ground::Cluster(cluster) = &ground {
+                    _ = namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await;
+                }
+                return Err(error);
+            }
+        };
     for notice in &prepared.notices {
         progress.say(&format!("note: {notice}"));
     }
     // From here on, whatever happens, the cluster is left as it was found.
     let leave = async || {
-        let Ground::Cluster(cluster) = &ground else { return Ok(()) };
-        namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await.map(|_| ())
+        let stopped = match &eventing {
+            Some(eventing) => eventing.stop().await,
+            None => Ok(()),
+        };
+        let Ground::Cluster(cluster) = &ground else { return stopped };
+        let left = namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await;
+        let left = left
+            .map_err(|error| format!("the namespace stays behind, remove it with `harness clean`: {error}"));
+        stopped.and(left.map(|_| ()))
     };
     let begun = match left {
         Some((left, lock)) => {
@@ -231,13 +250,14 @@ async fn carry_out(
         total,
         asked: Mutex::new(asked),
         source: &source,
+        eventing: eventing.as_ref(),
     };
     run.all(&cells, &mut progress).await;
     if let Err(error) = source.end().await {
         progress.say(&format!("error: {error}"));
     }
     if let Err(error) = leave().await {
-        progress.say(&format!("error: the namespace stays behind, remove it with `harness clean`: {error}"));
+        progress.say(&format!("error: {error}"));
     }
     progress.now("writing the report");
     let mut finished = publish::publish(&folder).map_err(|error| {

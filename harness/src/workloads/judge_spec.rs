@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{classify::ClassifyJudge, grade::VerdictJudge, null::NullJudge, own::OwnJudge};
+use super::{
+    classify::ClassifyJudge, grade::VerdictJudge, logger::EventJudge, null::NullJudge, own::OwnJudge,
+};
 use crate::drive::{Judge, answer::StatusJudge};
 
 /// What each judge has to know.
@@ -23,6 +25,11 @@ pub enum JudgeSpec {
     Checksum {
         /// Both, by payload.
         expected: Vec<(u64, String)>,
+    },
+    /// Id of each event.
+    Events {
+        /// Ids, by payload.
+        ids: Vec<String>,
     },
     /// The verdict on each submission.
     Verdicts {
@@ -49,6 +56,7 @@ impl JudgeSpec {
             Self::Status => Arc::new(StatusJudge),
             Self::Classes { expected } => Arc::new(ClassifyJudge { expected }),
             Self::Checksum { expected } => Arc::new(NullJudge { expected }),
+            Self::Events { ids } => Arc::new(EventJudge { ids }),
             Self::Verdicts { expected } => Arc::new(VerdictJudge { expected }),
             Self::Contains { text } => Arc::new(OwnJudge { contains: text }),
         }

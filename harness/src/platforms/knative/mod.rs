@@ -1,6 +1,7 @@
 //! Knative Serving on a cluster: deploys a function as a Service, waits until it answers through
 //! the ingress, observes its replicas, proves that it has gone to zero, and removes it.
 
+pub mod eventing;
 mod found;
 mod ingress;
 pub mod manifest;
