@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::cgroup;
 use crate::workloads::Kind;
+use crate::workloads::pdf;
 
 /// Requests that may wait for each inference thread, unless `QUEUE_LIMIT` says otherwise. At
 /// MobileNetV2's cost the last in the queue then waits about half a second.
@@ -43,6 +44,8 @@ pub struct Config {
     pub grace: Duration,
     /// `INSTANCE_ID`, else `HOSTNAME`.
     pub instance_id: Option<String>,
+    /// What the workload `pdf` reads.
+    pub pdf: pdf::settings::Settings,
 }
 
 /// A setting that cannot be used.
@@ -103,26 +106,38 @@ impl Config {
             drain,
             grace,
             instance_id: read.instance_id()?,
+            pdf: pdf::settings::Settings::read(&read)?,
         })
     }
 }
 
-struct Reader<L> {
+/// Reads values and checks them, for this file and for the workloads' own settings.
+pub(crate) struct Reader<L> {
     lookup: L,
 }
 
 impl<L: Fn(&str) -> Option<String>> Reader<L> {
-    fn text(&self, name: &str) -> Option<String> {
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
         (self.lookup)(name).filter(|value| !value.is_empty())
     }
 
-    fn parsed<T: FromStr>(&self, name: &'static str, expected: &str, default: T) -> Result<T, ConfigError> {
+    pub(crate) fn parsed<T: FromStr>(
+        &self,
+        name: &'static str,
+        expected: &str,
+        default: T,
+    ) -> Result<T, ConfigError> {
         self.text(name).map_or(Ok(default), |value| {
             value.trim().parse().map_err(|_| ConfigError::new(name, value, expected))
         })
     }
 
-    fn number<T>(&self, name: &'static str, range: RangeInclusive<T>, default: T) -> Result<T, ConfigError>
+    pub(crate) fn number<T>(
+        &self,
+        name: &'static str,
+        range: RangeInclusive<T>,
+        default: T,
+    ) -> Result<T, ConfigError>
     where
         T: FromStr + PartialOrd + Display,
     {
