@@ -15,9 +15,13 @@ use function::server::{self, Service};
 use function::shutdown::Signals;
 use function::telemetry::Telemetry;
 use function::workloads::Workload;
+use function::workloads::pdf::chromium::launcher;
 
 fn main() -> ExitCode {
     let start = ProcessStart::now();
+    if let Some(code) = launcher::run_if_asked() {
+        return code;
+    }
     match actix_web::rt::System::new().block_on(run(start)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -37,7 +41,7 @@ async fn run(start: ProcessStart) -> anyhow::Result<()> {
     let pool = Pool::start(Arc::clone(&workload), config.inference_threads, config.queue_limit)
         .context("cannot start the inference threads")?;
     let instance = Instance::ready(config.instance_id.as_deref(), &start);
-    let service = Service::new(&config, workload, pool, instance, Telemetry::new()?);
+    let service = Service::new(&config, Arc::clone(&workload), pool, instance, Telemetry::new()?);
 
     let address = SocketAddr::new(config.bind, config.port);
     let (server, bound) = server::bind(&service, &config)
@@ -49,5 +53,6 @@ async fn run(start: ProcessStart) -> anyhow::Result<()> {
         actix_web::rt::spawn(signals.stop_in_order(Arc::clone(&service), server.handle(), config.drain));
     let ended = server.await;
     stop.abort();
+    workload.stop();
     Ok(ended?)
 }

@@ -7,12 +7,14 @@ use super::{Limits, chromium, native};
 use crate::config::{ConfigError, Reader};
 
 /// What the environment says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `PDF_RENDERER`.
     pub renderer: RendererKind,
     /// `PDF_RENDER_SECONDS`, `PDF_MAX_PAGES`, `PDF_MAX_BYTES`.
     pub limits: Limits,
+    /// What the browser is told.
+    pub chromium: chromium::settings::Settings,
 }
 
 /// The renderers that there are.
@@ -58,6 +60,7 @@ impl Settings {
                 pages: read.number("PDF_MAX_PAGES", 1..=10_000, 500)?,
                 pdf_bytes: read.number("PDF_MAX_BYTES", 1 << 10..=1 << 30, 64 << 20)?,
             },
+            chromium: chromium::settings::Settings::read(read)?,
         })
     }
 }

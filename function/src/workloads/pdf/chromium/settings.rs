@@ -1,0 +1,124 @@
+//! The settings of this renderer, and where the browser is.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use crate::config::{ConfigError, Reader};
+
+/// Where browsers lie, in the order of looking. Debian's wrapper script in `PATH` adds extensions
+/// and flags of its own, so what it would start is looked for before.
+const PLACES: [&str; 3] =
+    ["/usr/lib/chromium/chromium", "/usr/lib/chromium-browser/chromium-browser", "/opt/google/chrome/chrome"];
+
+/// Names of browsers in `PATH`; the first is the one without windows, smaller.
+const NAMES: [&str; 5] =
+    ["chrome-headless-shell", "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"];
+
+/// What the environment says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// `CHROMIUM`: the browser; none to look in the usual places.
+    pub program: Option<PathBuf>,
+    /// `CHROMIUM_SANDBOX`.
+    pub sandbox: SandboxChoice,
+    /// `CHROMIUM_DOCUMENTS`: after so many a browser is replaced by a fresh one.
+    pub documents: u64,
+    /// `CHROMIUM_PROCESS_BYTES`: the most data that each of its processes may have.
+    pub process_bytes: u64,
+}
+
+/// Whether the renderers run in Chromium's own sandbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SandboxChoice {
+    /// Where the container allows it.
+    #[default]
+    Auto,
+    /// Or not at all.
+    On,
+    /// Not.
+    Off,
+}
+
+impl FromStr for SandboxChoice {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "on" => Ok(Self::On),
+            "off" => Ok(Self::Off),
+            _ => Err(()),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads them.
+    ///
+    /// # Errors
+    /// The first bad value.
+    pub(crate) fn read(read: &Reader<impl Fn(&str) -> Option<String>>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            program: read.text("CHROMIUM").map(PathBuf::from),
+            sandbox: read.parsed("CHROMIUM_SANDBOX", "one of: auto, on, off", SandboxChoice::default())?,
+            documents: read.number("CHROMIUM_DOCUMENTS", 1..=1_000_000, 1000)?,
+            process_bytes: read.number("CHROMIUM_PROCESS_BYTES", 256 << 20..=64 << 30, 1 << 30)?,
+        })
+    }
+
+    /// The browser: as set, else the first in the usual places and then in `search_path`.
+    ///
+    /// # Errors
+    /// If there is none; the text says how to get one.
+    pub fn find_program(&self, search_path: Option<&OsStr>) -> anyhow::Result<PathBuf> {
+        if let Some(program) = &self.program {
+            anyhow::ensure!(
+                program.is_file(),
+                "CHROMIUM={}: there is no such file; name the browser's program",
+                program.display()
+            );
+            return Ok(program.clone());
+        }
+        let folders: Vec<_> = search_path.map(std::env::split_paths).into_iter().flatten().collect();
+        let in_path = NAMES.iter().flat_map(|name| folders.iter().map(move |folder| folder.join(name)));
+        PLACES.iter().map(PathBuf::from).chain(in_path).find(|place: &PathBuf| Path::is_file(place)).ok_or_else(|| {
+            anyhow::anyhow!(
+                "no browser: install one (Debian: apt-get install chromium fonts-dejavu-core), build the image on \
+                 a base that has one, set CHROMIUM to its program, or use PDF_RENDERER=native"
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(program: Option<PathBuf>) -> Settings {
+        Settings { program, sandbox: SandboxChoice::Auto, documents: 1, process_bytes: 1 << 30 }
+    }
+
+    #[test]
+    fn a_browser_that_is_named_must_be_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("browser");
+        let error = settings(Some(program.clone())).find_program(None).unwrap_err().to_string();
+        assert!(error.starts_with("CHROMIUM=") && error.contains("no such file"), "{error}");
+        std::fs::write(&program, "").unwrap();
+        assert_eq!(settings(Some(program.clone())).find_program(None).unwrap(), program);
+    }
+
+    #[test]
+    fn without_any_browser_the_remedies_are_named() {
+        if PLACES.iter().any(|place| Path::new(place).exists()) {
+            eprintln!("skipped: a browser is installed here");
+            return;
+        }
+        let error = settings(None).find_program(Some(OsStr::new("/nowhere"))).unwrap_err().to_string();
+        assert!(
+            error.contains("apt-get install chromium") && error.contains("PDF_RENDERER=native"),
+            "{error}"
+        );
+    }
+}
