@@ -3,6 +3,7 @@
 // Each test file uses its own part of this.
 #![allow(dead_code)]
 
+pub mod browser;
 pub mod http;
 
 use std::io::{BufRead, BufReader, Read};
@@ -37,8 +38,12 @@ pub fn command(settings: &[(&str, &str)]) -> Command {
 /// Starts it with the generated model and waits until it listens.
 pub fn start(settings: &[(&str, &str)]) -> Function {
     let models_dir = models_dir().display().to_string();
-    let settings = [&[("MODEL", MODEL), ("MODELS_DIR", models_dir.as_str())], settings].concat();
-    let mut child = command(&settings).spawn().unwrap();
+    launch(&[&[("MODEL", MODEL), ("MODELS_DIR", models_dir.as_str())], settings].concat())
+}
+
+/// Starts it and waits until it listens.
+pub fn launch(settings: &[(&str, &str)]) -> Function {
+    let mut child = command(settings).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let address = line
@@ -62,6 +67,23 @@ pub fn refused(settings: &[(&str, &str)]) -> (Option<i32>, String) {
 impl Function {
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it at once, as a kernel out of memory does.
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// What it writes on stderr from here to its end.
+    pub fn errors(&mut self) -> String {
+        let mut errors = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+        errors
     }
 
     pub fn wait(&mut self) -> ExitStatus {

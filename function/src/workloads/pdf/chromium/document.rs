@@ -14,7 +14,7 @@ use crate::workloads::pdf::Limits;
 use crate::workloads::pdf::page::Page;
 
 /// A browser that cannot throw a page away in so long is itself thrown away.
-const CLOSE_LIMIT: Duration = Duration::from_secs(3);
+const CLOSE_LIMIT: Duration = Duration::from_secs(5);
 
 /// A4 (ISO 216) in inches, as the protocol wants it: 210 mm by 297 mm.
 const A4_INCHES: (f64, f64) = (210.0 / 25.4, 297.0 / 25.4);
@@ -77,7 +77,8 @@ fn explain(cut: &Cut, limits: &Limits) -> WorkloadError {
             WorkloadError::Damaged(format!("the browser cannot render this page: {cut}"))
         }
         Cut::Crashed => WorkloadError::TooLarge(
-            "the page's process ended, as it does when a page takes too much memory (CHROMIUM_PROCESS_BYTES)"
+            "the page's process ended, as it does when a page takes too much memory (CHROMIUM_PROCESS_BYTES) or \
+             nests too deeply"
                 .into(),
         ),
         Cut::TooLong { limit } => {
@@ -95,6 +96,8 @@ struct Document<'a> {
     /// The id of the main frame is that of the target.
     frame: String,
     was_served: bool,
+    /// It tried to become another page, or to reload itself.
+    tried_to_leave: bool,
     /// Loads of the main frame that have finished, by their id.
     loaded: Vec<String>,
 }
@@ -107,8 +110,16 @@ impl<'a> Document<'a> {
         let attach = json!({ "targetId": target, "flatten": true });
         let session = text(&inbox.ask("Target.attachToTarget", &attach, until)?["sessionId"]);
         inbox.adopt(&session);
-        let mut document =
-            Self { inbox, page, until, session, frame: target, was_served: false, loaded: Vec::new() };
+        let mut document = Self {
+            inbox,
+            page,
+            until,
+            session,
+            frame: target,
+            was_served: false,
+            tried_to_leave: false,
+            loaded: Vec::new(),
+        };
         document.call("Fetch.enable", &json!({ "patterns": [{ "urlPattern": "*" }] }))?;
         document.call("Inspector.enable", &json!({}))?;
         document.call("Page.enable", &json!({}))?;
@@ -200,8 +211,13 @@ impl<'a> Document<'a> {
         }
         match method.as_str() {
             "Fetch.requestPaused" => self.answer(&params)?,
-            "Page.lifecycleEvent" if params["name"] == "load" && params["frameId"] == *self.frame => {
-                self.loaded.push(text(&params["loaderId"]));
+            "Page.lifecycleEvent" if params["frameId"] == *self.frame => {
+                // A navigation, refused or not, ends the load without the event of this name.
+                let done =
+                    params["name"] == "load" || (self.tried_to_leave && params["name"] == "networkIdle");
+                if done {
+                    self.loaded.push(text(&params["loaderId"]));
+                }
             }
             "Page.javascriptDialogOpening" => {
                 self.send("Page.handleJavaScriptDialog", &json!({ "accept": false }))?;
@@ -219,14 +235,14 @@ impl<'a> Document<'a> {
     /// Answers a request of the page from memory, or fails it.
     fn answer(&mut self, paused: &Value) -> Result<(), CallError> {
         let request = &paused["requestId"];
-        let navigation =
-            match (paused["resourceType"] == "Document" && paused["frameId"] == *self.frame, self.was_served)
-            {
-                (false, _) => Navigation::None,
-                (true, false) => Navigation::First,
-                (true, true) => Navigation::Further,
-            };
+        let replaces_the_page = paused["resourceType"] == "Document" && paused["frameId"] == *self.frame;
+        let navigation = match (replaces_the_page, self.was_served) {
+            (false, _) => Navigation::None,
+            (true, false) => Navigation::First,
+            (true, true) => Navigation::Further,
+        };
         self.was_served |= navigation == Navigation::First;
+        self.tried_to_leave |= navigation == Navigation::Further;
         let url = paused["request"]["url"].as_str().unwrap_or_default();
         let (method, params) = match fence::decide(self.page, url, navigation) {
             Verdict::Pass => ("Fetch.continueRequest", json!({ "requestId": request })),

@@ -13,13 +13,14 @@ pub mod launcher;
 pub mod settings;
 mod stable;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, bail};
 use serde_json::{Map, Value, json};
 
-use self::browser::{Browser, Plan, StartError};
-use self::settings::{SandboxChoice, Settings};
+use self::browser::{Browser, Plan};
+use self::settings::{Choice, Settings};
 use super::page::{Page, WARM_UP};
 use super::{Limits, Renderer};
 use crate::config::Config;
@@ -72,15 +73,10 @@ pub fn load(config: &Config) -> anyhow::Result<Box<dyn Renderer>> {
 
 /// The first way of starting that works, the safest first: Chromium's own sandbox matters more than
 /// a network namespace, which is a second line.
-fn start_best(settings: &Settings, program: &std::path::Path) -> anyhow::Result<(Plan, Browser)> {
-    let sandboxes: &[bool] = match settings.sandbox {
-        SandboxChoice::Auto => &[true, false],
-        SandboxChoice::On => &[true],
-        SandboxChoice::Off => &[false],
-    };
-    let mut failure = None;
-    for &sandbox in sandboxes {
-        for own_network in [true, false] {
+fn start_best(settings: &Settings, program: &Path) -> anyhow::Result<(Plan, Browser)> {
+    let mut failures = Vec::new();
+    for &sandbox in settings.sandbox.attempts() {
+        for &own_network in settings.own_network.attempts() {
             let plan = Plan {
                 program: program.to_owned(),
                 sandbox,
@@ -88,18 +84,22 @@ fn start_best(settings: &Settings, program: &std::path::Path) -> anyhow::Result<
                 process_bytes: settings.process_bytes,
             };
             match Browser::start(&plan) {
-                Ok(browser) => return Ok((plan, browser)),
-                Err(error @ StartError::System(_)) => return Err(error.into()),
-                Err(error) => failure = Some(error),
+                Ok(browser) if browser.own_network || settings.own_network != Choice::On => {
+                    return Ok((plan, browser));
+                }
+                Ok(_) => failures.push("the system gives it no network namespace".to_owned()),
+                Err(error) => failures.push(error.to_string()),
             }
         }
     }
-    let error = failure.context("no way to start the browser was tried")?;
-    let remedy = match settings.sandbox {
-        SandboxChoice::On => "; CHROMIUM_SANDBOX=auto allows it to run without its sandbox",
-        SandboxChoice::Auto | SandboxChoice::Off => "",
-    };
-    Err(anyhow::Error::from(error).context(format!("{}{remedy}", program.display())))
+    // The last attempt asked for least.
+    let failure = failures.pop().unwrap_or_default();
+    bail!(
+        "{}: {failure}; CHROMIUM_SANDBOX={:?} and CHROMIUM_NAMESPACE={:?} were tried (auto, on, off)",
+        program.display(),
+        settings.sandbox,
+        settings.own_network
+    )
 }
 
 impl Chromium {

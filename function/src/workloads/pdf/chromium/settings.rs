@@ -15,32 +15,47 @@ const PLACES: [&str; 3] =
 const NAMES: [&str; 5] =
     ["chrome-headless-shell", "chromium-headless-shell", "chromium", "chromium-browser", "google-chrome"];
 
+const CHOICES: &str = "one of: auto, on, off";
+
 /// What the environment says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `CHROMIUM`: the browser; none to look in the usual places.
     pub program: Option<PathBuf>,
     /// `CHROMIUM_SANDBOX`.
-    pub sandbox: SandboxChoice,
+    pub sandbox: Choice,
+    /// `CHROMIUM_NAMESPACE`: whether it gets a network namespace, which is empty.
+    pub own_network: Choice,
     /// `CHROMIUM_DOCUMENTS`: after so many a browser is replaced by a fresh one.
     pub documents: u64,
     /// `CHROMIUM_PROCESS_BYTES`: the most data that each of its processes may have.
     pub process_bytes: u64,
 }
 
-/// Whether the renderers run in Chromium's own sandbox.
+/// Whether to have something that not every container allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum SandboxChoice {
+pub enum Choice {
     /// Where the container allows it.
     #[default]
     Auto,
-    /// Or not at all.
+    /// Or do not start.
     On,
     /// Not.
     Off,
 }
 
-impl FromStr for SandboxChoice {
+impl Choice {
+    /// What to try, in this order.
+    pub fn attempts(self) -> &'static [bool] {
+        match self {
+            Self::Auto => &[true, false],
+            Self::On => &[true],
+            Self::Off => &[false],
+        }
+    }
+}
+
+impl FromStr for Choice {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
@@ -61,7 +76,8 @@ impl Settings {
     pub(crate) fn read(read: &Reader<impl Fn(&str) -> Option<String>>) -> Result<Self, ConfigError> {
         Ok(Self {
             program: read.text("CHROMIUM").map(PathBuf::from),
-            sandbox: read.parsed("CHROMIUM_SANDBOX", "one of: auto, on, off", SandboxChoice::default())?,
+            sandbox: read.parsed("CHROMIUM_SANDBOX", CHOICES, Choice::default())?,
+            own_network: read.parsed("CHROMIUM_NAMESPACE", CHOICES, Choice::default())?,
             documents: read.number("CHROMIUM_DOCUMENTS", 1..=1_000_000, 1000)?,
             process_bytes: read.number("CHROMIUM_PROCESS_BYTES", 256 << 20..=64 << 30, 1 << 30)?,
         })
@@ -96,7 +112,13 @@ mod tests {
     use super::*;
 
     fn settings(program: Option<PathBuf>) -> Settings {
-        Settings { program, sandbox: SandboxChoice::Auto, documents: 1, process_bytes: 1 << 30 }
+        Settings {
+            program,
+            sandbox: Choice::Auto,
+            own_network: Choice::Auto,
+            documents: 1,
+            process_bytes: 1 << 30,
+        }
     }
 
     #[test]
