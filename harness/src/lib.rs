@@ -25,6 +25,7 @@ pub mod runner;
 pub mod scaling;
 #[cfg(test)]
 mod schema_check;
+mod screen;
 pub mod secret;
 pub mod store;
 mod words;
