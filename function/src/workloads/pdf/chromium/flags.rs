@@ -4,8 +4,10 @@ use std::ffi::OsString;
 use std::path::Path;
 
 /// What it is always told. Sources: Chromium's `*_switches.cc`, Puppeteer's `ChromeLauncher.ts`.
-const ALWAYS: [&str; 36] = [
+const ALWAYS: [&str; 37] = [
     "--headless",
+    // Nothing is open but what is asked for.
+    "--no-startup-window",
     "--remote-debugging-pipe",
     // No network. The first line is the interception of every request (fence.rs), the last, where the
     // container allows it, an empty network namespace (launcher.rs). These hold for what is not
