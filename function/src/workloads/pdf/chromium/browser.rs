@@ -23,7 +23,7 @@ use super::connection::{CallError, Connection, Message};
 use super::launcher::{self, Orders};
 
 /// A browser that has not answered after so long does not come up.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 
 /// Name of a browser's folder, before the function's process id and a number.
 const FOLDER_PREFIX: &str = "function-browser-";

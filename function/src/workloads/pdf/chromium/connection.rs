@@ -18,8 +18,8 @@ use serde_json::{Value, json};
 /// A browser that takes no bytes for so long is hung.
 const WRITE_LIMIT: Duration = Duration::from_secs(10);
 
-/// Longest message taken from the browser, bytes. The parts of a PDF are far shorter; a page that
-/// has more sent in its name costs the browser, not this process.
+/// Longest message taken from the browser, bytes; a longer one is skipped. The parts of a PDF are far
+/// shorter, but a page can post as much as it likes, and the request comes here whole.
 const MESSAGE_BYTES: u64 = 64 << 20;
 
 /// Why nothing came back.
@@ -120,7 +120,14 @@ impl Connection {
         loop {
             text.clear();
             let length = (&mut reader).take(MESSAGE_BYTES).read_until(0, &mut text).unwrap_or(0);
-            if length == 0 || text.pop() != Some(0) {
+            if length as u64 == MESSAGE_BYTES && text.last() != Some(&0) {
+                // Nobody misses it but the page that had it sent.
+                if reader.skip_until(0).is_err() {
+                    break;
+                }
+                continue;
+            }
+            if text.pop() != Some(0) {
                 break;
             }
             let Ok(wire) = serde_json::from_slice::<Wire>(&text) else {
@@ -243,10 +250,10 @@ impl Inbox<'_> {
     pub fn ask(&self, method: &'static str, params: &Value, until: Instant) -> Result<Value, CallError> {
         let asked = self.send(None, method, params)?;
         loop {
-            if let Message::Reply { id, result } = self.next(until)? {
-                if id == asked {
-                    return result.map_err(|message| CallError::Refused { method, message });
-                }
+            if let Message::Reply { id, result } = self.next(until)?
+                && id == asked
+            {
+                return result.map_err(|message| CallError::Refused { method, message });
             }
         }
     }
@@ -332,6 +339,22 @@ mod tests {
                 assert_eq!(connection.inbox().next(soon()), Err(CallError::Ended));
             });
         }
+    }
+
+    #[test]
+    fn a_message_that_is_too_long_is_skipped_and_the_next_one_arrives() {
+        let browser = |mut socket: UnixStream| {
+            socket.write_all(&vec![b'x'; MESSAGE_BYTES as usize + 9]).unwrap();
+            socket.write_all(b"\0").unwrap();
+            say(&socket, &json!({ "method": "Next", "params": {}, "sessionId": "A" }));
+            let _ = io::copy(&mut &socket, &mut io::sink());
+        };
+        with_browser(browser, |connection| {
+            let inbox = connection.inbox();
+            inbox.adopt("A");
+            let next = Message::Event { session: "A".into(), method: "Next".into(), params: json!({}) };
+            assert_eq!(inbox.next(soon()), Ok(next));
+        });
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::workloads::pdf::Limits;
 use crate::workloads::pdf::page::Page;
 
 /// A browser that cannot throw a page away in so long is itself thrown away.
-const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
 /// A4 (ISO 216) in inches, as the protocol wants it: 210 mm by 297 mm.
 const A4_INCHES: (f64, f64) = (210.0 / 25.4, 297.0 / 25.4);

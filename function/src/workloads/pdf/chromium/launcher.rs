@@ -65,14 +65,15 @@ pub fn run_if_asked() -> Option<ExitCode> {
     if arguments.next()? != ARGUMENT {
         return None;
     }
-    let outcome =
-        Orders::read(arguments).ok_or_else(|| io::Error::other("incomplete orders")).and_then(launch);
+    let outcome = Orders::read(arguments)
+        .ok_or_else(|| io::Error::other("incomplete orders"))
+        .and_then(|orders| launch(&orders));
     let Err(error) = outcome;
     eprintln!("the browser cannot be started: {error}");
     Some(ExitCode::FAILURE)
 }
 
-fn launch(orders: Orders) -> io::Result<Infallible> {
+fn launch(orders: &Orders) -> io::Result<Infallible> {
     for number in [3, 4] {
         // Usually there is nothing to close.
         let _ = close(number);

@@ -61,7 +61,7 @@ pub fn load(config: &Config) -> anyhow::Result<Box<dyn Renderer>> {
     };
     if !chromium.plan.sandbox {
         // The first line on stdout is the address.
-        eprintln!("function: {}", chromium.sandbox());
+        eprintln!("function: the sandbox of the browser is {}", chromium.sandbox());
     }
     let page = Page { html: WARM_UP.to_owned(), assets: Vec::new() };
     let pdf = chromium.render(&page, &config.pdf.limits).context("the browser renders nothing")?;
@@ -106,10 +106,11 @@ impl Chromium {
     /// The browser for the next document: a fresh one if the last one ended, or has had its share.
     fn browser(&self) -> Result<Arc<Browser>, WorkloadError> {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(browser) = &*current {
-            if !browser.connection().has_ended() && browser.count_document() < self.documents_per_browser {
-                return Ok(Arc::clone(browser));
-            }
+        if let Some(browser) = &*current
+            && !browser.connection().has_ended()
+            && browser.count_document() < self.documents_per_browser
+        {
+            return Ok(Arc::clone(browser));
         }
         // Those who still render keep the old one until they are done.
         *current = None;
