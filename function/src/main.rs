@@ -15,13 +15,19 @@ use function::server::{self, Service};
 use function::shutdown::Signals;
 use function::telemetry::Telemetry;
 use function::workloads::Workload;
+use function::workloads::grade::jail;
 use function::workloads::pdf::chromium::launcher;
 
 fn main() -> ExitCode {
-    let start = ProcessStart::now();
-    if let Some(code) = launcher::run_if_asked() {
-        return code;
+    // Called again by the grading workloads, to bind a submitted program.
+    if let Some(ended) = jail::entry() {
+        return ended;
     }
+    // And by the workload `pdf`, to become a browser.
+    if let Some(ended) = launcher::run_if_asked() {
+        return ended;
+    }
+    let start = ProcessStart::now();
     match actix_web::rt::System::new().block_on(run(start)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -41,7 +47,9 @@ async fn run(start: ProcessStart) -> anyhow::Result<()> {
     let pool = Pool::start(Arc::clone(&workload), config.inference_threads, config.queue_limit)
         .context("cannot start the inference threads")?;
     let instance = Instance::ready(config.instance_id.as_deref(), &start);
-    let service = Service::new(&config, Arc::clone(&workload), pool, instance, Telemetry::new()?);
+    let telemetry = Telemetry::new()?;
+    telemetry.show(workload.collectors())?;
+    let service = Service::new(&config, Arc::clone(&workload), pool, instance, telemetry);
 
     let address = SocketAddr::new(config.bind, config.port);
     let (server, bound) = server::bind(&service, &config)
@@ -53,6 +61,12 @@ async fn run(start: ProcessStart) -> anyhow::Result<()> {
         actix_web::rt::spawn(signals.stop_in_order(Arc::clone(&service), server.handle(), config.drain));
     let ended = server.await;
     stop.abort();
+    let left = service.finish_events().await;
+    if left > 0 {
+        eprintln!(
+            "function: {left} events were not delivered when the grace time was over; they count as dropped"
+        );
+    }
     workload.stop();
     Ok(ended?)
 }

@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use support::browser::{descendants, is_there};
 use support::http::{Reply, get, post, send, wait_for};
-use support::{Function, drawn, launch, refused};
+use support::{Function, drawn, refused, start_bare};
 
 const PAGE: &str = "<!DOCTYPE html><meta charset=utf-8><title>Invoice</title>\
     <style>h1 { background: #cde } p { break-after: page }</style>\
@@ -20,7 +20,7 @@ const PAGE: &str = "<!DOCTYPE html><meta charset=utf-8><title>Invoice</title>\
 fn start(folder: &Path, settings: &[(&str, &str)]) -> Function {
     let folder = folder.to_str().unwrap();
     let own = [("WORKLOAD", "pdf"), ("PDF_RENDERER", "chromium"), ("TMPDIR", folder), ("DRAIN_SECONDS", "0")];
-    launch(&[&own, settings].concat())
+    start_bare(&[&own, settings].concat())
 }
 
 fn holds(pdf: &[u8], text: &str) -> bool {
@@ -94,7 +94,7 @@ fn a_killed_browser_is_replaced_and_sigterm_leaves_no_process_and_no_file() {
     let after = descendants(function.id());
     function.signal(Signal::SIGTERM);
     assert_eq!(function.wait().code(), Some(0));
-    assert!(function.errors().contains("without its own sandbox"), "it is said at the start");
+    assert!(function.stderr().contains("without its own sandbox"), "it is said at the start");
     wait_for("the end of all processes", || after.iter().all(|process| !process.is_alive()).then_some(()));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "no file is left");
 }

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 use support::http::{Reply, post, wait_for};
-use support::{Function, launch};
+use support::{Function, start_bare};
 
 /// Pages at the same time.
 const SIDE_BY_SIDE: usize = 4;
@@ -140,7 +140,7 @@ fn start(renderer: &str, folder: &Path, settings: &[(&str, &str)]) -> Function {
         ("INFERENCE_THREADS", "4"),
         ("TMPDIR", folder),
     ];
-    launch(&[&own, settings].concat())
+    start_bare(&[&own, settings].concat())
 }
 
 #[test]
