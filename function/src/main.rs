@@ -16,10 +16,15 @@ use function::shutdown::Signals;
 use function::telemetry::Telemetry;
 use function::workloads::Workload;
 use function::workloads::grade::jail;
+use function::workloads::pdf::chromium::launcher;
 
 fn main() -> ExitCode {
     // Called again by the grading workloads, to bind a submitted program.
     if let Some(ended) = jail::entry() {
+        return ended;
+    }
+    // And by the workload `pdf`, to become a browser.
+    if let Some(ended) = launcher::run_if_asked() {
         return ended;
     }
     let start = ProcessStart::now();
@@ -44,7 +49,7 @@ async fn run(start: ProcessStart) -> anyhow::Result<()> {
     let instance = Instance::ready(config.instance_id.as_deref(), &start);
     let telemetry = Telemetry::new()?;
     telemetry.show(workload.collectors())?;
-    let service = Service::new(&config, workload, pool, instance, telemetry);
+    let service = Service::new(&config, Arc::clone(&workload), pool, instance, telemetry);
 
     let address = SocketAddr::new(config.bind, config.port);
     let (server, bound) = server::bind(&service, &config)
@@ -62,5 +67,6 @@ async fn run(start: ProcessStart) -> anyhow::Result<()> {
             "function: {left} events were not delivered when the grace time was over; they count as dropped"
         );
     }
+    workload.stop();
     Ok(ended?)
 }
