@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::cgroup;
+use crate::storage;
 use crate::workloads::Kind;
 
 /// Requests that may wait for each inference thread, unless `QUEUE_LIMIT` says otherwise. At
@@ -43,6 +44,8 @@ pub struct Config {
     pub grace: Duration,
     /// `INSTANCE_ID`, else `HOSTNAME`.
     pub instance_id: Option<String>,
+    /// `S3_...`: the object storage that inputs may lie in.
+    pub storage: Option<storage::Settings>,
 }
 
 /// A setting that cannot be used.
@@ -103,6 +106,7 @@ impl Config {
             drain,
             grace,
             instance_id: read.instance_id()?,
+            storage: storage::Settings::from_lookup(&read.lookup)?,
         })
     }
 }

@@ -13,6 +13,7 @@ use function::instance::{Instance, ProcessStart};
 use function::pool::Pool;
 use function::server::{self, Service};
 use function::shutdown::Signals;
+use function::storage::Storage;
 use function::telemetry::Telemetry;
 use function::workloads::Workload;
 
@@ -37,7 +38,8 @@ async fn run(start: ProcessStart) -> anyhow::Result<()> {
     let pool = Pool::start(Arc::clone(&workload), config.inference_threads, config.queue_limit)
         .context("cannot start the inference threads")?;
     let instance = Instance::ready(config.instance_id.as_deref(), &start);
-    let service = Service::new(&config, workload, pool, instance, Telemetry::new()?);
+    let storage = Storage::new(config.storage.as_ref())?;
+    let service = Service::new(&config, workload, pool, instance, Telemetry::new()?, storage);
 
     let address = SocketAddr::new(config.bind, config.port);
     let (server, bound) = server::bind(&service, &config)

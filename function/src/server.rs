@@ -19,6 +19,7 @@ use crate::config::Config;
 use crate::error::Problem;
 use crate::instance::{Instance, Turn, milliseconds};
 use crate::pool::Pool;
+use crate::storage::{MEDIA_TYPE, Storage};
 use crate::telemetry::Telemetry;
 use crate::workloads::{Answer, Query, Workload};
 
@@ -41,6 +42,7 @@ pub struct Service {
     pool: Pool,
     instance: Instance,
     telemetry: Telemetry,
+    storage: Storage,
     max_body_bytes: usize,
     max_pixels: u64,
     queue_limit: usize,
@@ -57,6 +59,7 @@ impl Service {
         pool: Pool,
         instance: Instance,
         telemetry: Telemetry,
+        storage: Storage,
     ) -> Arc<Self> {
         let identity = [
             (INSTANCE_ID, header_value(&instance.id)),
@@ -69,6 +72,7 @@ impl Service {
             pool,
             instance,
             telemetry,
+            storage,
             max_body_bytes: config.max_body_bytes,
             max_pixels: config.max_pixels,
             queue_limit: config.queue_limit,
@@ -207,9 +211,10 @@ async fn compute(
     payload: web::Payload,
     service: &Service,
 ) -> Result<Computed, Problem> {
-    let input = body::read(request, payload, service.max_body_bytes).await?;
+    let sent = body::read(request, payload, service.max_body_bytes).await?;
     let received_at = Instant::now();
     let query = Query::parse(request.query_string())?;
+    let (input, mut transfer) = service.storage.resolve(sent, service.max_body_bytes).await?;
     let done = service
         .pool
         .submit(input, query)?
@@ -218,6 +223,14 @@ async fn compute(
     let mut answer = done.result?;
     let mut stages = vec![("queue", done.queued)];
     stages.append(&mut answer.stages);
+    if let Some(transfer) = &mut transfer {
+        transfer.write_back(&service.storage, &answer).await?;
+        transfer.tell(&mut answer);
+        transfer.count(&service.telemetry);
+        let (download, upload) = transfer.stages();
+        stages.insert(0, ("download", download));
+        stages.extend(upload.map(|upload| ("upload", upload)));
+    }
     stages.push(("total", received_at.elapsed()));
     for (stage, duration) in &stages {
         service.telemetry.stage(stage, *duration);
@@ -274,6 +287,7 @@ async fn index(service: web::Data<Service>) -> HttpResponse {
             "body_bytes": service.max_body_bytes,
             "pixels": service.max_pixels,
         },
+        "references": { "content_type": MEDIA_TYPE, "buckets": service.storage.buckets() },
         "paths": {
             "POST /predict": "the input as the body, or as the field 'file' of a multipart form",
             "POST /": "the same",

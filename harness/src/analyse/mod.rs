@@ -20,6 +20,7 @@ pub mod elasticity;
 pub mod eviction;
 pub mod foresight;
 pub mod ground_truth;
+pub mod inside;
 pub mod itself;
 pub mod lives;
 pub mod machine;

@@ -52,6 +52,7 @@ pub async fn prepare(
         spec,
         payloads: Arc::from(requests.payloads),
         by_load: BTreeMap::new(),
+        sent: None,
         method: hyper::Method::POST,
         expected: Expected::Judged(requests.expected),
         notices: requests.notices,

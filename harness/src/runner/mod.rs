@@ -5,6 +5,7 @@ pub mod budget;
 mod calibration;
 pub mod function_binary;
 mod image;
+pub mod inputs;
 mod kept;
 pub mod live;
 pub mod load_from;
@@ -167,6 +168,7 @@ async fn carry_out(
         pinned = image::pin(&mut experiment, &|line| progress.say(line)).await?;
     }
     let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
+    let stored = inputs::store(&experiment, &mut prepared, name, &|line| progress.say(line)).await?;
     prepared.notices.extend(pinned);
     prepared.notices.extend(kept::notices(&experiment));
     prepared.notices.extend(reuse_notice(&experiment));
@@ -180,8 +182,16 @@ async fn carry_out(
     }
     // From here on, whatever happens, the cluster is left as it was found.
     let leave = async || {
-        let Ground::Cluster(cluster) = &ground else { return Ok(()) };
-        namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await.map(|_| ())
+        let mut left = Vec::new();
+        if let Some(stored) = &stored {
+            left.extend(stored.remove().await.err());
+        }
+        if let Ground::Cluster(cluster) = &ground
+            && let Err(error) = namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await
+        {
+            left.push(format!("the namespace stays behind, remove it with `harness clean`: {error}"));
+        }
+        if left.is_empty() { Ok(()) } else { Err(left.join("; ")) }
     };
     let begun = match left {
         Some((left, lock)) => {
@@ -232,7 +242,7 @@ async fn carry_out(
         progress.say(&format!("error: {error}"));
     }
     if let Err(error) = leave().await {
-        progress.say(&format!("error: the namespace stays behind, remove it with `harness clean`: {error}"));
+        progress.say(&format!("error: {error}"));
     }
     progress.now("writing the report");
     let mut finished = publish::publish(&folder).map_err(|error| {

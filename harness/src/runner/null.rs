@@ -60,6 +60,7 @@ pub async fn prepare(
         spec,
         payloads: bodies(&[USUAL_BYTES]),
         by_load,
+        sent: None,
         method: hyper::Method::POST,
         expected: Expected::Checksum,
         notices: Vec::new(),

@@ -53,6 +53,7 @@ pub fn prepare(experiment: &Experiment, own: &OwnFunction) -> anyhow::Result<Pre
         spec: spec::common(experiment, FUNCTION_NAME),
         payloads: payloads.into(),
         by_load: std::collections::BTreeMap::new(),
+        sent: None,
         method,
         expected: Expected::Text(own.expect_contains.clone()),
         notices,

@@ -40,7 +40,7 @@ pub async fn ask_each(
     timeout: Duration,
 ) -> anyhow::Result<Vec<String>> {
     let mut classes = Vec::with_capacity(prepared.payloads.len());
-    for payload in prepared.payloads.iter() {
+    for payload in prepared.usually_sent().iter() {
         let listener = Arc::new(Listener::new(prepared));
         let plan = Plan::Closed { connections: 1, think_time_ns: 0, duration_ns: None, requests: Some(1) };
         let load = Load {
@@ -182,7 +182,7 @@ pub async fn capacity_rps(
         drain: experiment.drain,
         seed: experiment.seed,
         connections: experiment.connection,
-        ..Load::new(plan, endpoints.to_vec(), prepared.payloads.clone(), judge(prepared, &prepared.payloads))
+        ..Load::new(plan, endpoints.to_vec(), prepared.usually_sent(), judge(prepared, &prepared.payloads))
     };
     let records = play_to_memory(load, super::generator_core(experiment), interrupt.clone()).await?;
     let (from, to) = (WARMUP.as_nanos() as u64, (WARMUP + DURATION).as_nanos() as u64);

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use anyhow::{Context, bail};
 use models::{FoundModel, FoundPictures, Manifest, Places, find_model, find_pictures};
 
-use super::{function_binary, null, own, spec};
+use super::{function_binary, inputs::Sent, null, own, spec};
 use crate::{
     drive::{Payload, shapes::Files},
     experiment::{Experiment, LoadPoint, Site, Subject},
@@ -28,6 +28,8 @@ pub struct Prepared {
     pub payloads: Arc<[Payload]>,
     /// What is sent at load points that choose payloads of their own, by the load point's name.
     pub by_load: BTreeMap<String, Arc<[Payload]>>,
+    /// What is sent instead, where inputs come by reference; answers are judged by the payloads.
+    pub sent: Option<Sent>,
     /// HTTP method.
     pub method: hyper::Method,
     /// What counts as a right answer.
@@ -66,6 +68,16 @@ impl Prepared {
     /// What is sent at a load point.
     pub fn payloads(&self, load: &LoadPoint) -> Arc<[Payload]> {
         self.by_load.get(&load.name).unwrap_or(&self.payloads).clone()
+    }
+
+    /// What is put into the requests of a load point: its payloads, or references to them.
+    pub fn to_send(&self, load: &LoadPoint) -> Arc<[Payload]> {
+        self.sent.as_ref().map_or_else(|| self.payloads(load), |sent| sent.payloads(&load.name))
+    }
+
+    /// The same where no load point says otherwise.
+    pub fn usually_sent(&self) -> Arc<[Payload]> {
+        self.sent.as_ref().map_or_else(|| self.payloads.clone(), Sent::usual)
     }
 
     /// What is deployed for one subject: the common spec with its platform's settings and its variant.
@@ -142,6 +154,7 @@ pub async fn prepare(
         spec: spec(experiment, binary, &model)?,
         payloads,
         by_load: BTreeMap::new(),
+        sent: None,
         method: hyper::Method::POST,
         expected: Expected::Classes(expected),
         notices,

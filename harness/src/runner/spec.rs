@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use super::kept;
 use crate::{
-    experiment::{Experiment, FunctionChoice, Subject},
+    experiment::{Experiment, FunctionChoice, ObjectStore, Site, Subject, Via},
     platforms::{FunctionSpec, Image, PlatformKind},
     workloads::{Kind, null},
 };
@@ -57,7 +57,13 @@ pub fn common(e: &Experiment, name: &str) -> FunctionSpec {
         platform_settings: BTreeMap::new(),
         image: image(function),
         revisions: e.revisions.clone(),
+        storage_secret: storage(e).and_then(|store| store.secret.clone()),
     }
+}
+
+/// The cluster's object storage, if inputs come from it. The twin has one of its own, which the runner starts.
+fn storage(e: &Experiment) -> Option<&ObjectStore> {
+    e.cluster.object_store.as_ref().filter(|_| e.on == Site::Cluster && e.function.inputs == Via::Storage)
 }
 
 fn image(function: &FunctionChoice) -> Option<Image> {
@@ -82,6 +88,13 @@ fn our_environment(e: &Experiment) -> BTreeMap<String, String> {
     // Else the one that the image has.
     if e.function.model != super::AUTO {
         env.insert("MODEL".to_owned(), e.function.model.clone());
+    }
+    if let Some(store) = storage(e) {
+        env.extend([
+            ("S3_ENDPOINT".to_owned(), store.endpoint.clone()),
+            ("S3_REGION".to_owned(), store.region().to_owned()),
+            ("S3_ALLOWED_BUCKETS".to_owned(), store.bucket.clone()),
+        ]);
     }
     env.extend(e.function.env.clone());
     env

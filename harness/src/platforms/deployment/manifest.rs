@@ -71,7 +71,8 @@ fn deployment(
     let mut env = spec.env.clone();
     // As Knative does it.
     env.insert("PORT".to_owned(), image.port.to_string());
-    let env: Vec<Value> = env.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+    let env = env.iter().map(|(name, value)| json!({ "name": name, "value": value }));
+    let env: Vec<Value> = env.chain(spec.storage_environment()).collect();
     let resources =
         json!({ "cpu": cpu_quantity(spec.cpu_cores), "memory": format!("{}Mi", spec.memory_mib) });
     Ok(json!({

@@ -119,6 +119,7 @@ fn template(
         .iter()
         .filter(|(name, _)| !RESERVED_ENV.contains(&name.as_str()))
         .map(|(name, value)| json!({ "name": name, "value": value }))
+        .chain(spec.storage_environment())
         .collect();
     let resources =
         json!({ "cpu": cpu_quantity(spec.cpu_cores), "memory": format!("{}Mi", spec.memory_mib) });
