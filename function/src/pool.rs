@@ -172,6 +172,7 @@ pub(crate) mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
 
+    use bytes::Bytes;
     use serde_json::Map;
 
     use super::*;

@@ -26,6 +26,7 @@ pub mod runner;
 pub mod scaling;
 #[cfg(test)]
 mod schema_check;
+mod screen;
 pub mod secret;
 pub mod store;
 mod words;

@@ -4,9 +4,9 @@
 #   tests/bench/verdicts.sh
 #
 # Trials: harness/tests/fixtures/trials/recorded.csv, which says where they are from. The rules and the
-# seeds are in harness/src/analyse/power.rs. Some minutes in an unoptimised build; fails where a false
+# seeds are in harness/src/analyse/power.rs. Two minutes, building apart; fails where a false
 # alarm is more frequent than 5 %, or its upper 95 % bound (Clopper and Pearson) is above 7 %.
 set -eu
 
 cd "$(dirname "$0")/../.."
-exec cargo test -p harness --features goose --lib analyse::power -- --ignored --nocapture --test-threads 1
+exec cargo test --release -p harness --features goose --lib analyse::power -- --ignored --nocapture --test-threads 1

@@ -171,6 +171,7 @@ pub fn experiment(trials: u32, load: Vec<LoadPoint>) -> Experiment {
         trials,
         function: FunctionChoice {
             workload: "classify".into(),
+            size: crate::workloads::Size::default(),
             model: "generated".into(),
             pictures: "drawn".into(),
             top: 5,

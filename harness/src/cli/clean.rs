@@ -17,6 +17,7 @@ use crate::{
         inventory::{self, Inventory, Owner, Thing},
     },
     platforms::cluster::{Cluster, ClusterChoice, RunLabel},
+    screen::{self, note, out, show},
 };
 
 /// Arguments.
@@ -66,7 +67,7 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
     super::block_on(async {
         let label = run.clone().unwrap_or_else(|| RunLabel::new(crate::admin::BY_HAND));
         let cluster = args.cluster.connect(ClusterChoice::default(), label).await?;
-        eprintln!("{}", cluster.describe());
+        note!("{}", cluster.describe());
         let owner = run.map_or(Owner::AnyRun, Owner::Run);
         let found = inventory::take(&cluster, &owner).await.context("cannot look through the cluster")?;
         let exit = args.how.remove(&cluster, &found).await?;
@@ -108,7 +109,7 @@ impl RemovalArgs {
     /// Only if the terminal fails; what cannot be removed is said and is the exit code.
     pub(super) async fn remove(&self, cluster: &Cluster, found: &Inventory) -> Result<Exit, CliError> {
         for note in &found.notes {
-            eprintln!("note: {note}");
+            note!("note: {note}");
         }
         if found.things.is_empty() {
             self.print(&Outcome::default(), &[]);
@@ -116,7 +117,7 @@ impl RemovalArgs {
         }
         let lines: Vec<String> = found.things.iter().map(Thing::describe).collect();
         let head = if self.dry_run { "would remove" } else { "removing" };
-        eprintln!("{head}:\n  {}", lines.join("\n  "));
+        note!("{head}:\n  {}", lines.join("\n  "));
         if self.dry_run {
             self.print(&Outcome::default(), &lines);
             return Ok(Exit::Valid);
@@ -124,22 +125,22 @@ impl RemovalArgs {
         if !self.yes && !ask("remove these?").map_err(anyhow::Error::from)? {
             return Err(CliError::Usage("nothing was removed: the answer was not y".into()));
         }
-        let outcome = clean::remove(cluster, &found.things, self.timeout, &|line| eprintln!("{line}")).await;
+        let outcome = clean::remove(cluster, &found.things, self.timeout, &|line| note!("{line}")).await;
         self.print(&outcome, &[]);
         Ok(if outcome.left.is_empty() { Exit::Valid } else { Exit::Failed })
     }
 
     fn print(&self, outcome: &Outcome, would_remove: &[String]) {
         match self.output {
-            Output::Json => println!(
+            Output::Json => out!(
                 "{}",
                 super::json(&serde_json::json!({
                     "would_remove": would_remove, "gone": outcome.gone, "left": outcome.left }))
             ),
             Output::Text if self.dry_run && !would_remove.is_empty() => {
-                println!("would be removed: {}; nothing was touched", would_remove.len());
+                out!("would be removed: {}; nothing was touched", would_remove.len());
             }
-            Output::Text => print!("{}", summary(outcome)),
+            Output::Text => show!("{}", summary(outcome)),
         }
     }
 }
@@ -157,7 +158,7 @@ fn summary(outcome: &Outcome) -> String {
 
 /// Asks on the terminal; anything but y or yes is no.
 fn ask(question: &str) -> std::io::Result<bool> {
-    eprint!("{question} [y/N] ");
+    screen::write_note(format_args!("{question} [y/N] "));
     std::io::stderr().flush()?;
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;

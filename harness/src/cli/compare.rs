@@ -13,6 +13,7 @@ use crate::{
     interrupt::Interrupt,
     platforms::PlatformKind,
     runner::{self, Finished, Left, budget},
+    screen::{note, out},
 };
 
 /// Arguments of `compare`.
@@ -109,13 +110,13 @@ pub(super) fn print_plan(
     let cells = left.map_or_else(|| expand(experiment), |left| left.cells.clone());
     match output {
         Output::Text => {
-            println!(
+            out!(
                 "{}\n{}",
                 runner::describe(experiment, left, &files),
                 budget::describe_order(experiment, &cells)
             );
         }
-        Output::Json => println!(
+        Output::Json => out!(
             "{}",
             super::json(&serde_json::json!({
                 "experiment": experiment,
@@ -131,23 +132,20 @@ pub(super) fn print_plan(
 fn conclude(finished: &Finished, args: &ExperimentArgs) -> Exit {
     match args.output {
         Output::Text => {
-            println!("{}", finished.table);
-            println!("report: {}", finished.folder.join("report.html").display());
+            out!("{}", finished.table);
+            out!("report: {}", finished.folder.join("report.html").display());
         }
-        Output::Json => println!("{}", super::json(&finished.summary)),
+        Output::Json => out!("{}", super::json(&finished.summary)),
     }
     if finished.interrupted {
         let folder = finished.folder.display();
-        eprintln!(
+        note!(
             "interrupted: what was measured until then is in {folder}; go on with `harness compare --resume {folder}`"
         );
         return Exit::Failed;
     }
     if finished.summary.cells.iter().all(|cell| cell.requests == 0 && cell.outcome.is_none()) {
-        eprintln!(
-            "error: nothing was measured; why stands beside each cell in {}",
-            finished.folder.display()
-        );
+        note!("error: nothing was measured; why stands beside each cell in {}", finished.folder.display());
         return Exit::Failed;
     }
     let met = finished.summary.meets_thresholds();

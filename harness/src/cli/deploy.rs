@@ -10,6 +10,7 @@ use crate::{
     drive::Endpoint,
     experiment::{self, Experiment},
     platforms::{Deployed, FunctionSpec, Ground, Platform, PlatformKind, cluster::RunLabel, limits},
+    screen::{note, out, show},
 };
 
 /// Name of a function that nobody named.
@@ -96,18 +97,18 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
     let (e, spec) = args.what.spec(args.platform, &args.cluster)?;
     super::block_on(async {
         let cluster = args.cluster.connect(e.cluster.clone(), RunLabel::new(&args.run)).await?;
-        eprintln!("{}", cluster.describe());
-        eprintln!("deploying {} on {}", spec.name, args.platform.name());
+        note!("{}", cluster.describe());
+        note!("deploying {} on {}", spec.name, args.platform.name());
         let mut platform = Ground::Cluster(cluster.into()).platform(args.platform);
         let deployed = platform.deploy(&spec).await.inspect_err(|_| {
-            eprintln!(
+            note!(
                 "what was applied until then stays for a look at it (`harness status`); `harness remove {}` takes it away",
                 args.platform.name()
             );
         })?;
         match args.output {
-            Output::Text => print!("{}", page(args.platform, &spec.name, &deployed)),
-            Output::Json => println!(
+            Output::Text => show!("{}", page(args.platform, &spec.name, &deployed)),
+            Output::Json => out!(
                 "{}",
                 super::json(&serde_json::json!({
                     "platform": args.platform, "name": spec.name, "run": args.run,

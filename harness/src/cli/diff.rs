@@ -10,6 +10,7 @@ use super::{
 use crate::{
     analyse::diff::{self, Change, Diff, Run},
     experiment::{self, Threshold},
+    screen::{out, show},
     store::RunFolder,
 };
 
@@ -64,8 +65,8 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
     let found =
         diff::diff(Run { name: &names[0], ..before }, Run { name: &names[1], ..after }, &args.thresholds);
     match args.output {
-        Output::Text => print!("{}", text(&found)),
-        Output::Json => println!("{}", super::json(&found)),
+        Output::Text => show!("{}", text(&found)),
+        Output::Json => out!("{}", super::json(&found)),
     }
     let worse = args.fail_if_worse && found.answers().any(|c| found.change(c) == Change::Worse);
     Ok(exit(found.is_valid(), found.thresholds.iter().all(|result| result.met) && !worse))

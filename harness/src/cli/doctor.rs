@@ -12,6 +12,7 @@ use crate::{
         PlatformKind,
         cluster::{ClusterChoice, RunLabel},
     },
+    screen::{out, show},
 };
 
 /// Width of the column with names.
@@ -54,9 +55,9 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
     }
     let findings = super::block_on(examine(args))?;
     if args.output == Output::Json {
-        println!("{}", super::json(&findings));
+        out!("{}", super::json(&findings));
     } else {
-        print!("{}", closing(&findings));
+        show!("{}", closing(&findings));
     }
     let fails = findings.iter().any(|finding| finding.verdict == Verdict::Fail);
     Ok(if fails { Exit::Failed } else { Exit::Valid })
@@ -66,7 +67,7 @@ async fn examine(args: &Args) -> Result<Vec<Finding>, CliError> {
     let colours = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let tell = |finding: &Finding| {
         if args.output == Output::Text {
-            print!("{}", line(finding, colours));
+            show!("{}", line(finding, colours));
             // A screen that is gone is no reason to stop.
             _ = std::io::stdout().flush();
         }

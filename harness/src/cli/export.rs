@@ -11,6 +11,7 @@ use crate::{
         export::{self, Place},
     },
     platforms::{PlatformKind, cluster::RunLabel},
+    screen::{note, out, show},
 };
 
 /// Where the gateway is as seen from the machine that runs faas-cli, if nobody says.
@@ -51,14 +52,14 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
     };
     let exported = export::export(args.platform, &spec, place)?;
     let Some(folder) = &args.output else {
-        print!("{}", exported.text);
+        show!("{}", exported.text);
         return Ok(Exit::Valid);
     };
     let path = folder.join(exported.file);
     std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, &exported.text)).with_context(
         || format!("cannot write {}; name a folder that can be written with -o", path.display()),
     )?;
-    eprintln!("apply it with: {}", exported.apply);
-    println!("{}", path.display());
+    note!("apply it with: {}", exported.apply);
+    out!("{}", path.display());
     Ok(Exit::Valid)
 }

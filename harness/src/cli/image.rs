@@ -12,6 +12,7 @@ use crate::{
         resolve_digest,
     },
     interrupt::Interrupt,
+    screen::{note, out, show},
 };
 
 /// Arguments.
@@ -187,14 +188,14 @@ impl RegistryArgs {
 impl ShowArgs {
     fn say(&self, line: &str) {
         if !self.quiet {
-            eprintln!("{line}");
+            note!("{line}");
         }
     }
 
     fn print(&self, result: &impl serde::Serialize, text: &str) {
         match self.print {
-            Output::Text => print!("{text}"),
-            Output::Json => println!("{}", super::json(result)),
+            Output::Text => show!("{text}"),
+            Output::Json => out!("{}", super::json(result)),
         }
     }
 }

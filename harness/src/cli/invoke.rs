@@ -26,6 +26,7 @@ use crate::{
         cluster::{ClusterChoice, RunLabel},
     },
     record::Outcome,
+    screen::{note, out, show},
 };
 
 /// Lines of an answer that are shown.
@@ -139,7 +140,7 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
             }
         };
         let question = Question { endpoint, method, payload, timeout: args.timeout };
-        eprintln!("{} {}", question.method, question.endpoint.url);
+        note!("{} {}", question.method, question.endpoint.url);
         match platform.filter(|_| args.cold) {
             Some(platform) => cold(&platform, &question, args, &interrupt).await,
             None => warm(&question, args, interrupt).await,
@@ -150,7 +151,7 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
 /// A function that is there already.
 async fn found(kind: PlatformKind, args: &Args) -> Result<(AnyPlatform, Endpoint), CliError> {
     let cluster = args.cluster.connect(ClusterChoice::default(), RunLabel::new(BY_HAND)).await?;
-    eprintln!("{}", cluster.describe());
+    note!("{}", cluster.describe());
     let mut platform = Ground::Cluster(cluster.into()).platform(kind);
     let Some(deployed) = platform.find(&args.name).await? else {
         return Err(anyhow::anyhow!(
@@ -173,14 +174,14 @@ async fn warm(question: &Question, args: &Args, interrupt: Interrupt) -> Result<
     match args.output {
         Output::Text => {
             for answer in &answers {
-                print!("{}", line(answer));
+                show!("{}", line(answer));
             }
             if let Some(last) = answers.last() {
-                print!("{}", shown(&last.body));
+                show!("{}", shown(&last.body));
             }
         }
         Output::Json => {
-            println!("{}", super::json(&answers.iter().map(as_json).collect::<Vec<_>>()));
+            out!("{}", super::json(&answers.iter().map(as_json).collect::<Vec<_>>()));
         }
     }
     let all = answers.len() as u64 == args.count && answers.iter().all(|a| a.record.outcome == Outcome::Ok);
@@ -196,23 +197,23 @@ async fn cold(
     let mut seen = BTreeSet::new();
     let mut proved = Vec::new();
     for _ in 0..args.count {
-        eprintln!("waiting for zero replicas");
+        note!("waiting for zero replicas");
         let limit = args.zero_timeout;
         let start = tokio::select! {
             start = invoke::cold_start(platform, question, &mut seen, limit, interrupt) => start?,
             () = interrupt.raised() => return Err(anyhow::anyhow!("interrupted").into()),
         };
         if args.output == Output::Text {
-            print!("{}", proof(&start));
+            show!("{}", proof(&start));
         }
         proved.push(start);
     }
     match (args.output, proved.last()) {
-        (Output::Text, Some(last)) => print!("{}", shown(&last.answer.body)),
+        (Output::Text, Some(last)) => show!("{}", shown(&last.answer.body)),
         (Output::Text, None) => {}
         (Output::Json, _) => {
             let as_json = |start: &ColdStart| json!({ "zero": start.zero, "answer": as_json(&start.answer) });
-            println!("{}", super::json(&proved.iter().map(as_json).collect::<Vec<_>>()));
+            out!("{}", super::json(&proved.iter().map(as_json).collect::<Vec<_>>()));
         }
     }
     Ok(Exit::Valid)

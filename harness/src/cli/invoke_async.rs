@@ -15,6 +15,7 @@ use crate::{
             login::{Purpose, enter},
         },
     },
+    screen::{note, out},
 };
 
 /// Flags of asynchronous calls.
@@ -54,14 +55,14 @@ pub async fn run(wanted: Wanted<'_>, args: &AsyncArgs, cluster: &ClusterArgs) ->
     let receiver =
         Receiver::start(args.callback_listen, args.callback_host.as_deref()).await.map_err(refused)?;
     let cluster = cluster.connect(ClusterChoice::default(), RunLabel::new(BY_HAND)).await?;
-    eprintln!("{}", cluster.describe());
+    note!("{}", cluster.describe());
     let entry = enter(&cluster, Purpose::Control).await.map_err(anyhow::Error::from)?;
     let bodies = vec![wanted.body; usize::try_from(wanted.count).unwrap_or(usize::MAX)];
     let plan = AsyncPlan { in_flight: args.in_flight, call_back_limit: wanted.timeout };
     let calls = call(&entry.gateway, &receiver, wanted.name, &bodies, plan).await.map_err(refused)?;
     match wanted.output {
-        Output::Text => calls.iter().for_each(|call| println!("{}", line(call))),
-        Output::Json => println!("{}", super::json(&calls.iter().map(as_json).collect::<Vec<_>>())),
+        Output::Text => calls.iter().for_each(|call| out!("{}", line(call))),
+        Output::Json => out!("{}", super::json(&calls.iter().map(as_json).collect::<Vec<_>>())),
     }
     let all = calls.iter().all(|call| call.called_back.is_some());
     Ok(if all { Exit::Valid } else { Exit::Failed })

@@ -7,6 +7,7 @@ mod request;
 mod source;
 mod what;
 
+use crate::screen::{out, show};
 use std::{path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
@@ -133,8 +134,8 @@ pub fn run(args: Args) -> Result<Exit, CliError> {
     let request = request::Request::new(args)?;
     let result = play::play(&request)?;
     match request.output {
-        Output::Text => print!("{}", output::text(&request, &result)),
-        Output::Json => println!("{}", output::json(&request, &result)),
+        Output::Text => show!("{}", output::text(&request, &result)),
+        Output::Json => out!("{}", output::json(&request, &result)),
     }
     if output::nothing_connected(&result.counts) {
         return Err(CliError::Failed(anyhow::anyhow!(

@@ -31,6 +31,7 @@ mod twin_plane;
 mod verdict_args;
 mod worker;
 
+use crate::screen::{self, note};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -202,9 +203,11 @@ pub fn main() -> ExitCode {
         }
     };
     match exit {
+        // Whoever reads the code must not take what is missing for the whole.
+        Ok(Exit::Valid) if screen::has_lost_output() => ExitCode::from(Exit::Failed as u8),
         Ok(exit) => ExitCode::from(exit as u8),
         Err(error) => {
-            eprintln!("error: {error}");
+            note!("error: {error}");
             ExitCode::from(match error {
                 CliError::Usage(_) => Exit::Usage as u8,
                 CliError::Failed(_) => Exit::Failed as u8,

@@ -6,6 +6,7 @@ mod list;
 mod tests;
 mod verify;
 
+use crate::screen::{out, show};
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -100,7 +101,7 @@ pub fn run(args: Args) -> Result<Exit, CliError> {
                 Output::Text => list::table(&rows),
                 Output::Json => serde_json::to_string_pretty(&rows).context("cannot write JSON")? + "\n",
             };
-            print!("{text}");
+            show!("{text}");
             Ok(Exit::Valid)
         }
         Command::Fetch { names, to } => {
@@ -113,11 +114,11 @@ pub fn run(args: Args) -> Result<Exit, CliError> {
         }
         Command::Verify => {
             let (report, all_right) = verify::verify(&manifest, &places);
-            print!("{report}");
+            show!("{report}");
             Ok(if all_right { Exit::Valid } else { Exit::Failed })
         }
         Command::Path { name } => {
-            println!("{}", fetch::path(entry(&manifest, &name)?, &places)?.display());
+            out!("{}", fetch::path(entry(&manifest, &name)?, &places)?.display());
             Ok(Exit::Valid)
         }
     }

@@ -14,6 +14,7 @@ use crate::{
         PlatformKind,
         cluster::{ClusterChoice, RunLabel},
     },
+    screen::note,
 };
 
 /// Arguments.
@@ -57,7 +58,7 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
     super::block_on(async {
         let run = RunLabel::new(&args.run);
         let cluster = args.cluster.connect(ClusterChoice::default(), run.clone()).await?;
-        eprintln!("{}", cluster.describe());
+        note!("{}", cluster.describe());
         let mut found =
             inventory::take(&cluster, &Owner::Run(run)).await.context("cannot look through the cluster")?;
         // Namespaces stay: the next deployment wants them again.

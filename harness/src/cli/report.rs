@@ -1,5 +1,6 @@
 //! `harness report`: rebuilds everything that can be rebuilt from a run folder, offline.
 
+use crate::screen::out;
 use std::path::PathBuf;
 
 use super::{CliError, Exit, compare::verdict_exit, experiment_args::Output};
@@ -25,10 +26,10 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
     let finished = runner::rebuild(&args.run)?;
     match args.output {
         Output::Text => {
-            println!("{}", finished.table);
-            println!("report: {}", finished.folder.join("report.html").display());
+            out!("{}", finished.table);
+            out!("report: {}", finished.folder.join("report.html").display());
         }
-        Output::Json => println!("{}", super::json(&finished.summary)),
+        Output::Json => out!("{}", super::json(&finished.summary)),
     }
     Ok(verdict_exit(&finished.summary))
 }

@@ -8,6 +8,7 @@ use super::{CliError, Exit, cluster_args::ClusterArgs, experiment_args::Output};
 use crate::{
     admin::inventory::{self, Inventory, Owner, Thing},
     platforms::cluster::{ClusterChoice, RunLabel},
+    screen::{note, out, show},
 };
 
 /// Arguments.
@@ -33,12 +34,12 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
         let run = args.run.as_deref().map(RunLabel::new);
         let label = run.clone().unwrap_or_else(|| RunLabel::new(crate::admin::BY_HAND));
         let cluster = args.cluster.connect(ClusterChoice::default(), label).await?;
-        eprintln!("{}", cluster.describe());
+        note!("{}", cluster.describe());
         let owner = run.map_or(Owner::AnyRun, Owner::Run);
         let found = inventory::take(&cluster, &owner).await.context("cannot look through the cluster")?;
         match args.output {
-            Output::Text => print!("{}", table(&found, SystemTime::now())),
-            Output::Json => println!("{}", super::json(&found)),
+            Output::Text => show!("{}", table(&found, SystemTime::now())),
+            Output::Json => out!("{}", super::json(&found)),
         }
         Ok(Exit::Valid)
     })

@@ -14,6 +14,7 @@ use crate::{
     drive::distributed::{Served, Worker, clock::SteadyClock},
     interrupt::Interrupt,
     platforms::cluster::workers::manifest::TOKEN_VARIABLE,
+    screen::note,
     secret::Secret,
     workloads::judge_of,
 };
@@ -100,6 +101,6 @@ async fn listen(listener: &TcpListener, worker: &Worker, idle_limit: Duration) -
             deadline = Instant::now() + idle_limit;
         }
     }
-    eprintln!("no coordinator for {}: the worker ends", humantime::format_duration(idle_limit));
+    note!("no coordinator for {}: the worker ends", humantime::format_duration(idle_limit));
     Ok(())
 }

@@ -45,11 +45,11 @@ pub(super) fn problems(list: &mut Checks, i: &str, e: &Experiment, load: &LoadPo
         }
         Procedure::Play | Procedure::Cold { .. } | Procedure::Eviction { .. } => {}
     }
+    let reads_files = e.function.own.is_some() || matches!(&*e.function.workload, "classify" | "null");
     list.check(
-        !matches!(&load.payload, Some(PayloadChoice::Files { .. })),
+        reads_files || !matches!(&load.payload, Some(PayloadChoice::Files { .. })),
         &["load", i, "payload"],
-        "files of a load point's own are not sent yet; name pictures or function.own.payloads, or use \
-         `harness load --body`",
+        "this workload makes its own requests; leave the files out, or name your own function in [function.own]",
     );
     if let Some(PayloadChoice::Sizes { bytes }) = &load.payload {
         let place = ["load", i, "payload"];

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 
 use anyhow::Context;
 
-use super::{measure::Run, pilot, progress::Progress, publish};
+use super::{measure::Run, pilot, prepare::Prepared, progress::Progress, publish};
 use crate::{
     analyse::sequential,
     experiment::{Cell, Stopped, deployments},
@@ -75,8 +75,11 @@ impl Run<'_> {
         };
         if !asked(false) {
             let endpoint = deployed.endpoints.first().context("the platform named no endpoint")?;
-            let answered = pilot::ask_each(endpoint, self.prepared, self.experiment.timeout).await?;
-            pilot::check_expected(self.prepared, &answered, subject)?;
+            let Prepared { sent, by_load, method, .. } = self.prepared;
+            for sent in std::iter::once(sent).chain(by_load.values()) {
+                let answered = pilot::ask_each(endpoint, method, sent, self.experiment.timeout).await?;
+                pilot::check_expected(sent, &answered, subject)?;
+            }
             asked(true);
         }
         Ok(deployed)

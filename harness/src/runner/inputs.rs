@@ -24,27 +24,6 @@ pub const FOLDER: &str = "testbed";
 /// Bucket of the twin's storage.
 const TWIN_BUCKET: &str = "testbed";
 
-/// What is sent in place of the payloads.
-#[derive(Debug, Clone, Default)]
-pub struct Sent {
-    /// In place of [`Prepared::payloads`].
-    payloads: Arc<[Payload]>,
-    /// In place of [`Prepared::by_load`].
-    by_load: BTreeMap<String, Arc<[Payload]>>,
-}
-
-impl Sent {
-    /// What is sent at a load point.
-    pub fn payloads(&self, load: &str) -> Arc<[Payload]> {
-        self.by_load.get(load).unwrap_or(&self.payloads).clone()
-    }
-
-    /// What is sent where no load point says otherwise.
-    pub fn usual(&self) -> Arc<[Payload]> {
-        self.payloads.clone()
-    }
-}
-
 /// A run's inputs in a storage.
 #[derive(Debug)]
 pub struct StoredInputs {
@@ -112,14 +91,11 @@ pub async fn store(
     };
     let uploaded = upload.all(prepared).await;
     let known = upload.known;
-    let sent = match uploaded {
-        Ok(sent) => sent,
-        Err(error) => {
-            // What did arrive is taken away again; the first error is the one to tell.
-            let _ = stored.remove().await;
-            return Err(error);
-        }
-    };
+    if let Err(error) = uploaded {
+        // What did arrive is taken away again; the first error is the one to tell.
+        let _ = stored.remove().await;
+        return Err(error);
+    }
     say(&format!("{} in the object storage ({place}), below {}", objects(known.len()), stored.folder));
     prepared.facts["storage"] = json!({
         "at": place,
@@ -128,7 +104,6 @@ pub async fn store(
         "results_written_back": function.results == Via::Storage,
         "bytes_in": known.values().map(|object| (object.name.clone(), object.bytes.into())).collect::<BTreeMap<String, Value>>(),
     });
-    prepared.sent = Some(sent);
     Ok(Some(stored))
 }
 
@@ -166,12 +141,11 @@ struct Upload<'a> {
 }
 
 impl Upload<'_> {
-    async fn all(&mut self, prepared: &Prepared) -> anyhow::Result<Sent> {
-        let mut sent = Sent { payloads: self.each(&prepared.payloads).await?, ..Sent::default() };
-        for (load, payloads) in &prepared.by_load {
-            sent.by_load.insert(load.clone(), self.each(payloads).await?);
+    async fn all(&mut self, prepared: &mut Prepared) -> anyhow::Result<()> {
+        for sent in std::iter::once(&mut prepared.sent).chain(prepared.by_load.values_mut()) {
+            sent.references = Some(self.each(&sent.payloads).await?);
         }
-        Ok(sent)
+        Ok(())
     }
 
     async fn each(&mut self, payloads: &[Payload]) -> anyhow::Result<Arc<[Payload]>> {

@@ -1,18 +1,19 @@
 //! What a run of a workload needs whose requests the harness makes itself.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use anyhow::Context;
 
 use super::{
     function_binary,
-    prepare::{Expected, Prepared, Sources},
+    prepare::{Prepared, Sources},
+    sent::{Expected, Sent},
     spec,
 };
 use crate::{
     collect::environment::sha256_file,
     experiment::{Experiment, Site},
-    workloads::{Kind, caption, grade, logger, pdf},
+    workloads::Kind,
 };
 
 /// Makes the requests, and finds the function's binary on the twin.
@@ -25,14 +26,7 @@ pub async fn prepare(
     sources: &Sources,
     say: &dyn Fn(&str),
 ) -> anyhow::Result<Prepared> {
-    let places = &sources.places;
-    let requests = match kind {
-        Kind::Caption => caption::requests(experiment, places, say)?,
-        Kind::Pdf => pdf::requests(experiment, places, say)?,
-        Kind::GradeC | Kind::GradePython => grade::requests(kind, experiment, places, say)?,
-        Kind::Logger => logger::requests(experiment, places, say)?,
-        Kind::Classify | Kind::Null => anyhow::bail!("{kind} is prepared elsewhere"),
-    };
+    let requests = kind.requests(experiment, &sources.places, say)?;
     let mut spec = spec::common(experiment, kind.name());
     spec.path = requests.path;
     let mut function_sha256 = None;
@@ -50,11 +44,9 @@ pub async fn prepare(
             "workload": requests.facts,
         }),
         spec,
-        payloads: Arc::from(requests.payloads),
+        sent: Sent::new(requests.payloads, Expected::Judged(requests.expected)),
         by_load: BTreeMap::new(),
-        sent: None,
         method: hyper::Method::POST,
-        expected: Expected::Judged(requests.expected),
         notices: requests.notices,
         generator: "this machine".to_owned(),
         files: crate::drive::shapes::Files::default(),

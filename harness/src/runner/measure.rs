@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::{
-    live::Watch, load_from::Source, pilot, prepare::Prepared, procedures, progress::Progress, verdict,
+    live::Watch, load_from::Source, prepare::Prepared, procedures, progress::Progress, verdict,
 };
 use crate::{
     collect::{
@@ -305,8 +305,7 @@ impl Run<'_> {
             cell.load.warmup + cell.load.duration,
             cell.seed,
         );
-        let payloads = self.prepared.payloads(&cell.load);
-        let judge = pilot::judge(self.prepared, &payloads);
+        let sent = self.prepared.sent(&cell.load);
         Load {
             method: self.prepared.method.clone(),
             timeout: self.experiment.timeout,
@@ -314,7 +313,8 @@ impl Run<'_> {
             seed: cell.seed,
             connections: self.experiment.connection,
             lockstep: cell.load.arrivals.is_lockstep(),
-            ..Load::new(plan, deployed.endpoints.clone(), self.prepared.to_send(&cell.load), judge)
+            weights: sent.weights.clone(),
+            ..Load::new(plan, deployed.endpoints.clone(), sent.requests(), sent.judge())
         }
     }
 
@@ -329,7 +329,7 @@ impl Run<'_> {
 
     /// The platform's settings in force, and what is the same for every side by design.
     fn settings(&self, cell: &Cell, deployed: &Deployed) -> BTreeMap<String, String> {
-        let payloads = self.prepared.payloads(&cell.load);
+        let payloads = &self.prepared.sent(&cell.load).payloads;
         let sizes = || payloads.iter().map(|payload| payload.body.len());
         let mut bodies = format!(
             "{} different, {} to {} bytes",
@@ -357,7 +357,7 @@ impl Run<'_> {
             started_unix_ns: unix_now_ns(),
             ready_after_ms: deployed.map_or(0.0, |d| d.ready_after.as_secs_f64() * 1e3),
             settings: deployed.map(|d| self.settings(cell, d)).unwrap_or_default(),
-            payloads: self.prepared.payloads(&cell.load).iter().map(|p| p.name.clone()).collect(),
+            payloads: self.prepared.sent(&cell.load).payloads.iter().map(|p| p.name.clone()).collect(),
             audit: None,
             revisions: BTreeMap::new(),
             remarks: Vec::new(),

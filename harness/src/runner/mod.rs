@@ -20,6 +20,7 @@ pub mod progress;
 mod publish;
 mod resume;
 mod same;
+pub mod sent;
 pub mod spec;
 pub mod verdict;
 
@@ -46,11 +47,12 @@ use crate::{
         cluster::{Cluster, ClusterError, Login, RunLabel, labels, namespace, pods},
         limits, twin,
     },
+    screen::note,
     store::{RunFolder, RunLock, StoreError},
 };
 use budget::Budget;
 use load_from::Source;
-use prepare::{Expected, Prepared, Sources, prepare};
+use prepare::{Prepared, Sources, prepare};
 use progress::Progress;
 
 /// In place of a model's or picture set's name: the first that is found.
@@ -133,7 +135,7 @@ pub async fn resume(path: &Path, options: &Options, interrupt: Interrupt) -> Res
     let left = Left::of(path)?;
     if left.cells.is_empty() {
         if !options.quiet {
-            eprintln!("nothing is missing in {}; its report is made anew", path.display());
+            note!("nothing is missing in {}; its report is made anew", path.display());
         }
         return rebuild(path);
     }
@@ -414,7 +416,7 @@ async fn pilot_all(
     interrupt: &Interrupt,
 ) -> Result<BTreeSet<String>, RunError> {
     let for_rates = budget::pilots(experiment);
-    let for_answers = usize::from(prepared.expected.is_open());
+    let for_answers = usize::from(prepared.is_open());
     let mut slowest: Option<f64> = None;
     let mut asked = BTreeSet::new();
     for subject in experiment.subjects.clone().iter().take(for_rates.max(for_answers)) {
@@ -465,8 +467,11 @@ async fn pilot_one(
 ) -> Result<f64, RunError> {
     let deployed = platform.deploy(&kept::for_pilot(prepared.spec_for(subject, experiment))).await?;
     let endpoint = deployed.endpoints.first().context("the platform named no endpoint")?;
-    let answered = pilot::ask_each(endpoint, prepared, experiment.timeout).await?;
-    pilot::settle_expected(prepared, &answered, &subject.label)?;
+    let method = &prepared.method;
+    for sent in std::iter::once(&mut prepared.sent).chain(prepared.by_load.values_mut()) {
+        let answered = pilot::ask_each(endpoint, method, sent, experiment.timeout).await?;
+        pilot::settle_expected(sent, &answered, &subject.label)?;
+    }
     Ok(pilot::capacity_rps(&deployed.endpoints, prepared, experiment, interrupt).await?)
 }
 
@@ -570,14 +575,9 @@ fn environment(
         "seed": experiment.seed,
         "site": experiment.on,
         "notices": prepared.notices,
-        "expected": match &prepared.expected {
-            Expected::Classes(classes) => serde_json::json!(
-                prepared.payloads.iter().map(|p| p.name.clone()).zip(classes.iter().cloned())
-                    .collect::<std::collections::BTreeMap<_, _>>()),
-            Expected::Judged(spec) => serde_json::json!(spec),
-            Expected::Checksum => serde_json::json!("the number of bytes that were sent, and their checksum"),
-            Expected::Text(text) => serde_json::json!({ "success, with this text in it": text }),
-        },
+        "expected": prepared.sent.describe(),
+        "expected_of_load_points": prepared.by_load.iter().map(|(load, sent)| (load, sent.describe()))
+            .collect::<std::collections::BTreeMap<_, _>>(),
     })
 }
 

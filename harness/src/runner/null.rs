@@ -1,26 +1,24 @@
 //! What a run of the null workload needs: bodies of the sizes that are asked for, and the function's
 //! binary on the twin. No model, no pictures.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use anyhow::Context;
 
 use super::{
     function_binary,
-    prepare::{Expected, Prepared, Sources},
+    prepare::{Prepared, Sources},
+    sent::{Expected, Sent},
     spec,
 };
 use crate::{
     collect::environment::sha256_file,
-    drive::Payload,
     experiment::{Experiment, PayloadChoice, Site},
     workloads::null,
 };
 
 /// Name of the function on every platform.
 const FUNCTION_NAME: &str = "null";
-/// Body where a load point chooses none, bytes.
-const USUAL_BYTES: u64 = 1 << 10;
 
 /// Finds the function's binary and makes the bodies.
 ///
@@ -38,9 +36,8 @@ pub async fn prepare(
         let cannot = || format!("cannot read {}", spec.binary.display());
         function_sha256 = Some(sha256_file(&spec.binary).with_context(cannot)?);
     }
-    let bodies =
-        |bytes: &[u64]| -> Arc<[Payload]> { null::payloads(bytes, experiment.seed).into_iter().collect() };
-    let by_load: BTreeMap<String, Arc<[Payload]>> = experiment
+    let bodies = |bytes: &[u64]| Sent::new(null::payloads(bytes, experiment.seed), Expected::Checksum);
+    let by_load: BTreeMap<String, Sent> = experiment
         .load
         .iter()
         .filter_map(|load| match &load.payload {
@@ -48,8 +45,10 @@ pub async fn prepare(
             _ => None,
         })
         .collect();
-    let sizes: BTreeMap<&String, Vec<usize>> =
-        by_load.iter().map(|(load, all)| (load, all.iter().map(|p| p.body.len()).collect())).collect();
+    let sizes: BTreeMap<&String, Vec<usize>> = by_load
+        .iter()
+        .map(|(load, all)| (load, all.payloads.iter().map(|p| p.body.len()).collect()))
+        .collect();
     Ok(Prepared {
         facts: serde_json::json!({
             "function_sha256": function_sha256,
@@ -58,11 +57,9 @@ pub async fn prepare(
             "body_bytes": sizes,
         }),
         spec,
-        payloads: bodies(&[USUAL_BYTES]),
+        sent: bodies(&[null::USUAL_BYTES]),
         by_load,
-        sent: None,
         method: hyper::Method::POST,
-        expected: Expected::Checksum,
         notices: Vec::new(),
         generator: "this machine".to_owned(),
         files: crate::drive::shapes::Files::default(),

@@ -8,7 +8,8 @@ use std::{
 use anyhow::{Context, bail};
 
 use super::{
-    prepare::{Expected, Prepared},
+    prepare::Prepared,
+    sent::{Expected, Sent},
     spec,
 };
 use crate::{
@@ -51,11 +52,9 @@ pub fn prepare(experiment: &Experiment, own: &OwnFunction) -> anyhow::Result<Pre
     });
     Ok(Prepared {
         spec: spec::common(experiment, FUNCTION_NAME),
-        payloads: payloads.into(),
+        sent: Sent::new(payloads, Expected::Text(own.expect_contains.clone())),
         by_load: std::collections::BTreeMap::new(),
-        sent: None,
         method,
-        expected: Expected::Text(own.expect_contains.clone()),
         notices,
         files: crate::drive::shapes::Files::default(),
         generator: "this machine".to_owned(),

@@ -8,19 +8,16 @@ use std::{
 
 use anyhow::{anyhow, bail};
 
-use super::prepare::{Expected, Prepared};
+use super::{
+    prepare::Prepared,
+    sent::{Expected, Sent},
+};
 use crate::{
-    drive::{
-        self, Endpoint, Judge, Judgement, Load, Payload, Plan, PlayOptions, SinkError, answer::StatusJudge,
-    },
+    drive::{self, Endpoint, Judge, Judgement, Load, Plan, PlayOptions, SinkError, answer::StatusJudge},
     experiment::{Arrivals, Experiment},
     interrupt::Interrupt,
     record::{Outcome, Record},
-    workloads::{
-        classify::{self, ClassifyJudge},
-        null::NullJudge,
-        own::OwnJudge,
-    },
+    workloads::classify,
 };
 
 /// Connections of the pilot's closed loop: enough to keep one replica busy.
@@ -36,15 +33,16 @@ pub const WARMUP: Duration = Duration::from_millis(500);
 /// If a picture gets no usable answer.
 pub async fn ask_each(
     endpoint: &Endpoint,
-    prepared: &Prepared,
+    method: &hyper::Method,
+    sent: &Sent,
     timeout: Duration,
 ) -> anyhow::Result<Vec<String>> {
-    let mut classes = Vec::with_capacity(prepared.payloads.len());
-    for payload in prepared.usually_sent().iter() {
-        let listener = Arc::new(Listener::new(prepared));
+    let mut classes = Vec::with_capacity(sent.payloads.len());
+    for (i, payload) in sent.requests().iter().enumerate() {
+        let listener = Arc::new(Listener::new(sent, i));
         let plan = Plan::Closed { connections: 1, think_time_ns: 0, duration_ns: None, requests: Some(1) };
         let load = Load {
-            method: prepared.method.clone(),
+            method: method.clone(),
             timeout,
             drain: timeout,
             ..Load::new(plan, vec![endpoint.clone()], [payload.clone()].into(), listener.clone())
@@ -71,6 +69,8 @@ pub async fn ask_each(
 /// Hears one answer.
 struct Listener {
     heard: Mutex<Option<Heard>>,
+    /// Which payload was sent.
+    payload: usize,
     /// Judges what is no class; none: the answer names a class.
     own: Option<Arc<dyn Judge>>,
 }
@@ -83,30 +83,28 @@ struct Heard {
 }
 
 impl Listener {
-    fn new(prepared: &Prepared) -> Self {
-        let own = match &prepared.expected {
+    fn new(sent: &Sent, payload: usize) -> Self {
+        let own = match &sent.expected {
             Expected::Classes(_) => None,
-            Expected::Judged(_) | Expected::Checksum | Expected::Text(_) => {
-                Some(judge(prepared, &prepared.payloads))
-            }
+            Expected::Judged(_) | Expected::Checksum | Expected::Text(_) => Some(sent.judge()),
         };
-        Self { heard: Mutex::default(), own }
+        Self { heard: Mutex::default(), payload, own }
     }
 }
 
 impl Judge for Listener {
-    fn judge(&self, payload: usize, status: u16, headers: &hyper::HeaderMap, body: &[u8]) -> Judgement {
+    // It is the only payload of its load, whatever its place among all.
+    fn judge(&self, only: usize, status: u16, headers: &hyper::HeaderMap, body: &[u8]) -> Judgement {
         if let Ok(mut heard) = self.heard.lock() {
             let text = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
             let said = match &self.own {
                 None => classify::top_class(body),
-                Some(own) => {
-                    (own.judge(payload, status, headers, body).outcome == Outcome::Ok).then(|| text.clone())
-                }
+                Some(own) => (own.judge(self.payload, status, headers, body).outcome == Outcome::Ok)
+                    .then(|| text.clone()),
             };
             *heard = Some(Heard { status, said, text });
         }
-        StatusJudge.judge(payload, status, headers, body)
+        StatusJudge.judge(only, status, headers, body)
     }
 }
 
@@ -132,9 +130,9 @@ pub(super) async fn play_to_memory(
 ///
 /// # Errors
 /// If the function contradicts an independent engine: nothing it serves would count.
-pub fn settle_expected(prepared: &mut Prepared, answered: &[String], subject: &str) -> anyhow::Result<()> {
-    check_expected(prepared, answered, subject)?;
-    if let Expected::Classes(expected) = &mut prepared.expected {
+pub fn settle_expected(sent: &mut Sent, answered: &[String], subject: &str) -> anyhow::Result<()> {
+    check_expected(sent, answered, subject)?;
+    if let Expected::Classes(expected) = &mut sent.expected {
         for (expected, answered) in expected.iter_mut().zip(answered) {
             expected.get_or_insert_with(|| answered.clone());
         }
@@ -146,9 +144,9 @@ pub fn settle_expected(prepared: &mut Prepared, answered: &[String], subject: &s
 ///
 /// # Errors
 /// If they differ.
-pub fn check_expected(prepared: &Prepared, answered: &[String], subject: &str) -> anyhow::Result<()> {
-    let Expected::Classes(expected) = &prepared.expected else { return Ok(()) };
-    for ((expected, answered), payload) in expected.iter().zip(answered).zip(prepared.payloads.iter()) {
+pub fn check_expected(sent: &Sent, answered: &[String], subject: &str) -> anyhow::Result<()> {
+    let Expected::Classes(expected) = &sent.expected else { return Ok(()) };
+    for ((expected, answered), payload) in expected.iter().zip(answered).zip(sent.payloads.iter()) {
         if let Some(expected) = expected.as_ref().filter(|expected| *expected != answered) {
             bail!(
                 "{subject} answers {answered} for {}, not {expected} as expected; \
@@ -182,7 +180,7 @@ pub async fn capacity_rps(
         drain: experiment.drain,
         seed: experiment.seed,
         connections: experiment.connection,
-        ..Load::new(plan, endpoints.to_vec(), prepared.usually_sent(), judge(prepared, &prepared.payloads))
+        ..Load::new(plan, endpoints.to_vec(), prepared.sent.requests(), prepared.sent.judge())
     };
     let records = play_to_memory(load, super::generator_core(experiment), interrupt.clone()).await?;
     let (from, to) = (WARMUP.as_nanos() as u64, (WARMUP + DURATION).as_nanos() as u64);
@@ -210,18 +208,6 @@ pub fn settle_rates(experiment: &mut Experiment, capacity_rps: f64) {
                 *rate = two_digits(*rate / highest * share * capacity_rps);
             }
         }
-    }
-}
-
-/// The judge of answers to these payloads.
-pub fn judge(prepared: &Prepared, payloads: &[Payload]) -> Arc<dyn Judge> {
-    match &prepared.expected {
-        Expected::Classes(classes) => Arc::new(ClassifyJudge {
-            expected: classes.iter().map(|e| e.clone().unwrap_or_default()).collect(),
-        }),
-        Expected::Judged(spec) => spec.judge(),
-        Expected::Checksum => Arc::new(NullJudge::of(payloads)),
-        Expected::Text(contains) => Arc::new(OwnJudge { contains: contains.clone() }),
     }
 }
 

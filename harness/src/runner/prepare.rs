@@ -1,16 +1,20 @@
 //! Everything a run needs before the first deployment: binary, model, pictures, expected answers.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use anyhow::{Context, bail};
 use models::{FoundModel, FoundPictures, Manifest, Places, find_model, find_pictures};
 
-use super::{function_binary, inputs::Sent, null, own, spec};
+use super::{
+    function_binary, null, own,
+    sent::{self, Expected, Sent},
+    spec,
+};
 use crate::{
     drive::{Payload, shapes::Files},
     experiment::{Experiment, LoadPoint, Site, Subject},
     platforms::FunctionSpec,
-    workloads::{JudgeSpec, Kind},
+    workloads::Kind,
 };
 
 /// Name of the function on every platform.
@@ -25,15 +29,11 @@ pub struct Prepared {
     /// What every platform deploys.
     pub spec: FunctionSpec,
     /// What is sent.
-    pub payloads: Arc<[Payload]>,
+    pub sent: Sent,
     /// What is sent at load points that choose payloads of their own, by the load point's name.
-    pub by_load: BTreeMap<String, Arc<[Payload]>>,
-    /// What is sent instead, where inputs come by reference; answers are judged by the payloads.
-    pub sent: Option<Sent>,
+    pub by_load: BTreeMap<String, Sent>,
     /// HTTP method.
     pub method: hyper::Method,
-    /// What counts as a right answer.
-    pub expected: Expected,
     /// What was degraded, one sentence each.
     pub notices: Vec<String>,
     /// The files that load shapes replay.
@@ -44,40 +44,42 @@ pub struct Prepared {
     pub facts: serde_json::Value,
 }
 
-/// What counts as a right answer.
-#[derive(Debug, Clone)]
-pub enum Expected {
-    /// The top class by payload, where an independent engine named one.
-    Classes(Vec<Option<String>>),
-    /// A success, with this text in it if there is one: a user's own function.
-    Text(Option<String>),
-    /// Length and checksum of what was sent: the null workload.
-    Checksum,
-    /// What the workload itself knows.
-    Judged(JudgeSpec),
-}
-
-impl Expected {
-    /// Whether nobody knows the right answer to some payload.
-    pub fn is_open(&self) -> bool {
-        matches!(self, Self::Classes(classes) if classes.iter().any(Option::is_none))
-    }
-}
-
 impl Prepared {
     /// What is sent at a load point.
-    pub fn payloads(&self, load: &LoadPoint) -> Arc<[Payload]> {
-        self.by_load.get(&load.name).unwrap_or(&self.payloads).clone()
+    pub fn sent(&self, load: &LoadPoint) -> &Sent {
+        self.by_load.get(&load.name).unwrap_or(&self.sent)
     }
 
-    /// What is put into the requests of a load point: its payloads, or references to them.
-    pub fn to_send(&self, load: &LoadPoint) -> Arc<[Payload]> {
-        self.sent.as_ref().map_or_else(|| self.payloads(load), |sent| sent.payloads(&load.name))
+    /// Whether nobody knows the right answer to some payload yet.
+    pub fn is_open(&self) -> bool {
+        self.sent.is_open() || self.by_load.values().any(Sent::is_open)
     }
 
-    /// The same where no load point says otherwise.
-    pub fn usually_sent(&self) -> Arc<[Payload]> {
-        self.sent.as_ref().map_or_else(|| self.payloads.clone(), Sent::usual)
+    /// Reads the files that load points choose for themselves.
+    fn add_files(&mut self, experiment: &Experiment) -> anyhow::Result<()> {
+        for load in &experiment.load {
+            let Some(sent) = sent::of_files(experiment, load.payload.as_ref())? else { continue };
+            if sent.is_open() {
+                self.notices.push(format!(
+                    "Nobody has named the right answers to the {} files of {}: the function's own answers before the \
+                     run are taken as right, so an answer that is wrong every time would pass.",
+                    sent.payloads.len(),
+                    load.name
+                ));
+            }
+            let files: Vec<_> = sent
+                .payloads
+                .iter()
+                .map(|p| {
+                    serde_json::json!({
+                "name": p.name, "bytes": p.body.len(), "sha256": models::sha256_hex(&p.body) })
+                })
+                .collect();
+            self.facts["payloads_of_load_points"][&load.name] =
+                serde_json::json!({ "files": files, "weights": sent.weights.as_ref() });
+            self.by_load.insert(load.name.clone(), sent);
+        }
+        Ok(())
     }
 
     /// What is deployed for one subject: the common spec with its platform's settings and its variant.
@@ -100,6 +102,17 @@ pub struct Sources {
 /// # Errors
 /// If something is missing; the message names the remedy.
 pub async fn prepare(
+    experiment: &mut Experiment,
+    sources: &Sources,
+    say: &dyn Fn(&str),
+) -> anyhow::Result<Prepared> {
+    let mut prepared = usual(experiment, sources, say).await?;
+    prepared.add_files(experiment)?;
+    Ok(prepared)
+}
+
+/// What is sent where a load point chooses nothing else.
+async fn usual(
     experiment: &mut Experiment,
     sources: &Sources,
     say: &dyn Fn(&str),
@@ -145,18 +158,16 @@ pub async fn prepare(
             "files": pictures.pictures.iter().map(|p| serde_json::json!({
                 "name": p.name, "bytes": p.bytes.len(), "sha256": p.sha256 })).collect::<Vec<_>>() },
     });
-    let payloads = pictures
+    let payloads: Vec<_> = pictures
         .pictures
         .into_iter()
         .map(|p| Payload { name: p.name, content_type: p.content_type.into(), body: p.bytes.into() })
         .collect();
     Ok(Prepared {
         spec: spec(experiment, binary, &model)?,
-        payloads,
+        sent: Sent::new(payloads, Expected::Classes(expected)),
         by_load: BTreeMap::new(),
-        sent: None,
         method: hyper::Method::POST,
-        expected: Expected::Classes(expected),
         notices,
         files: Files::default(),
         generator: "this machine".to_owned(),

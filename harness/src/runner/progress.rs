@@ -1,6 +1,7 @@
 //! What a run shows while it goes on: a live screen or a bar with the time left on a terminal, plain
 //! lines elsewhere.
 
+use crate::screen::note;
 use std::{
     io::IsTerminal as _,
     time::{Duration, Instant},
@@ -86,7 +87,7 @@ impl Progress {
             (Screen::Shown(screen), _) => screen.say(line),
             (_, Some(bar)) => bar.println(line),
             (_, None) if self.quiet => {}
-            (_, None) => eprintln!("{line}"),
+            (_, None) => note!("{line}"),
         }
     }
 

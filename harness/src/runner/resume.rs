@@ -17,8 +17,9 @@ use serde_json::{Value, json};
 
 use super::{
     RunError,
-    prepare::{Expected, Prepared},
+    prepare::Prepared,
     same,
+    sent::{Expected, Sent},
 };
 use crate::{
     admin::{
@@ -115,7 +116,10 @@ impl Left {
     pub fn take_up(&self, prepared: &mut Prepared, now: &Value) -> Result<Vec<String>, RunError> {
         let mut notices = same::differences(&self.environment, now)
             .map_err(|why| RunError::Usage(format!("this run cannot go on here: {why}")))?;
-        expect_again(prepared, &self.environment["expected"])?;
+        expect_again(&mut prepared.sent, &self.environment["expected"])?;
+        for (load, sent) in &mut prepared.by_load {
+            expect_again(sent, &self.environment["expected_of_load_points"][load])?;
+        }
         for cell in self.torn.keys() {
             self.folder.set_aside(cell).context("cannot keep a torn cell aside")?;
         }
@@ -169,9 +173,9 @@ fn append(list: &mut Value, items: impl IntoIterator<Item = Value>) {
 }
 
 /// The answers that the first part of the run was judged by, also where no independent engine named them.
-fn expect_again(prepared: &mut Prepared, settled: &Value) -> anyhow::Result<()> {
-    let Expected::Classes(classes) = &mut prepared.expected else { return Ok(()) };
-    for (class, payload) in classes.iter_mut().zip(prepared.payloads.iter()) {
+fn expect_again(sent: &mut Sent, settled: &Value) -> anyhow::Result<()> {
+    let Expected::Classes(classes) = &mut sent.expected else { return Ok(()) };
+    for (class, payload) in classes.iter_mut().zip(sent.payloads.iter()) {
         let Some(before) = settled[&payload.name].as_str() else { continue };
         if class.as_deref().is_some_and(|now| now != before) {
             bail!(

@@ -4,10 +4,14 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
+use models::Places;
 use serde::{Deserialize, Serialize};
 
 use super::{JudgeSpec, caption, classify, grade, logger, null, pdf};
-use crate::{drive::Payload, experiment::FunctionChoice};
+use crate::{
+    drive::Payload,
+    experiment::{Experiment, FunctionChoice},
+};
 
 /// The workloads of our function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -109,6 +113,28 @@ impl Kind {
             Self::Classify | Self::Logger | Self::Null => 10,
             Self::Caption | Self::GradeC | Self::GradePython | Self::Pdf => 30,
         })
+    }
+
+    /// What a run of it sends, where the harness makes it. `say` gets a line before what takes long.
+    ///
+    /// # Errors
+    /// If something is missing, or it is not the harness that makes it; the message names the remedy.
+    pub fn requests(
+        self,
+        experiment: &Experiment,
+        places: &Places,
+        say: &dyn Fn(&str),
+    ) -> anyhow::Result<Requests> {
+        match self {
+            Self::Caption => caption::requests(experiment, places, say),
+            Self::Pdf => pdf::requests(experiment, places, say),
+            Self::GradeC | Self::GradePython => grade::requests(self, experiment, places, say),
+            Self::Logger => logger::requests(experiment, places, say),
+            Self::Null => Ok(null::requests(experiment.seed)),
+            Self::Classify => anyhow::bail!(
+                "classify is sent pictures; name them with --body FOLDER, or use `harness compare`"
+            ),
+        }
     }
 
     /// Path and query of an invocation.

@@ -1,11 +1,13 @@
 //! A function that does nothing: bytes go out, their number and checksum have to come back.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use hyper::HeaderMap;
 use rand::{Rng as _, SeedableRng, rngs::StdRng};
 use serde::Deserialize;
 
-use super::judge_spec::JudgeSpec;
+use super::{Requests, judge_spec::JudgeSpec};
 use crate::{
     drive::{Judge, Judgement, Payload, answer::StatusJudge},
     record::Outcome,
@@ -15,6 +17,22 @@ use crate::{
 pub const NAME: &str = "null";
 /// Path of an invocation.
 pub const PATH: &str = "/predict";
+
+/// Body where nobody chooses others, bytes.
+pub const USUAL_BYTES: u64 = 1 << 10;
+
+/// What is sent where nobody chooses sizes.
+pub fn requests(seed: u64) -> Requests {
+    let payloads = payloads(&[USUAL_BYTES], seed);
+    Requests {
+        path: PATH.to_owned(),
+        expected: JudgeSpec::Checksum { expected: NullJudge::of(&payloads).expected },
+        payloads,
+        env: BTreeMap::new(),
+        notices: Vec::new(),
+        facts: serde_json::Value::Null,
+    }
+}
 
 /// Bodies of these sizes, of random bytes that follow from the seed: nothing on the way can shrink them.
 pub fn payloads(bytes: &[u64], seed: u64) -> Vec<Payload> {

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use self::engine::Engine;
 use self::preprocess::Preprocessor;
 use crate::config::{Config, ConfigError};
-use crate::workloads::{Answer, Query, Stopwatch, Workload, WorkloadError};
+use crate::workloads::{Answer, Input, Query, Stopwatch, Workload, WorkloadError};
 
 /// As `WORKLOAD` spells it.
 pub const NAME: &str = "classify";

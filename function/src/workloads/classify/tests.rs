@@ -4,6 +4,7 @@ use std::io::Cursor;
 use std::path::PathBuf;
 use std::time::Instant;
 
+use bytes::Bytes;
 use image::{DynamicImage, ImageFormat, RgbImage};
 
 use super::*;

@@ -22,6 +22,7 @@ use crate::{
     },
     interrupt::Interrupt,
     record::{Outcome, Record},
+    screen::note,
 };
 
 /// Load before the measured time of the open loop: a queue begins empty.
@@ -95,7 +96,7 @@ impl Steps {
         if !self.quiet {
             let left_s = (self.each * (self.all - self.done)).as_secs();
             let (number, all) = (self.done + 1, self.all);
-            eprintln!(
+            note!(
                 "[{number}/{all}] {}: {driver}; about {} min {} s left",
                 behaviour.name(),
                 left_s / 60,

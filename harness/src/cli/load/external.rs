@@ -14,6 +14,7 @@ use crate::{
     },
     experiment::LoadPlace,
     interrupt::Interrupt,
+    screen::{note, out, show},
     store,
 };
 
@@ -70,8 +71,8 @@ pub(super) fn run(args: Args) -> Result<Exit, CliError> {
             .context("the records were not converted")?;
     }
     match request.output {
-        Output::Text => print!("{}", text(driver, &load, &word)),
-        Output::Json => println!("{json}"),
+        Output::Text => show!("{}", text(driver, &load, &word)),
+        Output::Json => out!("{json}"),
     }
     if word.requests == word.failed() && !word.interrupted {
         return Err(CliError::Failed(anyhow::anyhow!(
@@ -144,7 +145,7 @@ async fn show(driver: Driver, duration: Duration, quiet: bool) -> std::convert::
         tokio::time::sleep(LINE_TICK).await;
         elapsed += LINE_TICK;
         let left_s = duration.saturating_sub(elapsed).as_secs();
-        eprintln!("{:>4} s: {} drives, {left_s} s left", elapsed.as_secs(), driver.name());
+        note!("{:>4} s: {} drives, {left_s} s left", elapsed.as_secs(), driver.name());
     }
 }
 

@@ -23,6 +23,7 @@ use crate::{
     interrupt::Interrupt,
     record::Record,
     runner::live::{self, Live},
+    screen::note,
     store::{self, RecordFile},
 };
 
@@ -169,7 +170,7 @@ async fn show(request: &Request, progress: &Progress, live: bool) -> std::conver
         } else {
             let left_s = window_ms.map(|window_ms| window_ms.saturating_sub(elapsed_ms) / 1000);
             let left = left_s.map_or(String::new(), |left_s| format!(", {left_s} s left"));
-            eprintln!("{:>4} s: {message}{left}", elapsed_ms / 1000);
+            note!("{:>4} s: {message}{left}", elapsed_ms / 1000);
         }
     }
 }

@@ -11,12 +11,14 @@ use crate::{
     analyse::window::{Pacing, Window},
     drive::{
         ConnectionPolicy, Endpoint, Load, Payload, Plan,
-        answer::StatusJudge,
         shapes::{self, Extent, Files},
     },
     experiment::{Arrivals, LoadFromChoice, Site, Threshold},
     platforms::cluster::ClusterChoice,
-    workloads::payloads::{self, Payloads},
+    workloads::{
+        JudgeSpec,
+        payloads::{self, Payloads},
+    },
 };
 
 /// The schedule is held in memory: 8 bytes a send, 800 MB of this many.
@@ -46,6 +48,7 @@ pub(super) struct Request {
     timeout: Duration,
     method: hyper::Method,
     payloads: Payloads,
+    expected: JudgeSpec,
     connections: ConnectionPolicy,
     /// What the shape replays.
     files: Files,
@@ -80,7 +83,16 @@ impl Request {
         if args.timeout.is_zero() {
             return usage("--timeout must be longer than 0s");
         }
-        let given = args.what.payloads(args.body.as_ref(), args.seed)?;
+        let mut url = args.url;
+        let mut expected = JudgeSpec::Status;
+        let mut given = args.what.payloads(args.body.as_ref(), args.seed)?;
+        if let Some(requests) = args.what.requests(args.seed)? {
+            if names_no_path(&url) {
+                url = format!("{}{}", url.trim_end_matches('/'), requests.path);
+            }
+            expected = requests.expected;
+            given = Some(Payloads { payloads: requests.payloads.into(), weights: Arc::default() });
+        }
         let method = args.method.unwrap_or_else(|| if given.is_some() { "POST" } else { "GET" }.into());
         let Ok(method) = hyper::Method::from_bytes(method.to_ascii_uppercase().as_bytes()) else {
             return usage(format!("--method '{method}' is not an HTTP method; write for example POST"));
@@ -103,7 +115,7 @@ impl Request {
             None => Payloads { payloads: Arc::new([payload(None)?]), weights: Arc::default() },
         };
         Ok(Self {
-            endpoint: Endpoint { url: args.url, headers },
+            endpoint: Endpoint { url, headers },
             arrivals,
             duration,
             requests: args.requests,
@@ -124,6 +136,7 @@ impl Request {
             timeout: args.timeout,
             method,
             payloads,
+            expected,
             connections: args.connection.over(ConnectionPolicy::default()),
             files,
             others,
@@ -142,7 +155,7 @@ impl Request {
             connections: self.connections,
             weights: Arc::clone(&self.payloads.weights),
             lockstep: self.arrivals.is_lockstep(),
-            ..Load::new(self.plan(), endpoints, Arc::clone(&self.payloads.payloads), Arc::new(StatusJudge))
+            ..Load::new(self.plan(), endpoints, Arc::clone(&self.payloads.payloads), self.expected.judge())
         }
     }
 
@@ -179,6 +192,11 @@ impl Request {
             self.duration.map_or(u64::MAX, |duration| Window::first(self.warmup + duration, pacing).end_ns);
         Window { start_ns: self.warmup.as_nanos() as u64, end_ns, pacing }
     }
+}
+
+/// Whether nothing follows the host.
+fn names_no_path(url: &str) -> bool {
+    url.parse::<hyper::Uri>().is_ok_and(|uri| uri.path() == "/" && uri.query().is_none())
 }
 
 /// Open or closed, and how.

@@ -8,6 +8,7 @@ use crate::{
     platforms::cluster::{Cluster, RunLabel, namespace},
     record::Record,
     runner::load_from,
+    screen::note,
 };
 
 /// Marks what this command makes on a cluster.
@@ -60,7 +61,7 @@ impl Source {
     /// Takes away what was started; what stays behind is said, and spoils no measurement.
     pub(super) async fn end(self) {
         if let Err(error) = self.source.end().await {
-            eprintln!("error: {error:#}");
+            note!("error: {error:#}");
         }
         leave(self.cluster.as_ref()).await;
     }
@@ -70,6 +71,6 @@ async fn leave(cluster: Option<&Cluster>) {
     if let Some(cluster) = cluster
         && let Err(error) = namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await
     {
-        eprintln!("error: the namespace stays behind, remove it with `harness clean`: {error}");
+        note!("error: the namespace stays behind, remove it with `harness clean`: {error}");
     }
 }

@@ -5,8 +5,12 @@ use std::path::PathBuf;
 use super::super::CliError;
 use crate::{
     drive::shapes::Files,
-    experiment::{Arrivals, PayloadChoice},
-    workloads::payloads::{self, Payloads},
+    experiment::{Arrivals, Experiment, PayloadChoice, Site},
+    screen::note,
+    workloads::{
+        Kind, Requests, Size,
+        payloads::{self, Payloads},
+    },
 };
 
 /// Shape and bodies.
@@ -29,6 +33,12 @@ pub struct WhatArgs {
     /// Send seeded random bodies of these sizes, for example 1KiB,64KiB,1MiB
     #[arg(long, value_name = "SIZE,SIZE", value_delimiter = ',', value_parser = size, conflicts_with = "body")]
     pub sizes: Vec<u64>,
+    /// Send what this workload of our function takes, to its path where the URL names none, and check the answers
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["body", "sizes"])]
+    pub workload: Option<Kind>,
+    /// How much work one request of the workload is
+    #[arg(long, value_name = "SIZE", value_enum, requires = "workload", default_value = "small")]
+    pub size: Size,
 }
 
 impl WhatArgs {
@@ -43,6 +53,19 @@ impl WhatArgs {
         let files = Files::parse([&shape], |file| std::fs::read_to_string(file))
             .map_err(|error| CliError::Usage(error.to_string()))?;
         Ok(Some((shape, files)))
+    }
+
+    /// What a workload is sent, where one was named.
+    ///
+    /// # Errors
+    /// If something is missing.
+    pub fn requests(&self, seed: u64) -> Result<Option<Requests>, CliError> {
+        let Some(kind) = self.workload else { return Ok(None) };
+        let mut experiment = Experiment { seed, ..Experiment::default_on(Site::Twin) };
+        experiment.choose_workload(kind);
+        experiment.function.size = self.size;
+        let say = |line: &str| note!("{line}");
+        Ok(Some(kind.requests(&experiment, &models::Places::from_env(), &say)?))
     }
 
     /// What is sent, where `body` (a file or a folder) or sizes were given.

@@ -1,5 +1,6 @@
 //! `harness models fetch` and `path`: from a name to files that are there.
 
+use crate::screen::{note, out};
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
@@ -89,7 +90,7 @@ impl Show {
         if self.url != progress.url {
             progress.url.clone_into(&mut self.url);
             self.clear();
-            eprintln!("{} ({}) from {}", progress.file, megabytes(progress.total_bytes), progress.url);
+            note!("{} ({}) from {}", progress.file, megabytes(progress.total_bytes), progress.url);
         }
         if self.on_terminal {
             let bar = self.bar.get_or_insert_with(|| bar(progress.total_bytes));
@@ -104,7 +105,7 @@ impl Show {
             Origin::Downloaded => "downloaded",
             Origin::Generated => "made",
         };
-        println!("{how:<10}  {}", path.display());
+        out!("{how:<10}  {}", path.display());
     }
 
     fn clear(&mut self) {

@@ -55,7 +55,7 @@ pub enum Behaviour {
 /// A text that is no behaviour.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the behaviour '{text}' {cause}; write constant:20ms, exponential:20ms, bimodal:15ms:115ms:0.05 (fast, slow, share of the slow), pareto:5ms:1s:1.2 (shortest, longest, shape), queue:2ms or stalls:20ms:1s:10s (time, stall, period)"
+    "the behaviour '{text}' {cause}; write constant:100ms, exponential:20ms, bimodal:50ms:250ms:0.05 (fast, slow, share of the slow), pareto:5ms:1s:1.2 (shortest, longest, shape), queue:2ms or stalls:20ms:1s:10s (time, stall, period)"
 )]
 pub struct BehaviourError {
     text: String,
@@ -186,13 +186,13 @@ impl FromStr for Behaviour {
         let time = |text: &str| parse_duration(text).map_err(|_| refuse("has a time that cannot be read"));
         let number = |text: &str| text.parse::<f64>().map_err(|_| refuse("has a number that cannot be read"));
         let behaviour = match (name, numbers.as_slice()) {
-            ("constant", []) => Self::Constant { time: Duration::from_millis(20) },
+            ("constant", []) => Self::Constant { time: Duration::from_millis(100) },
             ("constant", [t]) => Self::Constant { time: time(t)? },
             ("exponential", []) => Self::Exponential { mean: Duration::from_millis(20) },
             ("exponential", [t]) => Self::Exponential { mean: time(t)? },
             ("bimodal", []) => Self::Bimodal {
-                fast: Duration::from_millis(15),
-                slow: Duration::from_millis(115),
+                fast: Duration::from_millis(50),
+                slow: Duration::from_millis(250),
                 slow_share: 0.05,
             },
             ("bimodal", [fast, slow, share]) => {
@@ -263,7 +263,7 @@ mod tests {
         .into_iter()
         .map(|text| text.parse::<Behaviour>().unwrap_err().to_string())
         .map(|message| {
-            assert!(message.contains("; write constant:20ms"));
+            assert!(message.contains("; write constant:100ms"));
             message.split("; write").next().unwrap().to_owned()
         })
         .collect();

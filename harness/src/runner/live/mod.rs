@@ -17,6 +17,7 @@ use std::{
 use crate::{
     drive::{self, Plan},
     record::Record,
+    screen::note,
 };
 use meter::Meter;
 pub(super) use scene::Pace;
@@ -72,7 +73,7 @@ impl Drop for Live {
     fn drop(&mut self) {
         drop(self.screen.take());
         for line in self.stage.said() {
-            eprintln!("{line}");
+            note!("{line}");
         }
     }
 }
