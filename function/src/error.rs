@@ -142,11 +142,17 @@ impl Problem {
 fn of_storage(error: &StorageError) -> (&'static str, &'static str, StatusCode) {
     use StatusCode as S;
     match error {
-        StorageError::BadReference(_) => ("bad-reference", "The reference to the input is not valid", S::BAD_REQUEST),
-        StorageError::NotAllowed(_) => ("bucket-not-allowed", "The bucket may not be asked for", S::FORBIDDEN),
+        StorageError::BadReference(_) => {
+            ("bad-reference", "The reference to the input is not valid", S::BAD_REQUEST)
+        }
+        StorageError::NotAllowed(_) => {
+            ("bucket-not-allowed", "The bucket may not be asked for", S::FORBIDDEN)
+        }
         StorageError::NotFound(_) => ("object-not-found", "There is no such object", S::NOT_FOUND),
         StorageError::Changed(_) => ("object-changed", "The object was replaced", S::PRECONDITION_FAILED),
-        StorageError::TooLarge { .. } => ("object-too-large", "The object is too large", S::PAYLOAD_TOO_LARGE),
+        StorageError::TooLarge { .. } => {
+            ("object-too-large", "The object is too large", S::PAYLOAD_TOO_LARGE)
+        }
         StorageError::Failed(_) => ("storage-failed", "The object storage failed", S::BAD_GATEWAY),
     }
 }

@@ -52,7 +52,10 @@ impl Telemetry {
                 &["stage"],
             )?,
             storage_bytes: IntCounterVec::new(
-                Opts::new("function_storage_bytes_total", "Bytes moved from (in) and to (out) the object storage"),
+                Opts::new(
+                    "function_storage_bytes_total",
+                    "Bytes moved from (in) and to (out) the object storage",
+                ),
                 &["direction"],
             )?,
             storage_retries: IntCounter::new(

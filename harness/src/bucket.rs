@@ -36,7 +36,9 @@ impl KeyPair {
         let of = |name: &str| {
             let found = std::env::var(name).ok().filter(|text| !text.is_empty());
             found.map(Secret::new).with_context(|| {
-                format!("{name} is not set: the object storage takes uploads only from who has a key; export it")
+                format!(
+                    "{name} is not set: the object storage takes uploads only from who has a key; export it"
+                )
             })
         };
         Ok(Self { access_key: of("AWS_ACCESS_KEY_ID")?, secret_key: of("AWS_SECRET_ACCESS_KEY")? })
@@ -98,7 +100,8 @@ impl Bucket {
     /// # Errors
     /// If it is not there or the storage fails.
     pub async fn get(&self, key: &str) -> anyhow::Result<Bytes> {
-        let found = self.store.get(&Path::parse(key)?).await.with_context(|| self.remedy("cannot be read"))?;
+        let found =
+            self.store.get(&Path::parse(key)?).await.with_context(|| self.remedy("cannot be read"))?;
         found.bytes().await.with_context(|| self.remedy("cannot be read"))
     }
 
@@ -123,7 +126,9 @@ impl Bucket {
     pub async fn remove_below(&self, folder: &str) -> anyhow::Result<usize> {
         let keys = self.keys_below(folder).await?;
         futures_util::stream::iter(&keys)
-            .map(|key| async move { self.store.delete(&Path::parse(key)?).await.map_err(anyhow::Error::from) })
+            .map(
+                |key| async move { self.store.delete(&Path::parse(key)?).await.map_err(anyhow::Error::from) },
+            )
             .buffer_unordered(AT_ONCE)
             .try_collect::<Vec<()>>()
             .await
@@ -132,6 +137,9 @@ impl Bucket {
     }
 
     fn remedy(&self, what: &str) -> String {
-        format!("{} {what}; check the address, that the bucket is there, and the rights of its key", self.name)
+        format!(
+            "{} {what}; check the address, that the bucket is there, and the rights of its key",
+            self.name
+        )
     }
 }

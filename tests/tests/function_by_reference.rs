@@ -39,7 +39,8 @@ impl Running {
 
     /// The function is told this secret.
     fn with(secret: impl Fn(&Credentials) -> String) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let credentials = Credentials::random();
         let store = Arc::new(Store::new(&BUCKETS.map(str::to_owned), 1 << 24));
         let storage = runtime.block_on(Server::start(credentials.clone(), Arc::clone(&store))).unwrap();
@@ -90,7 +91,8 @@ fn stages(reply: &Reply) -> Vec<&str> {
 #[test]
 fn an_input_by_reference_is_answered_as_the_same_input_in_the_request() {
     let running = Running::start();
-    let keys = ["plain.bin", "a/b/c d+e&f=g", "ä/😀 100%.jpg", "a%2Fb", "q?x=1#y", "~()*'!", "back\\slash", "..."];
+    let keys =
+        ["plain.bin", "a/b/c d+e&f=g", "ä/😀 100%.jpg", "a%2Fb", "q?x=1#y", "~()*'!", "back\\slash", "..."];
     for key in keys {
         let etag = running.put(key, key.as_bytes(), "application/octet-stream");
         let answer = running.input(key);
@@ -133,7 +135,8 @@ fn a_result_is_written_back_and_the_answer_names_it() {
     let header = format!("bytes_in=9, bytes_out={}, retries=0", kept.bytes.len());
     assert_eq!(answer.header("X-Storage"), Some(header.as_str()));
 
-    let sebs = json!({ "object": { "key": "a" }, "bucket": { "bucket": "inputs", "input": "in", "output": "out" } });
+    let sebs =
+        json!({ "object": { "key": "a" }, "bucket": { "bucket": "inputs", "input": "in", "output": "out" } });
     assert_eq!(running.refer(&sebs).status, 200);
     assert_eq!(running.store.get("inputs", "out/a").unwrap().bytes, kept.bytes);
 }
@@ -141,7 +144,8 @@ fn a_result_is_written_back_and_the_answer_names_it() {
 #[test]
 fn an_object_that_is_a_form_is_read_as_one() {
     let running = Running::start();
-    let form = "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\ntestbeds!\r\n--b--\r\n";
+    let form =
+        "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\ntestbeds!\r\n--b--\r\n";
     running.put("form", form.as_bytes(), "multipart/form-data; boundary=b");
     let answer = running.input("form").json();
     assert_eq!((&answer["bytes"], &answer["checksum"]), (&json!(9), &json!("9775a3571affdde6")));
@@ -190,7 +194,8 @@ fn every_refusal_is_the_one_of_the_contract() {
         check(&running, name, &running.refer(&reference));
     }
     // The same words as ordinary JSON are just an input.
-    let plain = send(running.address, "POST", "/predict", &[("Content-Type", "application/json")], b"{\"object\":1}");
+    let plain =
+        send(running.address, "POST", "/predict", &[("Content-Type", "application/json")], b"{\"object\":1}");
     assert_eq!((plain.status, plain.json()["bytes"].as_u64()), (200, Some(12)));
     let index = get(running.address, "/").json();
     assert_eq!(index["references"]["buckets"], json!(["inputs", "results"]));
@@ -229,9 +234,16 @@ fn a_function_without_the_settings_refuses_references_and_bad_settings_end_it() 
     let output = function().env("S3_ALLOWED_BUCKETS", "inputs").output().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{error}");
-    assert!(error.contains("S3_ENDPOINT=: expected the storage's address") && error.lines().count() == 1, "{error}");
+    assert!(
+        error.contains("S3_ENDPOINT=: expected the storage's address") && error.lines().count() == 1,
+        "{error}"
+    );
     let output = function()
-        .envs([("S3_ALLOWED_BUCKETS", "inputs"), ("S3_ENDPOINT", "https://127.0.0.1:1"), ("S3_CA_FILE", "no/such")])
+        .envs([
+            ("S3_ALLOWED_BUCKETS", "inputs"),
+            ("S3_ENDPOINT", "https://127.0.0.1:1"),
+            ("S3_CA_FILE", "no/such"),
+        ])
         .envs([("AWS_ACCESS_KEY_ID", "a"), ("AWS_SECRET_ACCESS_KEY", "hush")])
         .output()
         .unwrap();

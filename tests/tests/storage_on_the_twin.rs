@@ -27,10 +27,12 @@ fn wait_for<T>(child: &mut Child, what: &str, mut look: impl FnMut() -> Option<T
 
 /// The credentials of the run's storage, from the files that only this user can read.
 fn credentials(temporary: &Path) -> Option<[String; 2]> {
-    let folder = std::fs::read_dir(temporary).ok()?.flatten().find(|entry| {
-        entry.file_name().to_string_lossy().starts_with("testbed-s3-")
-    })?;
-    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).ok().filter(|text| !text.is_empty());
+    let folder = std::fs::read_dir(temporary)
+        .ok()?
+        .flatten()
+        .find(|entry| entry.file_name().to_string_lossy().starts_with("testbed-s3-"))?;
+    let read =
+        |name: &str| std::fs::read_to_string(folder.path().join(name)).ok().filter(|text| !text.is_empty());
     Some([read("access-key-id")?, read("secret-access-key")?])
 }
 
@@ -43,7 +45,17 @@ fn files_below(folder: &Path, found: &mut Vec<std::path::PathBuf>) {
 fn start(folder: &Path, temporary: &Path, duration: &str) -> Child {
     harness(folder)
         .args(comparison(duration))
-        .args(["--workload", "null", "--inputs", "storage", "--results", "storage", "--no-live", "--output", "json"])
+        .args([
+            "--workload",
+            "null",
+            "--inputs",
+            "storage",
+            "--results",
+            "storage",
+            "--no-live",
+            "--output",
+            "json",
+        ])
         .env("TMPDIR", temporary)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -59,7 +71,10 @@ fn a_run_by_reference_tells_its_transfers_apart_and_keeps_no_credentials() {
     let output = child.wait_with_output().unwrap();
     let (stdout, stderr) = text(&output);
     assert!(matches!(output.status.code(), Some(0 | 3)), "{stderr}");
-    assert!(stderr.contains("note: Inputs come by reference from an object storage that the twin embeds"), "{stderr}");
+    assert!(
+        stderr.contains("note: Inputs come by reference from an object storage that the twin embeds"),
+        "{stderr}"
+    );
 
     let summary: Value = serde_json::from_str(&stdout).unwrap();
     for cell in summary["cells"].as_array().unwrap() {
@@ -74,7 +89,10 @@ fn a_run_by_reference_tells_its_transfers_apart_and_keeps_no_credentials() {
     }
     let run = folder.path().join("runs/run");
     let page = std::fs::read_to_string(run.join("report.md")).unwrap();
-    assert!(page.contains("Where the time goes inside the function") && page.contains("Download (ms)"), "{page}");
+    assert!(
+        page.contains("Where the time goes inside the function") && page.contains("Download (ms)"),
+        "{page}"
+    );
     assert!(page.contains("by reference from an object storage; results written back to it"), "{page}");
     let environment: Value =
         serde_json::from_str(&std::fs::read_to_string(run.join("environment.json")).unwrap()).unwrap();
@@ -113,7 +131,8 @@ fn a_storage_that_dies_half_way_is_counted_as_the_functions_failures() {
     let output = child.wait_with_output().unwrap();
     let (stdout, stderr) = text(&output);
     let summary: Value = serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stderr}"));
-    let failed: u64 = summary["cells"].as_array().unwrap().iter().filter_map(|c| c["outcomes"]["function"].as_u64()).sum();
+    let failed: u64 =
+        summary["cells"].as_array().unwrap().iter().filter_map(|c| c["outcomes"]["function"].as_u64()).sum();
     assert!(failed > 0, "{stdout}");
     assert_eq!(processes_with(&path), Vec::<u32>::new());
 }

@@ -17,8 +17,8 @@ use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::client::{HttpClient, HttpConnector, HttpError, HttpRequest, HttpResponse, HttpService};
 use object_store::path::Path;
 use object_store::{
-    Attribute, Attributes, BackoffConfig, ClientOptions, Error, GetOptions, ObjectStore as _,
-    PutOptions, RetryConfig,
+    Attribute, Attributes, BackoffConfig, ClientOptions, Error, GetOptions, ObjectStore as _, PutOptions,
+    RetryConfig,
 };
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 
@@ -49,7 +49,11 @@ impl Client {
                 .with_access_key_id(&settings.access_key_id)
                 .with_secret_access_key(&settings.secret_access_key)
                 .with_retry(RetryConfig {
-                    backoff: BackoffConfig { init_backoff: FIRST_PAUSE, max_backoff: LONGEST_PAUSE, base: 2.0 },
+                    backoff: BackoffConfig {
+                        init_backoff: FIRST_PAUSE,
+                        max_backoff: LONGEST_PAUSE,
+                        base: 2.0,
+                    },
                     max_retries: settings.retries,
                     retry_timeout: settings.timeout,
                 })
@@ -226,7 +230,8 @@ impl HttpConnector for Http {
 fn http_client(settings: &Settings) -> anyhow::Result<reqwest::Client> {
     let mut roots = rustls::RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
     if let Some(file) = &settings.ca_file {
-        let wrong = || format!("S3_CA_FILE={}: expected a readable file with certificates (PEM)", file.display());
+        let wrong =
+            || format!("S3_CA_FILE={}: expected a readable file with certificates (PEM)", file.display());
         let certificates = CertificateDer::pem_file_iter(file).with_context(wrong)?;
         for certificate in certificates {
             roots.add(certificate.with_context(wrong)?).with_context(wrong)?;

@@ -10,11 +10,11 @@
 
 #[cfg(feature = "storage")]
 mod client;
-mod reference;
-mod settings;
 #[cfg(not(feature = "storage"))]
 #[path = "absent.rs"]
 mod client;
+mod reference;
+mod settings;
 
 use std::time::{Duration, Instant};
 
@@ -49,10 +49,14 @@ pub enum StorageError {
     #[error("there is no object {0}; upload it first, and check bucket and key")]
     NotFound(Place),
     /// The object is not the one that the reference's etag names.
-    #[error("the object {0} is not the one whose etag the reference names: it was replaced since; refer to the new one")]
+    #[error(
+        "the object {0} is not the one whose etag the reference names: it was replaced since; refer to the new one"
+    )]
     Changed(Place),
     /// The object is longer than an input may be.
-    #[error("the object {place} has more than {limit_bytes} bytes; refer to a smaller one, or start the function with a higher MAX_BODY_BYTES")]
+    #[error(
+        "the object {place} has more than {limit_bytes} bytes; refer to a smaller one, or start the function with a higher MAX_BODY_BYTES"
+    )]
     TooLarge {
         /// Which object.
         place: Place,
@@ -99,7 +103,11 @@ impl Storage {
     ///
     /// # Errors
     /// See [`StorageError`]; and as [`body::read`] where the object is a form.
-    pub async fn resolve(&self, sent: Input, limit_bytes: usize) -> Result<(Input, Option<Transfer>), Problem> {
+    pub async fn resolve(
+        &self,
+        sent: Input,
+        limit_bytes: usize,
+    ) -> Result<(Input, Option<Transfer>), Problem> {
         if !is_reference(sent.content_type.as_deref()) {
             return Ok((sent, None));
         }
@@ -182,21 +190,24 @@ impl Transfer {
 
     /// Counts bytes and retries.
     pub fn count(&self, telemetry: &Telemetry) {
-        telemetry.moved(self.bytes_in, self.written.as_ref().map_or(0, |written| written.bytes), self.retries);
+        telemetry.moved(
+            self.bytes_in,
+            self.written.as_ref().map_or(0, |written| written.bytes),
+            self.retries,
+        );
     }
 
     /// Says in the answer what was moved: as the member `storage`, and in a header for answers that
     /// are no JSON.
     pub fn tell(&self, answer: &mut Answer) {
         let bytes_out = self.written.as_ref().map_or(0, |written| written.bytes);
-        let result = self.result.as_ref().zip(self.written.as_ref()).map(|(place, written)| {
-            json!({ "bucket": place.bucket, "key": place.key, "etag": written.etag })
-        });
+        let result = self.result.as_ref().zip(self.written.as_ref()).map(
+            |(place, written)| json!({ "bucket": place.bucket, "key": place.key, "etag": written.etag }),
+        );
         let (bytes_in, retries) = (self.bytes_in, self.retries);
-        answer.headers.push((
-            "X-Storage",
-            format!("bytes_in={bytes_in}, bytes_out={bytes_out}, retries={retries}"),
-        ));
+        answer
+            .headers
+            .push(("X-Storage", format!("bytes_in={bytes_in}, bytes_out={bytes_out}, retries={retries}")));
         answer.body.insert(
             "storage".to_owned(),
             json!({ "bytes_in": bytes_in, "bytes_out": bytes_out, "etag": self.etag, "retries": retries,

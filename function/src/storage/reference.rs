@@ -100,9 +100,14 @@ impl Reference {
                 bucket: bucket.bucket.clone(),
                 key: below(folder.as_deref(), &object.key),
             };
-            Self { object: at(&bucket.input), etag: None, result: bucket.output.is_some().then(|| at(&bucket.output)) }
+            Self {
+                object: at(&bucket.input),
+                etag: None,
+                result: bucket.output.is_some().then(|| at(&bucket.output)),
+            }
         } else {
-            let Ours { object: OurObject { bucket, key, etag }, result } = Ours::deserialize(value).map_err(bad)?;
+            let Ours { object: OurObject { bucket, key, etag }, result } =
+                Ours::deserialize(value).map_err(bad)?;
             Self { object: Place { bucket, key }, etag, result }
         };
         check_key(&reference.object.key)?;
@@ -164,10 +169,14 @@ mod tests {
 
     #[test]
     fn both_forms_say_the_same() {
-        let ours = r#"{"object":{"bucket":"b","key":"in/cat.jpg"},"result":{"bucket":"b","key":"out/cat.jpg"}}"#;
+        let ours =
+            r#"{"object":{"bucket":"b","key":"in/cat.jpg"},"result":{"bucket":"b","key":"out/cat.jpg"}}"#;
         let sebs = r#"{"object":{"key":"cat.jpg"},"bucket":{"bucket":"b","input":"in/","output":"out"}}"#;
-        let expected =
-            Reference { object: place("b", "in/cat.jpg"), etag: None, result: Some(place("b", "out/cat.jpg")) };
+        let expected = Reference {
+            object: place("b", "in/cat.jpg"),
+            etag: None,
+            result: Some(place("b", "out/cat.jpg")),
+        };
         assert_eq!(Reference::parse(ours.as_bytes()).unwrap(), expected);
         assert_eq!(Reference::parse(sebs.as_bytes()).unwrap(), expected);
         let short = Reference::parse(br#"{"object":{"key":"k"},"bucket":{"bucket":"b"}}"#).unwrap();

@@ -45,7 +45,8 @@ impl Settings {
     /// # Errors
     /// The first bad value, with what is expected instead. A secret's value is not in it.
     pub fn from_lookup(lookup: impl Fn(&str) -> Option<String>) -> Result<Option<Self>, ConfigError> {
-        let text = |name: &str| lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
+        let text =
+            |name: &str| lookup(name).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
         let Some(buckets) = text("S3_ALLOWED_BUCKETS") else { return Ok(None) };
         if cfg!(not(feature = "storage")) {
             let expected = "nothing: this function was built without its feature 'storage'";
@@ -53,9 +54,11 @@ impl Settings {
         }
         let number = |name: &'static str, most: u32, default: u32| match text(name) {
             None => Ok(default),
-            Some(value) => value.parse().ok().filter(|number| *number <= most).ok_or_else(|| {
-                ConfigError::new(name, value, format!("a whole number from 0 to {most}"))
-            }),
+            Some(value) => value
+                .parse()
+                .ok()
+                .filter(|number| *number <= most)
+                .ok_or_else(|| ConfigError::new(name, value, format!("a whole number from 0 to {most}"))),
         };
         let timeout_seconds = number("S3_TIMEOUT_SECONDS", 3600, 10)?;
         if timeout_seconds == 0 {
@@ -76,7 +79,8 @@ impl Settings {
 
 /// The storage's address: scheme and authority, nothing else.
 fn endpoint(value: Option<String>) -> Result<String, ConfigError> {
-    const EXPECTED: &str = "the storage's address without a path or a login, such as http://minio.minio.svc:9000";
+    const EXPECTED: &str =
+        "the storage's address without a path or a login, such as http://minio.minio.svc:9000";
     let value = value.unwrap_or_default();
     let refuse = |shown: &str| Err(ConfigError::new("S3_ENDPOINT", shown, EXPECTED));
     let Ok(uri) = value.parse::<Uri>() else { return refuse(&value) };
@@ -191,7 +195,9 @@ mod tests {
 
     #[test]
     fn a_bad_value_is_named_with_its_remedy_and_without_a_login() {
-        for bad in ["", "minio:9000", "ftp://h", "http://", "http://h/path", "http://h/?x=1", "not an address"] {
+        for bad in
+            ["", "minio:9000", "ftp://h", "http://", "http://h/path", "http://h/?x=1", "not an address"]
+        {
             assert!(complaint(&[("S3_ENDPOINT", bad)]).contains("expected the storage's address"), "{bad}");
         }
         let login = complaint(&[("S3_ENDPOINT", "http://user:hush@h:9000")]);

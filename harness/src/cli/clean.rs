@@ -9,14 +9,14 @@ use anyhow::Context;
 
 use super::{CliError, Exit, cluster_args::ClusterArgs, experiment_args::Output};
 use crate::{
-    bucket::Bucket,
-    reports::format,
-    runner::inputs,
     admin::{
         clean::{self, Outcome},
         inventory::{self, Inventory, Owner, Thing},
     },
+    bucket::Bucket,
     platforms::cluster::{Cluster, ClusterChoice, RunLabel},
+    reports::format,
+    runner::inputs,
     screen::{self, note, out, show},
 };
 

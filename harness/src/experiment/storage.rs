@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Checks, Experiment, Site};
+use super::{Experiment, Site, file::Checks};
 use crate::{platforms::PlatformKind, workloads::Kind};
 
 /// How an input comes to the function, or a result leaves it.
@@ -65,6 +65,11 @@ pub(super) fn problems(list: &mut Checks, e: &Experiment) {
         &["function", "inputs"],
         "the testbed's own function alone reads references; leave it out for a function of your own",
     );
+    list.check(
+        function.workload.parse() != Ok(Kind::Logger),
+        &["function", "inputs"],
+        "the logger takes events, which come in requests; leave inputs out",
+    );
     if e.on == Site::Twin {
         return;
     }
@@ -83,12 +88,6 @@ pub(super) fn problems(list: &mut Checks, e: &Experiment) {
         &["cluster", "object-store"],
         "secret is missing: name the Secret that holds AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the functions' \
          namespace (--s3-secret)",
-    );
-    // Kept beside the rules that it belongs to: a logger stores events and reads no input.
-    list.check(
-        function.workload.parse() != Ok(Kind::Logger),
-        &["function", "inputs"],
-        "the logger takes events, which come in requests; leave inputs out",
     );
 }
 

@@ -174,7 +174,8 @@ impl Upload<'_> {
         }
         let mut reference = json!({ "object": object });
         if self.write_back {
-            reference["result"] = json!({ "bucket": self.bucket, "key": format!("{folder}/results/{digest}") });
+            reference["result"] =
+                json!({ "bucket": self.bucket, "key": format!("{folder}/results/{digest}") });
         }
         Ok(Payload {
             name: payload.name.clone(),
@@ -219,8 +220,10 @@ mod tests {
         let (_server, stored) = stored().await;
         let mut upload =
             Upload { stored: &stored, bucket: "inputs", write_back: true, known: BTreeMap::new() };
-        let sent =
-            upload.each(&[payload("a", b"same"), payload("b", b"same"), payload("c", b"other")]).await.unwrap();
+        let sent = upload
+            .each(&[payload("a", b"same"), payload("b", b"same"), payload("c", b"other")])
+            .await
+            .unwrap();
         assert_eq!(sent.iter().map(|p| p.name.as_str()).collect::<Vec<_>>(), ["a", "b", "c"]);
         assert_eq!(sent[0].body, sent[1].body);
         assert_ne!(sent[0].body, sent[2].body);

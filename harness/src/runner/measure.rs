@@ -8,9 +8,7 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    live::Watch, load_from::Source, prepare::Prepared, procedures, progress::Progress, verdict,
-};
+use super::{live::Watch, load_from::Source, prepare::Prepared, procedures, progress::Progress, verdict};
 use crate::{
     collect::{
         clock::unix_now_ns,

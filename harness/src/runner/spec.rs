@@ -141,6 +141,28 @@ env = { A = 'b' }";
     }
 
     #[test]
+    fn a_clusters_object_storage_reaches_the_function_as_settings_and_a_secrets_name() {
+        let text = "
+on = 'cluster'
+[function]
+image = 'r/f:1'
+inputs = 'storage'
+[cluster.object-store]
+endpoint = 'http://minio.minio.svc:9000'
+endpoint-from-here = 'http://127.0.0.1:9000'
+bucket = 'testbed'
+secret = 's3'";
+        let mut e = parse(text, "x").unwrap();
+        let spec = function_spec(&e, PlatformKind::Knative, "classify");
+        assert_eq!(spec.env["S3_ENDPOINT"], "http://minio.minio.svc:9000");
+        assert_eq!((&*spec.env["S3_ALLOWED_BUCKETS"], &*spec.env["S3_REGION"]), ("testbed", "us-east-1"));
+        assert_eq!(spec.storage_secret.as_deref(), Some("s3"));
+        e.function.inputs = Via::Request;
+        let without = function_spec(&e, PlatformKind::Knative, "classify");
+        assert!(without.storage_secret.is_none() && !without.env.contains_key("S3_ENDPOINT"));
+    }
+
+    #[test]
     fn a_subject_gets_what_its_variant_changes_and_threads_for_its_cores() {
         let text = "
 [settings.knative]

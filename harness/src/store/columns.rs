@@ -102,7 +102,8 @@ pub(super) fn decode(names: &[String], columns: &[Box<dyn Array>]) -> Result<Vec
     // Runs of older versions knew no transfers.
     let later = |name: &'static str| names.iter().any(|known| known == name).then(|| short(name)).transpose();
     let (download, upload) = (later("server_download_us")?, later("server_upload_us")?);
-    let or_none = |column: Option<&PrimitiveArray<u32>>, row| column.and_then(|column| column.get(row)).unwrap_or(0);
+    let or_none =
+        |column: Option<&PrimitiveArray<u32>>, row| column.and_then(|column| column.get(row)).unwrap_or(0);
     let cold =
         find("cold")?.as_any().downcast_ref::<BooleanArray>().ok_or("the column cold is no boolean")?;
     let instances = find("instance")?;

@@ -127,6 +127,16 @@ mod tests {
     }
 
     #[test]
+    fn the_storages_credentials_come_from_a_secret() {
+        let spec = FunctionSpec { storage_secret: Some("s3".into()), ..spec(1, 1) };
+        let made = manifests(&spec, "bench", &BTreeMap::new()).unwrap();
+        assert_eq!(faults(&made[0]), Vec::<String>::new());
+        let env = &made[0]["spec"]["template"]["spec"]["containers"][0]["env"];
+        let from = env.as_array().unwrap().iter().filter(|e| e["valueFrom"]["secretKeyRef"]["name"] == "s3");
+        assert_eq!(from.count(), 2);
+    }
+
+    #[test]
     fn what_it_cannot_do_is_refused_with_the_remedy() {
         let refusal =
             |spec: &FunctionSpec| manifests(spec, "bench", &BTreeMap::new()).unwrap_err().to_string();

@@ -7,7 +7,10 @@ use serde_json::{Value, json};
 
 use super::gateway::{FunctionDeployment, FunctionStatus, GatewayError, Resources};
 use crate::{
-    platforms::{FunctionSpec, PlatformError, PlatformKind, STORAGE_SECRET_KEYS, cluster::effective::cpu_quantity, limits},
+    platforms::{
+        FunctionSpec, PlatformError, PlatformKind, STORAGE_SECRET_KEYS, cluster::effective::cpu_quantity,
+        limits,
+    },
     scaling::openfaas::MAX_REPLICAS,
 };
 
@@ -210,6 +213,19 @@ pub(super) mod tests {
         let mut spec = spec();
         change(&mut spec);
         deployment(&spec, "openfaas-fn", &BTreeMap::new()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_storages_credentials_are_files_of_a_secret() {
+        let spec = FunctionSpec { storage_secret: Some("s3".into()), ..spec() };
+        let made = deployment(&spec, "openfaas-fn", &BTreeMap::new()).unwrap();
+        assert_eq!(made.secrets, ["s3"]);
+        assert_eq!(
+            made.env_vars["AWS_SECRET_ACCESS_KEY_FILE"],
+            "/var/openfaas/secrets/AWS_SECRET_ACCESS_KEY"
+        );
+        let stack = stack_yml(&spec, "http://gateway", &BTreeMap::new()).unwrap();
+        assert_eq!(stack["functions"]["rec-fn"]["secrets"], json!(["s3"]));
     }
 
     #[test]

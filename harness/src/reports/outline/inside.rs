@@ -16,7 +16,9 @@ pub(super) fn table(document: &Document) -> Option<Table> {
                 continue;
             }
             let median = |stage: &str| -> Entry {
-                let found = quantiles::complete(cells.iter().filter_map(|cell| cell.inside_ms.get(stage).copied())).p50;
+                let found =
+                    quantiles::complete(cells.iter().filter_map(|cell| cell.inside_ms.get(stage).copied()))
+                        .p50;
                 // A transfer that never was is no fast one.
                 format::maybe(found.filter(|ms| *ms > 0.0 || !matches!(stage, "download" | "upload"))).into()
             };
@@ -40,11 +42,11 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::reports::fixture::Fixture;
+    use crate::reports::fixture::Run;
 
     #[test]
     fn a_transfer_that_never_was_is_no_fast_one() {
-        let mut run = Fixture::without_failures(&["knative", "openfaas"]);
+        let mut run = Run::without_failures(&["knative", "openfaas"]);
         run.summary.cells.iter_mut().for_each(|cell| cell.inside_ms.clear());
         assert_eq!(table(&run.document()), None, "answers that told nothing make no table");
         for (number, cell) in run.summary.cells.iter_mut().enumerate() {

@@ -93,7 +93,8 @@ pub fn run() -> anyhow::Result<()> {
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let store = Arc::new(Store::new(&config.buckets, config.limit_bytes));
-    let server = runtime.block_on(Server::start(config.credentials, store)).context("no free port on loopback")?;
+    let server =
+        runtime.block_on(Server::start(config.credentials, store)).context("no free port on loopback")?;
     println!("{}", serde_json::to_string(&Listening { address: server.address() })?);
     // The leash: whatever comes is nothing, its end is the end.
     for _ in input.lines() {}

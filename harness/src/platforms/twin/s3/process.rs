@@ -58,7 +58,10 @@ impl S3Process {
         let (Some(mut leash), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
             return Err("its standard input or output is missing".to_owned());
         };
-        leash.write_all(line.as_bytes()).await.map_err(|error| format!("it took no configuration: {error}"))?;
+        leash
+            .write_all(line.as_bytes())
+            .await
+            .map_err(|error| format!("it took no configuration: {error}"))?;
         let mut lines = BufReader::new(output).lines();
         let first = tokio::time::timeout(START_LIMIT, lines.next_line())
             .await
@@ -66,7 +69,8 @@ impl S3Process {
         let first = first.map_err(|error| error.to_string())?.unwrap_or_default();
         let Listening { address } =
             serde_json::from_str(&first).map_err(|_| "it ended before it listened".to_owned())?;
-        let folder = keep(&credentials).map_err(|error| format!("its credentials cannot be kept: {error}"))?;
+        let folder =
+            keep(&credentials).map_err(|error| format!("its credentials cannot be kept: {error}"))?;
         Ok(Self { address, credentials, bucket: bucket.to_owned(), folder, _leash: leash, _child: child })
     }
 

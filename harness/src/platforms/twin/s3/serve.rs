@@ -8,12 +8,7 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
-use hyper::{
-    HeaderMap, Method, Request, Response, StatusCode,
-    body::Incoming,
-    header,
-    http::request::Parts,
-};
+use hyper::{HeaderMap, Method, Request, Response, StatusCode, body::Incoming, header, http::request::Parts};
 use percent_encoding::percent_decode_str;
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -72,11 +67,17 @@ impl From<Refused> for Failure {
     fn from(refused: Refused) -> Self {
         use StatusCode as S;
         match refused {
-            Refused::AccessDenied => ("AccessDenied", S::FORBIDDEN, "Sign the request (AWS Signature Version 4)."),
-            Refused::InvalidAccessKeyId => ("InvalidAccessKeyId", S::FORBIDDEN, "Nobody has this access key."),
-            Refused::SignatureDoesNotMatch => {
-                ("SignatureDoesNotMatch", S::FORBIDDEN, "The signature is not the one of this request and key.")
+            Refused::AccessDenied => {
+                ("AccessDenied", S::FORBIDDEN, "Sign the request (AWS Signature Version 4).")
             }
+            Refused::InvalidAccessKeyId => {
+                ("InvalidAccessKeyId", S::FORBIDDEN, "Nobody has this access key.")
+            }
+            Refused::SignatureDoesNotMatch => (
+                "SignatureDoesNotMatch",
+                S::FORBIDDEN,
+                "The signature is not the one of this request and key.",
+            ),
             Refused::RequestTimeTooSkewed => {
                 ("RequestTimeTooSkewed", S::FORBIDDEN, "The request's clock is off by more than 15 minutes.")
             }
@@ -106,7 +107,8 @@ const TOO_LARGE: Failure =
     ("EntityTooLarge", StatusCode::BAD_REQUEST, "The object is larger than one request may bring.");
 const BAD_NAME: Failure = ("InvalidURI", StatusCode::BAD_REQUEST, "Bucket and key must be UTF-8.");
 const BAD_ARGUMENT: Failure = ("InvalidArgument", StatusCode::BAD_REQUEST, "A parameter makes no sense.");
-const CONDITION: Failure = ("PreconditionFailed", StatusCode::PRECONDITION_FAILED, "A condition does not hold.");
+const CONDITION: Failure =
+    ("PreconditionFailed", StatusCode::PRECONDITION_FAILED, "A condition does not hold.");
 const BAD_RANGE: Failure = ("InvalidRange", StatusCode::RANGE_NOT_SATISFIABLE, "There are no such bytes.");
 
 async fn answer(credentials: &Credentials, store: &Store, request: Request<Incoming>) -> Answer {
@@ -126,7 +128,8 @@ async fn answer(credentials: &Credentials, store: &Store, request: Request<Incom
 }
 
 fn operate(store: &Store, head: &Parts, body: Bytes) -> Result<Response<Body>, Failure> {
-    let path = percent_decode_str(head.uri.path().trim_start_matches('/')).decode_utf8().map_err(|_| BAD_NAME)?;
+    let path =
+        percent_decode_str(head.uri.path().trim_start_matches('/')).decode_utf8().map_err(|_| BAD_NAME)?;
     let (bucket, key) = path.split_once('/').unwrap_or((&path, ""));
     let parameters = Parameters::of(head.uri.query().unwrap_or_default())?;
     match (bucket, key) {
@@ -136,7 +139,12 @@ fn operate(store: &Store, head: &Parts, body: Bytes) -> Result<Response<Body>, F
     }
 }
 
-fn of_bucket(store: &Store, head: &Parts, bucket: &str, query: &Parameters) -> Result<Response<Body>, Failure> {
+fn of_bucket(
+    store: &Store,
+    head: &Parts,
+    bucket: &str,
+    query: &Parameters,
+) -> Result<Response<Body>, Failure> {
     match head.method {
         Method::PUT if query.0.is_empty() => {
             store.create_bucket(bucket);
@@ -206,7 +214,8 @@ fn read(object: &Object, head: &Parts) -> Result<Response<Body>, Failure> {
         return Ok(http::empty(StatusCode::NOT_MODIFIED));
     }
     let whole = object.bytes.len();
-    let range = text(&head.headers, header::RANGE.as_str()).map(|range| bytes_of(range, whole).ok_or(BAD_RANGE));
+    let range =
+        text(&head.headers, header::RANGE.as_str()).map(|range| bytes_of(range, whole).ok_or(BAD_RANGE));
     let range = range.transpose()?;
     let (status, bytes) = match range {
         Some((from, to)) => (StatusCode::PARTIAL_CONTENT, object.bytes.slice(from..to)),

@@ -164,7 +164,8 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 /// `20130524T000000Z` as an instant.
 fn instant(text: &str) -> Option<SystemTime> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
-    let is_plain = date.len() == 8 && time.len() == 6 && format!("{date}{time}").bytes().all(|b| b.is_ascii_digit());
+    let is_plain =
+        date.len() == 8 && time.len() == 6 && format!("{date}{time}").bytes().all(|b| b.is_ascii_digit());
     let rfc3339 = is_plain.then(|| {
         let (d, t) = (date, time);
         format!("{}-{}-{}T{}:{}:{}Z", &d[..4], &d[4..6], &d[6..], &t[..2], &t[2..4], &t[4..])
@@ -279,7 +280,9 @@ mod tests {
         };
         assert_eq!(other("SOMEBODY", &credentials().secret_key), Refused::InvalidAccessKeyId);
         assert_eq!(other(&credentials().access_key, "wrong"), Refused::SignatureDoesNotMatch);
-        for later in [then() + MOST_SKEW + Duration::from_secs(1), then() - MOST_SKEW - Duration::from_secs(1)] {
+        for later in
+            [then() + MOST_SKEW + Duration::from_secs(1), then() - MOST_SKEW - Duration::from_secs(1)]
+        {
             assert_eq!(verify(&request, &credentials(), later), Err(Refused::RequestTimeTooSkewed));
         }
         assert_eq!(verify(&request, &credentials(), then() + MOST_SKEW), Ok(()));
@@ -288,7 +291,10 @@ mod tests {
     #[test]
     fn the_body_must_be_the_one_that_was_signed() {
         let check = |digest: &str, content: &[u8]| {
-            body(&HeaderMap::from_iter([("x-amz-content-sha256".parse().unwrap(), digest.parse().unwrap())]), content)
+            body(
+                &HeaderMap::from_iter([("x-amz-content-sha256".parse().unwrap(), digest.parse().unwrap())]),
+                content,
+            )
         };
         assert_eq!(check(EMPTY, b""), Ok(()));
         assert_eq!(check(EMPTY, b"x"), Err(Refused::XAmzContentSHA256Mismatch));

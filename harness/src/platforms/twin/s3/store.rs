@@ -96,7 +96,13 @@ impl Store {
     ///
     /// # Errors
     /// Without the bucket, or when the memory limit is reached.
-    pub fn put(&self, bucket: &str, key: &str, bytes: Bytes, content_type: &str) -> Result<String, StoreError> {
+    pub fn put(
+        &self,
+        bucket: &str,
+        key: &str,
+        bytes: Bytes,
+        content_type: &str,
+    ) -> Result<String, StoreError> {
         let etag = format!("\"{}\"", &models::sha256_hex(&bytes)[..32]);
         let mut buckets = self.buckets();
         let used: usize = buckets.values().flat_map(Objects::values).map(|object| object.bytes.len()).sum();
@@ -105,7 +111,12 @@ impl Store {
         if used - freed + bytes.len() > self.limit_bytes {
             return Err(StoreError::StorageFull);
         }
-        let object = Object { bytes, content_type: content_type.to_owned(), etag: etag.clone(), modified: SystemTime::now() };
+        let object = Object {
+            bytes,
+            content_type: content_type.to_owned(),
+            etag: etag.clone(),
+            modified: SystemTime::now(),
+        };
         objects.insert(key.to_owned(), object);
         Ok(etag)
     }
@@ -146,7 +157,9 @@ impl Store {
                 .map(|at| &key[..query.prefix.len() + at + query.delimiter.len()]);
             let entry = folded.unwrap_or(key);
             // A prefix that was told is not told again, nor any key below it.
-            if *entry <= *query.after || (folded.is_some() && page.common_prefixes.last().is_some_and(|p| p == entry)) {
+            if *entry <= *query.after
+                || (folded.is_some() && page.common_prefixes.last().is_some_and(|p| p == entry))
+            {
                 continue;
             }
             if page.objects.len() + page.common_prefixes.len() == query.most {
@@ -203,7 +216,8 @@ mod tests {
     fn a_listing_has_prefixes_folders_and_pages() {
         let store = store(&["a/1", "a/2", "a/b/3", "c", "ä"]);
         let list = |prefix: &str, delimiter: &str| {
-            let query = Query { prefix: prefix.into(), delimiter: delimiter.into(), most: 1000, ..Query::default() };
+            let query =
+                Query { prefix: prefix.into(), delimiter: delimiter.into(), most: 1000, ..Query::default() };
             let page = store.list("b", &query).unwrap();
             (page.objects.into_iter().map(|(key, _)| key).collect::<Vec<_>>(), page.common_prefixes)
         };

@@ -48,8 +48,19 @@ async fn an_object_comes_back_as_it_was_whatever_its_key() {
     let running = start().await;
     let client = running.inputs();
     let keys = [
-        "plain.jpg", "a/b/c", "a b+c&d=e", "ä/ö/ü.txt", "😀", "100%", "a%2Fb", "q?x=1#y", "~tilde!*'()", "back\\slash",
-        "{}[]^`|\"<>", "...", "a:b@c;d,e$",
+        "plain.jpg",
+        "a/b/c",
+        "a b+c&d=e",
+        "ä/ö/ü.txt",
+        "😀",
+        "100%",
+        "a%2Fb",
+        "q?x=1#y",
+        "~tilde!*'()",
+        "back\\slash",
+        "{}[]^`|\"<>",
+        "...",
+        "a:b@c;d,e$",
     ];
     for key in keys {
         let path = Path::parse(key).unwrap();
@@ -85,7 +96,8 @@ async fn ranges_heads_and_conditions_are_served() {
     assert_eq!(client.get_range(&path, 2..5).await.unwrap(), "234");
     let head = client.head(&path).await.unwrap();
     assert_eq!((head.size, &head.e_tag), (10, &etag));
-    let wanted = |if_match| GetOptions { if_match, range: Some(GetRange::Suffix(3)), ..GetOptions::default() };
+    let wanted =
+        |if_match| GetOptions { if_match, range: Some(GetRange::Suffix(3)), ..GetOptions::default() };
     let found = client.get_opts(&path, wanted(etag.clone())).await.unwrap();
     assert_eq!(found.bytes().await.unwrap(), "789");
     client.put(&path, "replaced".into()).await.unwrap();

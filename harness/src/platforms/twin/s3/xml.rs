@@ -102,7 +102,7 @@ fn escape(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
-            '\t' | '\n' | '\r' => out.push_str(&format!("&#{};", letter as u32)),
+            '\t' | '\n' | '\r' => out.push_str(&format!("&#{};", u32::from(letter))),
             control if control.is_control() => out.push('?'),
             plain => out.push(plain),
         }
