@@ -8,8 +8,9 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::cgroup;
+use crate::events::config::EventConfig;
 use crate::storage;
-use crate::workloads::Kind;
+use crate::workloads::{Kind, grade, logger};
 
 /// Requests that may wait for each inference thread, unless `QUEUE_LIMIT` says otherwise. At
 /// MobileNetV2's cost the last in the queue then waits about half a second.
@@ -46,6 +47,12 @@ pub struct Config {
     pub instance_id: Option<String>,
     /// `S3_...`: the object storage that inputs may lie in.
     pub storage: Option<storage::Settings>,
+    /// Whether and how answers become events.
+    pub events: EventConfig,
+    /// What the workload `logger` keeps.
+    pub logger: logger::Settings,
+    /// What the workloads `grade-c` and `grade-python` read.
+    pub grade: grade::settings::Settings,
 }
 
 /// A setting that cannot be used.
@@ -92,10 +99,11 @@ impl Config {
                 format!("at least DRAIN_SECONDS, which is {}", drain.as_secs_f64()),
             ));
         }
+        let workload = read.parsed("WORKLOAD", &format!("one of: {}", Kind::names()), Kind::default())?;
         Ok(Self {
             port: read.number("PORT", 0..=u16::MAX, 8080)?,
             bind: read.parsed("BIND", "an IP address, such as 127.0.0.1", Ipv4Addr::UNSPECIFIED.into())?,
-            workload: read.parsed("WORKLOAD", &format!("one of: {}", Kind::names()), Kind::default())?,
+            workload,
             model: read.text("MODEL"),
             models_dir: read.text("MODELS_DIR").map(PathBuf::from),
             inference_threads,
@@ -107,26 +115,40 @@ impl Config {
             grace,
             instance_id: read.instance_id()?,
             storage: storage::Settings::from_lookup(&read.lookup)?,
+            events: EventConfig::read(&read, workload != Kind::Logger)?,
+            logger: logger::Settings::read(&read)?,
+            grade: grade::settings::Settings::read(&read)?,
         })
     }
 }
 
-struct Reader<L> {
+/// Reads values and checks them, for this file and for the workloads' own settings.
+pub(crate) struct Reader<L> {
     lookup: L,
 }
 
 impl<L: Fn(&str) -> Option<String>> Reader<L> {
-    fn text(&self, name: &str) -> Option<String> {
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
         (self.lookup)(name).filter(|value| !value.is_empty())
     }
 
-    fn parsed<T: FromStr>(&self, name: &'static str, expected: &str, default: T) -> Result<T, ConfigError> {
+    pub(crate) fn parsed<T: FromStr>(
+        &self,
+        name: &'static str,
+        expected: &str,
+        default: T,
+    ) -> Result<T, ConfigError> {
         self.text(name).map_or(Ok(default), |value| {
             value.trim().parse().map_err(|_| ConfigError::new(name, value, expected))
         })
     }
 
-    fn number<T>(&self, name: &'static str, range: RangeInclusive<T>, default: T) -> Result<T, ConfigError>
+    pub(crate) fn number<T>(
+        &self,
+        name: &'static str,
+        range: RangeInclusive<T>,
+        default: T,
+    ) -> Result<T, ConfigError>
     where
         T: FromStr + PartialOrd + Display,
     {
@@ -139,7 +161,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         }
     }
 
-    fn seconds(&self, name: &'static str, default: f64) -> Result<Duration, ConfigError> {
+    pub(crate) fn seconds(&self, name: &'static str, default: f64) -> Result<Duration, ConfigError> {
         let expected = "seconds from 0 to 3600";
         let value = self.parsed(name, expected, default)?;
         if (0.0..=3600.0).contains(&value) {
@@ -216,7 +238,10 @@ mod tests {
         assert_eq!(complaint(&[("PORT", "http")]), "PORT=http: expected a whole number from 0 to 65535");
         assert_eq!(complaint(&[("PORT", "70000")]), "PORT=70000: expected a whole number from 0 to 65535");
         assert_eq!(complaint(&[("BIND", "home")]), "BIND=home: expected an IP address, such as 127.0.0.1");
-        assert_eq!(complaint(&[("WORKLOAD", "dance")]), "WORKLOAD=dance: expected one of: classify, null");
+        assert_eq!(
+            complaint(&[("WORKLOAD", "dance")]),
+            format!("WORKLOAD=dance: expected one of: {}", Kind::names())
+        );
         assert_eq!(
             complaint(&[("INFERENCE_THREADS", "0")]),
             "INFERENCE_THREADS=0: expected a whole number from 1 to 256"

@@ -89,6 +89,7 @@ impl Site {
             image: Some(self.image.clone()),
             revisions: Vec::new(),
             storage_secret: None,
+            allow_public_grading: false,
         }
     }
 

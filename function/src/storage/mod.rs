@@ -126,6 +126,7 @@ impl Storage {
         let object = client.get(&reference.object, reference.etag.as_deref(), limit_bytes).await?;
         let bytes_in = object.bytes.len();
         let input = body::of_object(object.bytes, object.content_type, limit_bytes).await?;
+        let input = Input { attributes: sent.attributes, ..input };
         let transfer = Transfer {
             result: reference.result,
             bytes_in,

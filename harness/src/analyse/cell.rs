@@ -227,6 +227,7 @@ fn summary(cell: &Cell, counts: Tally) -> CellSummary {
         outcome: None,
         by_size: Vec::new(),
         size_fit: None,
+        events: None,
     }
 }
 

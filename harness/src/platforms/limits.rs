@@ -182,6 +182,7 @@ mod tests {
             image: None,
             revisions: Vec::new(),
             storage_secret: None,
+            allow_public_grading: false,
         }
     }
 

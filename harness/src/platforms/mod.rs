@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod deployment;
 pub mod endpoint;
+pub mod exposure;
 pub mod knative;
 pub mod limits;
 pub mod openfaas;
@@ -85,6 +86,8 @@ pub struct FunctionSpec {
     pub revisions: Vec<RevisionShare>,
     /// Name of the Secret with the object storage's credentials; a cluster alone needs one.
     pub storage_secret: Option<String>,
+    /// Whether it may be offered to the world although it runs what callers send (see [`exposure`]).
+    pub allow_public_grading: bool,
 }
 
 /// Keys of that Secret, and the variables by which the function knows what is in them.

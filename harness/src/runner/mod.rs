@@ -3,8 +3,9 @@
 mod blocks;
 pub mod budget;
 mod calibration;
+mod eventing;
 pub mod function_binary;
-mod image;
+pub mod image;
 pub mod inputs;
 mod kept;
 pub mod live;
@@ -45,12 +46,13 @@ use crate::{
     platforms::{
         AnyPlatform, Ground, Platform, PlatformError, PlatformKind,
         cluster::{Cluster, ClusterError, Login, RunLabel, labels, namespace, pods},
-        limits, twin,
+        exposure, limits, twin,
     },
     screen::note,
     store::{RunFolder, RunLock, StoreError},
 };
 use budget::Budget;
+use eventing::Eventing;
 use load_from::Source;
 use prepare::{Prepared, Sources, prepare};
 use progress::Progress;
@@ -173,12 +175,25 @@ async fn carry_out(
     let stored = inputs::store(&experiment, &mut prepared, name, &|line| progress.say(line)).await?;
     prepared.notices.extend(pinned);
     prepared.notices.extend(kept::notices(&experiment));
+    if experiment.on == Site::Cluster {
+        prepared.notices.extend(exposure::notice(&experiment));
+    }
     prepared.notices.extend(reuse_notice(&experiment));
     prepared.files = files;
     let (found, collector) = look_around(&ground, &mut prepared).await;
     if experiment.load_from.place != LoadPlace::Here {
         prepared.generator = experiment.load_from.words();
     }
+    let eventing =
+        match Eventing::start(&experiment, &ground, &mut prepared, &|line| progress.say(line)).await {
+            Ok(eventing) => eventing,
+            Err(error) => {
+                if let Ground::Cluster(cluster) = &ground {
+                    _ = namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await;
+                }
+                return Err(error);
+            }
+        };
     for notice in &prepared.notices {
         progress.say(&format!("note: {notice}"));
     }
@@ -187,6 +202,9 @@ async fn carry_out(
         let mut left = Vec::new();
         if let Some(stored) = &stored {
             left.extend(stored.remove().await.err());
+        }
+        if let Some(eventing) = &eventing {
+            left.extend(eventing.stop().await.err());
         }
         if let Ground::Cluster(cluster) = &ground
             && let Err(error) = namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await
@@ -238,6 +256,7 @@ async fn carry_out(
         total,
         asked: Mutex::new(asked),
         source: &source,
+        eventing: eventing.as_ref(),
     };
     run.all(&cells, &mut progress).await;
     if let Err(error) = source.end().await {
@@ -373,7 +392,12 @@ pub fn check(experiment: &Experiment) -> Result<Files, RunError> {
     let common = spec::common(experiment, prepare::FUNCTION_NAME);
     for subject in &experiment.subjects {
         let wanted = spec::for_subject(&common, experiment, subject);
-        limits::accept(subject.platform, &wanted).map_err(|error| match &subject.variant {
+        let exposed = match experiment.on {
+            Site::Cluster => exposure::accept(subject.platform, &wanted),
+            Site::Twin => Ok(()),
+        };
+        let accepted = limits::accept(subject.platform, &wanted).and(exposed);
+        accepted.map_err(|error| match &subject.variant {
             Some(variant) => RunError::Usage(format!("variant {variant}: {error}")),
             None => error.into(),
         })?;

@@ -58,6 +58,7 @@ pub fn common(e: &Experiment, name: &str) -> FunctionSpec {
         image: image(function),
         revisions: e.revisions.clone(),
         storage_secret: storage(e).and_then(|store| store.secret.clone()),
+        allow_public_grading: function.allow_public_grading,
     }
 }
 

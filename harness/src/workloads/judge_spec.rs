@@ -5,7 +5,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{classify::ClassifyJudge, null::NullJudge, own::OwnJudge};
+use super::{
+    classify::ClassifyJudge, grade::VerdictJudge, logger::EventJudge, null::NullJudge, own::OwnJudge,
+};
 use crate::drive::{Judge, answer::StatusJudge};
 
 /// What each judge has to know.
@@ -23,6 +25,16 @@ pub enum JudgeSpec {
     Checksum {
         /// Both, by payload.
         expected: Vec<(u64, String)>,
+    },
+    /// Id of each event.
+    Events {
+        /// Ids, by payload.
+        ids: Vec<String>,
+    },
+    /// The verdict on each submission.
+    Verdicts {
+        /// As the function spells them, by payload.
+        expected: Vec<String>,
     },
     /// A text in the answer.
     Contains {
@@ -44,6 +56,8 @@ impl JudgeSpec {
             Self::Status => Arc::new(StatusJudge),
             Self::Classes { expected } => Arc::new(ClassifyJudge { expected }),
             Self::Checksum { expected } => Arc::new(NullJudge { expected }),
+            Self::Events { ids } => Arc::new(EventJudge { ids }),
+            Self::Verdicts { expected } => Arc::new(VerdictJudge { expected }),
             Self::Contains { text } => Arc::new(OwnJudge { contains: text }),
         }
     }
@@ -69,15 +83,21 @@ mod tests {
 
     #[test]
     fn every_judge_judges_the_same_in_another_process() {
-        let judges: [Arc<dyn Judge>; 5] = [
+        let judges: [Arc<dyn Judge>; 6] = [
             Arc::new(StatusJudge),
             Arc::new(ClassifyJudge { expected: vec!["n1".into(), "n2".into()] }),
             Arc::new(OwnJudge { contains: Some("n2".into()) }),
             Arc::new(OwnJudge { contains: None }),
             Arc::new(NullJudge { expected: vec![(1, "a".into()), (2, "b".into())] }),
+            Arc::new(VerdictJudge { expected: vec!["accepted".into(), "time_limit".into()] }),
         ];
-        let answers =
-            ["{\"predictions\":[{\"class_id\":\"n2\"}]}", "n2", "{}", "{\"bytes\":2,\"checksum\":\"b\"}"];
+        let answers = [
+            "{\"predictions\":[{\"class_id\":\"n2\"}]}",
+            "n2",
+            "{}",
+            "{\"bytes\":2,\"checksum\":\"b\"}",
+            "{\"verdict\":\"time_limit\"}",
+        ];
         let verdicts = |judge: &Arc<dyn Judge>| -> Vec<Outcome> {
             let of =
                 |status: u16, body: &&str| judge.judge(1, status, &HeaderMap::new(), body.as_bytes()).outcome;
@@ -96,7 +116,7 @@ mod tests {
         }
         seen.sort();
         seen.dedup();
-        assert_eq!(seen.len(), 4, "the answers tell the judges apart, but for the two that take any success");
+        assert_eq!(seen.len(), 5, "the answers tell the judges apart, but for the two that take any success");
     }
 
     #[test]

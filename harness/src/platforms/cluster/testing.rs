@@ -30,6 +30,7 @@ pub fn spec(min: u32, max: u32) -> FunctionSpec {
         }),
         revisions: Vec::new(),
         storage_secret: None,
+        allow_public_grading: false,
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a report says and in which order, as data; `markdown` and `html` spell it.
 
 mod certainty;
+mod events;
 mod fairness;
 mod headline;
 mod inside;
@@ -143,6 +144,7 @@ pub fn sections(document: &Document, drawn: &[Plot]) -> Vec<Section> {
         blocks.extend(plots::PlotKind::BY_LOAD.into_iter().filter_map(|kind| plot(kind, &load.name)));
         out.push(section(&format!("load-{}", load.name), &format!("Load point {}", load.name), blocks));
     }
+    out.extend(events::blocks(document).map(|blocks| section("events", "Events", blocks)));
     out.extend(reference::blocks(document).map(|blocks| section("study", "The published study", blocks)));
     out.extend(inside::table(document).map(|table| {
         section("inside", "Where the time goes inside the function", vec![Block::Table(table)])
