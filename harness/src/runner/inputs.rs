@@ -35,8 +35,8 @@ pub struct StoredInputs {
 
 /// The folder of a run in its bucket.
 pub fn folder_of(run: &str) -> String {
-    // Names of runs are file names, so they hold no slash; a dot alone would be no key.
-    format!("{FOLDER}/{}", run.trim_matches('.'))
+    // Names of runs are names of folders: they hold no slash, and are neither '.' nor '..'.
+    format!("{FOLDER}/{run}")
 }
 
 /// Uploads the payloads and notes what is to be sent instead, where the experiment wants that.
@@ -53,36 +53,16 @@ pub async fn store(
     if function.inputs == Via::Request {
         return Ok(None);
     }
-    let folder = folder_of(run);
-    let (process, place, bucket_name) = match experiment.on {
-        Site::Twin => {
-            let process = S3Process::start(&own_binary()?, TWIN_BUCKET)
-                .await
-                .map_err(|cause| anyhow!("the twin's object storage did not start: {cause}"))?;
-            prepared.spec.env.extend(process.function_environment());
-            prepared.notices.push(
-                "Inputs come by reference from an object storage that the twin embeds: in memory, on this machine, \
-                 beside the functions. A real one costs more."
-                    .to_owned(),
-            );
-            (Some(process), "the twin's own, in memory".to_owned(), TWIN_BUCKET.to_owned())
-        }
-        Site::Cluster => {
-            let choice = experiment.cluster.object_store.as_ref();
-            let choice = choice.context("no object storage is named; give --s3-endpoint and --s3-bucket")?;
-            (None, choice.endpoint.clone(), choice.bucket.clone())
-        }
-    };
-    let bucket = match (&process, &experiment.cluster.object_store) {
-        (Some(process), _) => {
-            let keys = process.credentials();
-            let (access_key, secret_key) = (Secret::new(&keys.access_key), Secret::new(&keys.secret_key));
-            Bucket::new(&process.endpoint(), REGION, &bucket_name, &KeyPair { access_key, secret_key })?
-        }
-        (None, Some(choice)) => Bucket::of_cluster(choice)?,
-        (None, None) => return Err(anyhow!("no object storage is named")),
-    };
-    let stored = StoredInputs { bucket, folder, process };
+    let Place { bucket, name: bucket_name, at, process } = place(experiment).await?;
+    if let Some(process) = &process {
+        prepared.spec.env.extend(process.function_environment());
+        prepared.notices.push(
+            "Inputs come by reference from an object storage that the twin embeds: in memory, on this machine, \
+             beside the functions. A real one costs more."
+                .to_owned(),
+        );
+    }
+    let stored = StoredInputs { bucket, folder: folder_of(run), process };
     let mut upload = Upload {
         stored: &stored,
         bucket: &bucket_name,
@@ -96,15 +76,49 @@ pub async fn store(
         let _ = stored.remove().await;
         return Err(error);
     }
-    say(&format!("{} in the object storage ({place}), below {}", objects(known.len()), stored.folder));
+    say(&format!("{} in the object storage ({at}), below {}", objects(known.len()), stored.folder));
     prepared.facts["storage"] = json!({
-        "at": place,
+        "at": at,
         "bucket": bucket_name,
         "folder": stored.folder,
         "results_written_back": function.results == Via::Storage,
         "bytes_in": known.values().map(|object| (object.name.clone(), object.bytes.into())).collect::<BTreeMap<String, Value>>(),
     });
     Ok(Some(stored))
+}
+
+/// A bucket that takes uploads.
+struct Place {
+    bucket: Bucket,
+    /// The bucket's name.
+    name: String,
+    /// The storage, for people.
+    at: String,
+    /// The twin's storage.
+    process: Option<S3Process>,
+}
+
+/// Starts the twin's storage, or finds the cluster's.
+async fn place(experiment: &Experiment) -> anyhow::Result<Place> {
+    match experiment.on {
+        Site::Twin => {
+            let process = S3Process::start(&own_binary()?, TWIN_BUCKET)
+                .await
+                .map_err(|cause| anyhow!("the twin's object storage did not start: {cause}"))?;
+            let keys = process.credentials();
+            let (access_key, secret_key) = (Secret::new(&keys.access_key), Secret::new(&keys.secret_key));
+            let keys = KeyPair { access_key, secret_key };
+            let bucket = Bucket::new(&process.endpoint(), REGION, TWIN_BUCKET, &keys)?;
+            let at = "the twin's own, in memory".to_owned();
+            Ok(Place { bucket, name: TWIN_BUCKET.to_owned(), at, process: Some(process) })
+        }
+        Site::Cluster => {
+            let choice = experiment.cluster.object_store.as_ref();
+            let choice = choice.context("no object storage is named; give --s3-endpoint and --s3-bucket")?;
+            let bucket = Bucket::of_cluster(choice)?;
+            Ok(Place { bucket, name: choice.bucket.clone(), at: choice.endpoint.clone(), process: None })
+        }
+    }
 }
 
 impl StoredInputs {
