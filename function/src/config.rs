@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::cgroup;
 use crate::events::config::EventConfig;
+use crate::storage;
 use crate::workloads::{Kind, grade, logger, pdf};
 
 /// Requests that may wait for each inference thread, unless `QUEUE_LIMIT` says otherwise. At
@@ -44,6 +45,8 @@ pub struct Config {
     pub grace: Duration,
     /// `INSTANCE_ID`, else `HOSTNAME`.
     pub instance_id: Option<String>,
+    /// `S3_...`: the object storage that inputs may lie in.
+    pub storage: Option<storage::Settings>,
     /// Whether and how answers become events.
     pub events: EventConfig,
     /// What the workload `logger` keeps.
@@ -113,6 +116,7 @@ impl Config {
             drain,
             grace,
             instance_id: read.instance_id()?,
+            storage: storage::Settings::from_lookup(&read.lookup)?,
             events: EventConfig::read(&read, workload != Kind::Logger)?,
             logger: logger::Settings::read(&read)?,
             grade: grade::settings::Settings::read(&read)?,

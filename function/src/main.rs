@@ -13,6 +13,7 @@ use function::instance::{Instance, ProcessStart};
 use function::pool::Pool;
 use function::server::{self, Service};
 use function::shutdown::Signals;
+use function::storage::Storage;
 use function::telemetry::Telemetry;
 use function::workloads::Workload;
 use function::workloads::grade::jail;
@@ -49,7 +50,8 @@ async fn run(start: ProcessStart) -> anyhow::Result<()> {
     let instance = Instance::ready(config.instance_id.as_deref(), &start);
     let telemetry = Telemetry::new()?;
     telemetry.show(workload.collectors())?;
-    let service = Service::new(&config, Arc::clone(&workload), pool, instance, telemetry);
+    let storage = Storage::new(config.storage.as_ref())?;
+    let service = Service::new(&config, Arc::clone(&workload), pool, instance, telemetry, storage);
 
     let address = SocketAddr::new(config.bind, config.port);
     let (server, bound) = server::bind(&service, &config)

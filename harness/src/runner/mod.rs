@@ -6,6 +6,7 @@ mod calibration;
 mod eventing;
 pub mod function_binary;
 pub mod image;
+pub mod inputs;
 mod kept;
 pub mod live;
 pub mod load_from;
@@ -171,6 +172,7 @@ async fn carry_out(
         pinned = image::pin(&mut experiment, &|line| progress.say(line)).await?;
     }
     let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
+    let stored = inputs::store(&experiment, &mut prepared, name, &|line| progress.say(line)).await?;
     prepared.notices.extend(pinned);
     prepared.notices.extend(kept::notices(&experiment));
     if experiment.on == Site::Cluster {
@@ -187,7 +189,7 @@ async fn carry_out(
         progress.say(&format!("note: {notice}"));
     }
     // From here on, whatever happens, the cluster is left as it was found.
-    let leave = async || leave(&ground, eventing.as_ref()).await;
+    let leave = async || leave(&ground, eventing.as_ref(), stored.as_ref()).await;
     let begun = match left {
         Some((left, lock)) => {
             let now = audited(&experiment, &prepared, &found, &progress, &interrupt).await;
@@ -270,16 +272,24 @@ async fn start_events(
 }
 
 /// Takes away what the run made beside its functions.
-async fn leave(ground: &Ground, eventing: Option<&Eventing>) -> Result<(), String> {
-    let stopped = match eventing {
-        Some(eventing) => eventing.stop().await,
-        None => Ok(()),
-    };
-    let Ground::Cluster(cluster) = ground else { return stopped };
-    let left = namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await;
-    let left =
-        left.map_err(|error| format!("the namespace stays behind, remove it with `harness clean`: {error}"));
-    stopped.and(left.map(|_| ()))
+async fn leave(
+    ground: &Ground,
+    eventing: Option<&Eventing>,
+    stored: Option<&Stored>,
+) -> Result<(), String> {
+    let mut left = Vec::new();
+    if let Some(stored) = stored {
+        left.extend(stored.remove().await.err());
+    }
+    if let Some(eventing) = eventing {
+        left.extend(eventing.stop().await.err());
+    }
+    if let Ground::Cluster(cluster) = ground
+        && let Err(error) = namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await
+    {
+        left.push(format!("the namespace stays behind, remove it with `harness clean`: {error}"));
+    }
+    if left.is_empty() { Ok(()) } else { Err(left.join("; ")) }
 }
 
 /// What is found where the platforms are: versions of a cluster's parts, and its Prometheus. What must
