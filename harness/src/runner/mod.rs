@@ -53,6 +53,7 @@ use crate::{
 };
 use budget::Budget;
 use eventing::Eventing;
+use inputs::StoredInputs;
 use load_from::Source;
 use prepare::{Prepared, Sources, prepare};
 use progress::Progress;
@@ -184,7 +185,7 @@ async fn carry_out(
     if experiment.load_from.place != LoadPlace::Here {
         prepared.generator = experiment.load_from.words();
     }
-    let eventing = start_events(&experiment, &ground, &mut prepared, &progress).await?;
+    let eventing = start_events(&experiment, &ground, stored.as_ref(), &mut prepared, &progress).await?;
     for notice in &prepared.notices {
         progress.say(&format!("note: {notice}"));
     }
@@ -260,13 +261,14 @@ async fn carry_out(
 async fn start_events(
     experiment: &Experiment,
     ground: &Ground,
+    stored: Option<&StoredInputs>,
     prepared: &mut Prepared,
     progress: &Progress,
 ) -> Result<Option<Eventing>, RunError> {
     let started = Eventing::start(experiment, ground, prepared, &|line| progress.say(line)).await;
     if started.is_err() {
         // The first error says more than one of tidying up.
-        _ = leave(ground, None).await;
+        _ = leave(ground, None, stored).await;
     }
     started
 }
@@ -275,7 +277,7 @@ async fn start_events(
 async fn leave(
     ground: &Ground,
     eventing: Option<&Eventing>,
-    stored: Option<&Stored>,
+    stored: Option<&StoredInputs>,
 ) -> Result<(), String> {
     let mut left = Vec::new();
     if let Some(stored) = stored {
