@@ -15,8 +15,13 @@ use function::server::{self, Service};
 use function::shutdown::Signals;
 use function::telemetry::Telemetry;
 use function::workloads::Workload;
+use function::workloads::pdf::native::child;
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    if arguments.next().is_some_and(|role| role == child::ROLE) {
+        return child::main(arguments);
+    }
     let start = ProcessStart::now();
     match actix_web::rt::System::new().block_on(run(start)) {
         Ok(()) => ExitCode::SUCCESS,

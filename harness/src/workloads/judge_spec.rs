@@ -5,7 +5,12 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{classify::ClassifyJudge, null::NullJudge, own::OwnJudge};
+use super::{
+    classify::ClassifyJudge,
+    null::NullJudge,
+    own::OwnJudge,
+    pdf::{self, PdfJudge},
+};
 use crate::drive::{Judge, answer::StatusJudge};
 
 /// What each judge has to know.
@@ -29,6 +34,11 @@ pub enum JudgeSpec {
         /// The text; none: any success counts.
         text: Option<String>,
     },
+    /// Pages and words of each payload's PDF.
+    Pdf {
+        /// Both, by payload.
+        expected: Vec<pdf::Expected>,
+    },
 }
 
 impl JudgeSpec {
@@ -45,6 +55,15 @@ impl JudgeSpec {
             Self::Classes { expected } => Arc::new(ClassifyJudge { expected }),
             Self::Checksum { expected } => Arc::new(NullJudge { expected }),
             Self::Contains { text } => Arc::new(OwnJudge { contains: text }),
+            Self::Pdf { expected } => Arc::new(PdfJudge { expected, reads_text: false }),
+        }
+    }
+
+    /// The judge for an answer before the run, where it may take its time.
+    pub fn thorough_judge(&self) -> Arc<dyn Judge> {
+        match self.clone() {
+            Self::Pdf { expected } => Arc::new(PdfJudge { expected, reads_text: true }),
+            other => other.judge(),
         }
     }
 }
@@ -69,12 +88,14 @@ mod tests {
 
     #[test]
     fn every_judge_judges_the_same_in_another_process() {
-        let judges: [Arc<dyn Judge>; 5] = [
+        let pdf = |pages| pdf::Expected { pages, words: vec!["a".into()] };
+        let judges: [Arc<dyn Judge>; 6] = [
             Arc::new(StatusJudge),
             Arc::new(ClassifyJudge { expected: vec!["n1".into(), "n2".into()] }),
             Arc::new(OwnJudge { contains: Some("n2".into()) }),
             Arc::new(OwnJudge { contains: None }),
             Arc::new(NullJudge { expected: vec![(1, "a".into()), (2, "b".into())] }),
+            Arc::new(PdfJudge { expected: vec![pdf(1), pdf(2)], reads_text: false }),
         ];
         let answers =
             ["{\"predictions\":[{\"class_id\":\"n2\"}]}", "n2", "{}", "{\"bytes\":2,\"checksum\":\"b\"}"];
@@ -96,7 +117,7 @@ mod tests {
         }
         seen.sort();
         seen.dedup();
-        assert_eq!(seen.len(), 4, "the answers tell the judges apart, but for the two that take any success");
+        assert_eq!(seen.len(), 5, "the answers tell the judges apart, but for the two that take any success");
     }
 
     #[test]

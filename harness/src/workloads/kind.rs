@@ -115,6 +115,16 @@ impl Kind {
         })
     }
 
+    /// Cargo features of the function without which it cannot serve this.
+    pub fn cargo_features(self) -> &'static [&'static str] {
+        match self {
+            Self::Pdf => &["pdf-native"],
+            Self::Classify | Self::Caption | Self::GradeC | Self::GradePython | Self::Logger | Self::Null => {
+                &[]
+            }
+        }
+    }
+
     /// What a run of it sends, where the harness makes it. `say` gets a line before what takes long.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use crate::{
         reference::Reference,
     },
     runner::{function_binary, progress},
+    workloads::Kind,
 };
 
 /// Flags of a build.
@@ -90,7 +91,9 @@ impl BuildArgs {
             None => None,
         };
         let given = self.function_binary.as_deref();
-        let binary = function_binary::find_or_build_program(self.of.name(), given, say).await?;
+        let kind = self.workload.parse::<Kind>().ok().filter(|_| self.of == Program::Function);
+        let features = kind.map_or(&[][..], Kind::cargo_features);
+        let binary = function_binary::find_or_build_program(self.of.name(), given, features, say).await?;
         Ok(build(&Build {
             program: self.of,
             binary,
