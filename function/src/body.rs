@@ -9,6 +9,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 
 use crate::error::Problem;
+use crate::events::binding;
 use crate::workloads::{Input, Part};
 
 const FIELD: &str = "file";
@@ -18,7 +19,12 @@ const FIELD: &str = "file";
 /// # Errors
 /// `BodyTooLarge` before anything is read where the length is announced, else as soon as the
 /// limit is passed; `EmptyBody`; `UnreadableBody` if the caller stops half-way or sends no form.
-pub async fn read(request: &HttpRequest, payload: Payload, limit_bytes: usize) -> Result<Input, Problem> {
+pub async fn read(
+    request: &HttpRequest,
+    payload: Payload,
+    limit_bytes: usize,
+    may_be_empty: bool,
+) -> Result<Input, Problem> {
     let too_large = Problem::BodyTooLarge { limit_bytes };
     let announced = header_text(request, header::CONTENT_LENGTH).and_then(|text| text.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit_bytes as u64) {
@@ -32,9 +38,13 @@ pub async fn read(request: &HttpRequest, payload: Payload, limit_bytes: usize) -
         read_form(request, payload, limit_bytes).await?
     } else {
         let capacity = announced.map_or(0, |length| usize::try_from(length).unwrap_or(limit_bytes));
-        Input { body: read_raw(payload, capacity, limit_bytes).await?, content_type, parts: Vec::new() }
+        let body = read_raw(payload, capacity, limit_bytes).await?;
+        Input { body, content_type, ..Input::default() }
     };
-    if input.body.is_empty() { Err(Problem::EmptyBody) } else { Ok(input) }
+    if input.body.is_empty() && !may_be_empty {
+        return Err(Problem::EmptyBody);
+    }
+    Ok(Input { attributes: attributes(request), ..input })
 }
 
 async fn read_raw(mut payload: Payload, capacity: usize, limit_bytes: usize) -> Result<Bytes, Problem> {
@@ -70,7 +80,7 @@ async fn read_form(request: &HttpRequest, payload: Payload, limit_bytes: usize) 
         let content_type = field.content_type().map(ToString::to_string);
         let bytes = bytes.freeze();
         if input.is_none() && field.name() == Some(FIELD) {
-            input = Some(Input { body: bytes, content_type, parts: Vec::new() });
+            input = Some(Input { body: bytes, content_type, ..Input::default() });
             continue;
         }
         let file_name = field.content_disposition().and_then(|d| d.get_filename()).map(str::to_owned);
@@ -80,6 +90,16 @@ async fn read_form(request: &HttpRequest, payload: Payload, limit_bytes: usize) 
     input
         .map(|input| Input { parts, ..input })
         .ok_or_else(|| Problem::UnreadableBody(format!("the multipart form has no field '{FIELD}'")))
+}
+
+/// The headers that carry an event's attributes.
+fn attributes(request: &HttpRequest) -> Vec<(String, Bytes)> {
+    let headers = request.headers().iter();
+    let attribute = |(name, value): (&header::HeaderName, &header::HeaderValue)| {
+        let name = name.as_str().strip_prefix(binding::PREFIX)?;
+        Some((name.to_owned(), Bytes::copy_from_slice(value.as_bytes())))
+    };
+    headers.filter_map(attribute).collect()
 }
 
 fn unreadable(error: &dyn std::fmt::Display) -> Problem {

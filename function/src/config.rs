@@ -8,8 +8,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::cgroup;
-use crate::workloads::Kind;
-use crate::workloads::pdf;
+use crate::events::config::EventConfig;
+use crate::workloads::{Kind, grade, logger, pdf};
 
 /// Requests that may wait for each inference thread, unless `QUEUE_LIMIT` says otherwise. At
 /// MobileNetV2's cost the last in the queue then waits about half a second.
@@ -46,6 +46,12 @@ pub struct Config {
     pub instance_id: Option<String>,
     /// What the workload `pdf` reads.
     pub pdf: pdf::settings::Settings,
+    /// Whether and how answers become events.
+    pub events: EventConfig,
+    /// What the workload `logger` keeps.
+    pub logger: logger::Settings,
+    /// What the workloads `grade-c` and `grade-python` read.
+    pub grade: grade::settings::Settings,
 }
 
 /// A setting that cannot be used.
@@ -92,10 +98,11 @@ impl Config {
                 format!("at least DRAIN_SECONDS, which is {}", drain.as_secs_f64()),
             ));
         }
+        let workload = read.parsed("WORKLOAD", &format!("one of: {}", Kind::names()), Kind::default())?;
         Ok(Self {
             port: read.number("PORT", 0..=u16::MAX, 8080)?,
             bind: read.parsed("BIND", "an IP address, such as 127.0.0.1", Ipv4Addr::UNSPECIFIED.into())?,
-            workload: read.parsed("WORKLOAD", &format!("one of: {}", Kind::names()), Kind::default())?,
+            workload,
             model: read.text("MODEL"),
             models_dir: read.text("MODELS_DIR").map(PathBuf::from),
             inference_threads,
@@ -107,6 +114,9 @@ impl Config {
             grace,
             instance_id: read.instance_id()?,
             pdf: pdf::settings::Settings::read(&read)?,
+            events: EventConfig::read(&read, workload != Kind::Logger)?,
+            logger: logger::Settings::read(&read)?,
+            grade: grade::settings::Settings::read(&read)?,
         })
     }
 }
@@ -150,7 +160,7 @@ impl<L: Fn(&str) -> Option<String>> Reader<L> {
         }
     }
 
-    fn seconds(&self, name: &'static str, default: f64) -> Result<Duration, ConfigError> {
+    pub(crate) fn seconds(&self, name: &'static str, default: f64) -> Result<Duration, ConfigError> {
         let expected = "seconds from 0 to 3600";
         let value = self.parsed(name, expected, default)?;
         if (0.0..=3600.0).contains(&value) {
@@ -227,7 +237,10 @@ mod tests {
         assert_eq!(complaint(&[("PORT", "http")]), "PORT=http: expected a whole number from 0 to 65535");
         assert_eq!(complaint(&[("PORT", "70000")]), "PORT=70000: expected a whole number from 0 to 65535");
         assert_eq!(complaint(&[("BIND", "home")]), "BIND=home: expected an IP address, such as 127.0.0.1");
-        assert_eq!(complaint(&[("WORKLOAD", "dance")]), "WORKLOAD=dance: expected one of: classify, null");
+        assert_eq!(
+            complaint(&[("WORKLOAD", "dance")]),
+            format!("WORKLOAD=dance: expected one of: {}", Kind::names())
+        );
         assert_eq!(
             complaint(&[("INFERENCE_THREADS", "0")]),
             "INFERENCE_THREADS=0: expected a whole number from 1 to 256"

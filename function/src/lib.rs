@@ -7,6 +7,7 @@ pub mod body;
 pub mod cgroup;
 pub mod config;
 pub mod error;
+pub mod events;
 pub mod instance;
 pub mod pool;
 pub mod server;

@@ -15,12 +15,13 @@ use function::server::{self, Service};
 use function::shutdown::Signals;
 use function::telemetry::Telemetry;
 use function::workloads::Workload;
+use function::workloads::grade::jail;
 use function::workloads::pdf::native::child;
 
 fn main() -> ExitCode {
-    let mut arguments = std::env::args().skip(1);
-    if arguments.next().is_some_and(|role| role == child::ROLE) {
-        return child::main(arguments);
+    // Called again by the grading workloads, to bind a submitted program, and by the PDF renderer.
+    if let Some(ended) = jail::entry().or_else(child::entry) {
+        return ended;
     }
     let start = ProcessStart::now();
     match actix_web::rt::System::new().block_on(run(start)) {
@@ -42,7 +43,9 @@ async fn run(start: ProcessStart) -> anyhow::Result<()> {
     let pool = Pool::start(Arc::clone(&workload), config.inference_threads, config.queue_limit)
         .context("cannot start the inference threads")?;
     let instance = Instance::ready(config.instance_id.as_deref(), &start);
-    let service = Service::new(&config, workload, pool, instance, Telemetry::new()?);
+    let telemetry = Telemetry::new()?;
+    telemetry.show(workload.collectors())?;
+    let service = Service::new(&config, workload, pool, instance, telemetry);
 
     let address = SocketAddr::new(config.bind, config.port);
     let (server, bound) = server::bind(&service, &config)
@@ -54,5 +57,11 @@ async fn run(start: ProcessStart) -> anyhow::Result<()> {
         actix_web::rt::spawn(signals.stop_in_order(Arc::clone(&service), server.handle(), config.drain));
     let ended = server.await;
     stop.abort();
+    let left = service.finish_events().await;
+    if left > 0 {
+        eprintln!(
+            "function: {left} events were not delivered when the grace time was over; they count as dropped"
+        );
+    }
     Ok(ended?)
 }

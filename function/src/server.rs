@@ -2,8 +2,8 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use actix_web::body::MessageBody;
@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 use crate::body;
 use crate::config::Config;
 use crate::error::Problem;
+use crate::events::{Events, Receipt};
 use crate::instance::{Instance, Turn, milliseconds};
 use crate::pool::Pool;
 use crate::telemetry::Telemetry;
@@ -30,6 +31,8 @@ const COLD_START: HeaderName = HeaderName::from_static("x-cold-start");
 const INIT_MS: HeaderName = HeaderName::from_static("x-init-ms");
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 const CALL: HeaderName = HeaderName::from_static("x-testbed-call");
+const EVENT_ID: HeaderName = HeaderName::from_static("x-event-id");
+const EVENT_FATE: HeaderName = HeaderName::from_static("x-event-fate");
 
 /// Gateways written in Go keep an idle connection for 90 s; a server that closes it earlier
 /// races with their next request, which then fails through nobody's fault.
@@ -41,16 +44,19 @@ pub struct Service {
     pool: Pool,
     instance: Instance,
     telemetry: Telemetry,
+    events: Events,
     max_body_bytes: usize,
     max_pixels: u64,
     queue_limit: usize,
     draining: AtomicBool,
+    draining_since: OnceLock<Instant>,
+    grace: Duration,
     /// Those headers of an answer that never change.
     identity: [(HeaderName, HeaderValue); 4],
 }
 
 impl Service {
-    /// Puts the parts together.
+    /// Puts the parts together; what posts events runs on the caller's runtime.
     pub fn new(
         config: &Config,
         workload: Arc<dyn Workload>,
@@ -64,7 +70,9 @@ impl Service {
             (STARTED_AT, header_value(&instance.started_at)),
             (INIT_MS, header_value(&instance.init_ms.to_string())),
         ];
+        let events = Events::start(&config.events, workload.name(), &instance, telemetry.events());
         Arc::new(Self {
+            events,
             workload,
             pool,
             instance,
@@ -73,17 +81,27 @@ impl Service {
             max_pixels: config.max_pixels,
             queue_limit: config.queue_limit,
             draining: AtomicBool::new(false),
+            draining_since: OnceLock::new(),
+            grace: config.grace,
             identity,
         })
     }
 
     /// From now on health checks fail, and answers close their connection.
     pub fn start_draining(&self) {
+        self.draining_since.get_or_init(Instant::now);
         self.draining.store(true, Ordering::Relaxed);
     }
 
     fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Waits, once the server has stopped, until every event has met its fate, or the grace time is
+    /// over. Returns how many events are left.
+    pub async fn finish_events(&self) -> u64 {
+        let since = self.draining_since.get().map_or(self.grace, Instant::elapsed);
+        self.events.finish(self.grace.saturating_sub(since)).await
     }
 
     /// The line that says where the function listens.
@@ -139,9 +157,7 @@ fn routes(app: &mut web::ServiceConfig) {
                 .route(get_or_head().to(index))
                 .default_service(not_allowed("GET, HEAD, POST")),
         )
-        .default_service(web::to(|request: HttpRequest| async move {
-            Problem::NotFound(request.path().to_owned()).response()
-        }));
+        .default_service(web::to(page));
 }
 
 fn get_or_head() -> actix_web::Route {
@@ -200,6 +216,8 @@ struct Computed {
     answer: Answer,
     /// Stages in order, from the queue to the total.
     stages: Vec<(&'static str, Duration)>,
+    /// The event of it, where events are wanted.
+    event: Option<Receipt>,
 }
 
 async fn compute(
@@ -207,7 +225,8 @@ async fn compute(
     payload: web::Payload,
     service: &Service,
 ) -> Result<Computed, Problem> {
-    let input = body::read(request, payload, service.max_body_bytes).await?;
+    let may_be_empty = service.workload.takes_empty_bodies();
+    let input = body::read(request, payload, service.max_body_bytes, may_be_empty).await?;
     let received_at = Instant::now();
     let query = Query::parse(request.query_string())?;
     let done = service
@@ -218,11 +237,14 @@ async fn compute(
     let mut answer = done.result?;
     let mut stages = vec![("queue", done.queued)];
     stages.append(&mut answer.stages);
+    let call = request.headers().get(CALL).and_then(|call| call.to_str().ok());
+    let event = service.events.emit(&answer, call).await;
+    stages.extend(event.as_ref().and_then(|event| event.waited).map(|waited| ("event", waited)));
     stages.push(("total", received_at.elapsed()));
     for (stage, duration) in &stages {
         service.telemetry.stage(stage, *duration);
     }
-    Ok(Computed { answer, stages })
+    Ok(Computed { answer, stages, event })
 }
 
 impl Computed {
@@ -238,12 +260,32 @@ impl Computed {
         for header in headers {
             response.insert_header(header);
         }
+        if let Some(event) = &self.event {
+            response.insert_header((EVENT_ID, event.id.as_str()));
+            response.insert_header((EVENT_FATE, event.word()));
+        }
         if let Some(document) = document {
             return response.content_type(document.content_type).body(document.bytes);
         }
         body.insert("timing_ms".into(), timing_ms.into());
         body.insert("instance".into(), json!(instance.facts(turn)));
         response.json(body)
+    }
+}
+
+/// A page that the workload offers, or nothing.
+async fn page(request: HttpRequest, service: web::Data<Service>) -> HttpResponse {
+    use actix_web::http::Method;
+    let path = request.path();
+    let page = || match Query::parse(request.query_string()) {
+        Ok(query) => service.workload.page(path, &query),
+        Err(error) => Some(Err(error)),
+    };
+    let found = if matches!(*request.method(), Method::GET | Method::HEAD) { page() } else { None };
+    match found {
+        Some(Ok(page)) => HttpResponse::Ok().json(page),
+        Some(Err(error)) => Problem::from(error).response(),
+        None => Problem::NotFound(path.to_owned()).response(),
     }
 }
 

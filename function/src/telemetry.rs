@@ -2,9 +2,12 @@
 
 use std::time::Duration;
 
+use prometheus::core::Collector;
 use prometheus::{
     Counter, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
+
+use crate::events::metrics::EventMetrics;
 
 /// Bounds of the stage histograms, seconds: 0.5 ms to 10 s.
 const BUCKETS_SECONDS: [f64; 14] =
@@ -20,6 +23,7 @@ pub struct Telemetry {
     queue_length: IntGauge,
     memory_bytes: IntGauge,
     cpu_seconds: Counter,
+    events: EventMetrics,
 }
 
 /// Counts a request as in flight while it lives.
@@ -38,8 +42,10 @@ impl Telemetry {
     /// # Errors
     /// If two have the same name, which a test excludes.
     pub fn new() -> prometheus::Result<Self> {
+        let registry = Registry::new();
         let telemetry = Self {
-            registry: Registry::new(),
+            events: EventMetrics::register(&registry)?,
+            registry,
             requests: IntCounterVec::new(
                 Opts::new("function_requests_total", "Invocations answered, by status code"),
                 &["code"],
@@ -67,6 +73,19 @@ impl Telemetry {
         telemetry.registry.register(Box::new(telemetry.memory_bytes.clone()))?;
         telemetry.registry.register(Box::new(telemetry.cpu_seconds.clone()))?;
         Ok(telemetry)
+    }
+
+    /// Shows what the workload counts as well.
+    ///
+    /// # Errors
+    /// If a name is taken.
+    pub fn show(&self, collectors: Vec<Box<dyn Collector>>) -> prometheus::Result<()> {
+        collectors.into_iter().try_for_each(|collector| self.registry.register(collector))
+    }
+
+    /// The counters of events.
+    pub fn events(&self) -> EventMetrics {
+        self.events.clone()
     }
 
     /// An invocation arrived.

@@ -7,7 +7,7 @@ use std::{fs, path::Path};
 use serde_json::{Map, Value};
 
 /// Files below `tests/fixtures/schemas`.
-const FILES: [&str; 5] = ["knative-service", "deployment", "job", "core", "rbac"];
+const FILES: [&str; 6] = ["knative-service", "eventing", "deployment", "job", "core", "rbac"];
 
 /// Everything in which an object departs from the schema of its `apiVersion` and `kind`; a line each.
 pub fn faults(object: &Value) -> Vec<String> {

@@ -32,11 +32,28 @@ pub trait Workload: Send + Sync {
     /// If it cannot serve at all.
     fn warm_up(&self) -> Result<(), WorkloadError>;
 
-    /// Answers one request; the input's body is not empty.
+    /// Answers one request; the input's body is not empty, unless it takes such.
     ///
     /// # Errors
     /// See [`WorkloadError`]; everything but `Internal` is the caller's mistake.
     fn handle(&self, input: &Input, query: &Query) -> Result<Answer, WorkloadError>;
+
+    /// Whether a request without a body makes sense to it.
+    fn takes_empty_bodies(&self) -> bool {
+        false
+    }
+
+    /// A page of its own to read, at a path that the server does not know (`/events`). It is made on
+    /// the threads that read requests, so it has to be quick. None: there is no such page.
+    fn page(&self, path: &str, query: &Query) -> Option<Result<Value, WorkloadError>> {
+        let _ = (path, query);
+        None
+    }
+
+    /// What it counts, for `/metrics`.
+    fn collectors(&self) -> Vec<Box<dyn prometheus::core::Collector>> {
+        Vec::new()
+    }
 }
 
 /// What a request brings.
@@ -48,6 +65,9 @@ pub struct Input {
     pub content_type: Option<String>,
     /// The other fields and files of a form, in their order.
     pub parts: Vec<Part>,
+    /// The request's headers that begin with `ce-`, without that, in lower case: the attributes of an
+    /// event in binary mode.
+    pub attributes: Vec<(String, Bytes)>,
 }
 
 /// A further field or file of a multipart form.

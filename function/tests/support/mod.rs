@@ -26,7 +26,17 @@ pub struct Function {
 /// The binary, with no setting of this machine.
 pub fn command(settings: &[(&str, &str)]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_function"));
-    for name in ["MODEL", "MODELS_DIR", "WORKLOAD", "HOSTNAME", "INSTANCE_ID", "HOME", "XDG_CACHE_HOME"] {
+    for name in [
+        "MODEL",
+        "MODELS_DIR",
+        "WORKLOAD",
+        "HOSTNAME",
+        "INSTANCE_ID",
+        "HOME",
+        "XDG_CACHE_HOME",
+        "K_SINK",
+        "EVENT_SINK",
+    ] {
         command.env_remove(name);
     }
     command.envs([("PORT", "0"), ("BIND", "127.0.0.1")]).envs(settings.iter().copied());
@@ -37,8 +47,12 @@ pub fn command(settings: &[(&str, &str)]) -> Command {
 /// Starts it with the generated model and waits until it listens.
 pub fn start(settings: &[(&str, &str)]) -> Function {
     let models_dir = models_dir().display().to_string();
-    let settings = [&[("MODEL", MODEL), ("MODELS_DIR", models_dir.as_str())], settings].concat();
-    let mut child = command(&settings).spawn().unwrap();
+    start_bare(&[&[("MODEL", MODEL), ("MODELS_DIR", models_dir.as_str())], settings].concat())
+}
+
+/// Starts it without a model and waits until it listens.
+pub fn start_bare(settings: &[(&str, &str)]) -> Function {
+    let mut child = command(settings).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
     let address = line
@@ -60,8 +74,19 @@ pub fn refused(settings: &[(&str, &str)]) -> (Option<i32>, String) {
 }
 
 impl Function {
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
+    }
+
+    /// What it wrote on stderr; to be called after its end.
+    pub fn stderr(&mut self) -> String {
+        let mut text = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        text
     }
 
     pub fn wait(&mut self) -> ExitStatus {

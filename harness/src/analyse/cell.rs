@@ -226,6 +226,7 @@ fn summary(cell: &Cell, counts: Tally) -> CellSummary {
         outcome: None,
         by_size: Vec::new(),
         size_fit: None,
+        events: None,
     }
 }
 

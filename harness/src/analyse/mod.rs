@@ -17,6 +17,7 @@ pub mod cold;
 mod comparison;
 pub mod diff;
 pub mod elasticity;
+pub mod events;
 pub mod eviction;
 pub mod foresight;
 pub mod ground_truth;

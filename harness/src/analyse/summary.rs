@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{cold::ColdStarts, elasticity::Elasticity, eviction::Eviction};
+use super::{cold::ColdStarts, elasticity::Elasticity, events::CellEvents, eviction::Eviction};
 use crate::{
     experiment::{Arrivals, Metric},
     outcome::ProcedureOutcome,
@@ -151,6 +151,9 @@ pub struct CellSummary {
     /// The line through their medians.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size_fit: Option<SizeFit>,
+    /// What became of the events of its answers, where there are any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<CellEvents>,
 }
 
 impl CellSummary {

@@ -178,6 +178,7 @@ pub fn experiment(trials: u32, load: Vec<LoadPoint>) -> Experiment {
             memory_mib: 256,
             container_concurrency: 0,
             env: BTreeMap::new(),
+            allow_public_grading: false,
             image: None,
             own: None,
         },

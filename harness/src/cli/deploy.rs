@@ -9,7 +9,8 @@ use crate::{
     admin::{BY_HAND, function_spec},
     drive::Endpoint,
     experiment::{self, Experiment},
-    platforms::{Deployed, FunctionSpec, Ground, Platform, PlatformKind, cluster::RunLabel, limits},
+    platforms::{Deployed, FunctionSpec, Ground, Platform, PlatformKind, cluster::RunLabel, exposure, limits},
+    runner::image::refuse_hidden_grading,
     screen::{note, out, show},
 };
 
@@ -81,6 +82,7 @@ impl WhatArgs {
         experiment::validate(&e).map_err(usage)?;
         let spec = function_spec(&e, platform, &self.name);
         limits::accept(platform, &spec)?;
+        exposure::accept(platform, &spec)?;
         spec.image_for(platform)?;
         Ok((e, spec))
     }
@@ -96,9 +98,15 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
     }
     let (e, spec) = args.what.spec(args.platform, &args.cluster)?;
     super::block_on(async {
+        for notice in refuse_hidden_grading(&e).await? {
+            note!("note: {notice}");
+        }
         let cluster = args.cluster.connect(e.cluster.clone(), RunLabel::new(&args.run)).await?;
         note!("{}", cluster.describe());
         note!("deploying {} on {}", spec.name, args.platform.name());
+        if let Some(notice) = exposure::notice(&e) {
+            note!("note: {notice}");
+        }
         let mut platform = Ground::Cluster(cluster.into()).platform(args.platform);
         let deployed = platform.deploy(&spec).await.inspect_err(|_| {
             note!(

@@ -19,6 +19,10 @@ pub struct FunctionArgs {
     /// Image that a cluster runs, with a tag or, better, a digest
     #[arg(long, value_name = "REF")]
     pub image: Option<String>,
+    /// Let whoever reaches the cluster from outside run programs in the function: without this, grade-c and
+    /// grade-python are deployed for requests from inside the cluster alone, and not on OpenFaaS
+    #[arg(long)]
+    pub allow_public_grading: bool,
     /// Pinned number of replicas
     #[arg(long, value_name = "N", conflicts_with_all = ["min_replicas", "max_replicas"])]
     pub replicas: Option<u32>,
@@ -53,6 +57,7 @@ impl FunctionArgs {
         if let Some(size) = self.size {
             e.function.size = size;
         }
+        e.function.allow_public_grading |= self.allow_public_grading;
         if self.image.is_some() {
             e.function.image.clone_from(&self.image);
         }

@@ -1,7 +1,7 @@
 //! The flags that choose a built-in question, shared by `compare` and `run`.
 
 use super::CliError;
-use crate::experiment::{Experiment, Procedure, Question, Site, Slo};
+use crate::experiment::{Experiment, Procedure, Question, Site, Slo, events};
 
 /// What is asked.
 #[derive(Debug, Clone, Default, clap::Args)]
@@ -12,6 +12,10 @@ pub struct QuestionArgs {
     /// What *capacity* has to hold (default: p99<500ms,failures<1%)
     #[arg(long, value_name = "LIMITS")]
     pub slo: Option<Slo>,
+    /// Post an event of each answer to a broker with a logger behind it: beside the answer (background),
+    /// before it (inline), or not (off); --vary env.EVENT_MODE=off,background compares modes
+    #[arg(long, value_name = "MODE", value_parser = events::MODES, num_args = 0..=1, default_missing_value = events::USUAL_MODE)]
+    pub events: Option<String>,
 }
 
 impl QuestionArgs {
@@ -25,6 +29,10 @@ impl QuestionArgs {
     /// # Errors
     /// If there is nothing in it that a flag could change.
     pub fn apply(&self, e: &mut Experiment) -> Result<(), CliError> {
+        if let Some(mode) = &self.events {
+            e.events.get_or_insert_default();
+            e.function.env.insert(events::MODE.to_owned(), mode.clone());
+        }
         let Some(wanted) = self.slo else { return Ok(()) };
         let mut searches = 0;
         for load in &mut e.load {
@@ -79,6 +87,19 @@ mod tests {
         assert_eq!(slo.to_string(), "p95 <= 50 ms and failures <= 1 %");
         assert!(asked("--slo p95<50ms").unwrap_err().contains("--question capacity"));
         assert!(asked("--question capacity --slo p95").unwrap_err().contains("write for example"));
+    }
+
+    #[test]
+    fn events_are_asked_for_with_a_mode_or_the_usual_one() {
+        let mode = |flags: &str| {
+            let e = asked(flags).unwrap();
+            assert!(e.events.is_some());
+            e.function.env[events::MODE].clone()
+        };
+        assert_eq!(mode("--events"), "background");
+        assert_eq!(mode("--events inline"), "inline");
+        assert!(asked("--events later").unwrap_err().contains("possible values: off, background, inline"));
+        assert_eq!(asked("").unwrap().events, None);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod environment;
+pub mod event_counts;
 pub mod prometheus;
 pub mod sampler;
 pub mod series;

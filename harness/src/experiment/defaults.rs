@@ -44,6 +44,7 @@ impl Experiment {
             planned_trials: None,
             thresholds: Vec::new(),
             expected_noise: Vec::new(),
+            events: None,
             load: vec![closed_loop(warmup, closed), poisson(warmup, open)],
         }
     }
@@ -76,6 +77,7 @@ impl Default for FunctionChoice {
             memory_mib: Kind::Classify.usual_memory_mib(),
             container_concurrency: 0,
             env: std::collections::BTreeMap::new(),
+            allow_public_grading: false,
             image: None,
             own: None,
         }

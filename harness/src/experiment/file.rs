@@ -5,7 +5,7 @@ use std::{fmt::Write as _, ops::Range, path::Path, time::Duration};
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Arrivals, Experiment, LoadPoint, Site, cluster_checks, load_from, procedure_checks, stopping, thresholds,
+    Arrivals, Experiment, LoadPoint, Site, cluster_checks, events, load_from, procedure_checks, stopping, thresholds,
     variants,
 };
 
@@ -180,6 +180,7 @@ fn problems(e: &Experiment) -> Vec<Problem> {
     cluster_checks::problems(&mut list, e);
     load_from::problems(&mut list, &e.load_from);
     variants::problems(&mut list, e);
+    events::problems(&mut list, e);
     stopping::problems(&mut list, e);
     thresholds::problems(&mut list, e);
     list.check(!e.load.is_empty(), &["load"], "give at least one [[load]]");

@@ -4,6 +4,7 @@ mod arrivals;
 mod cells;
 mod cluster_checks;
 mod defaults;
+pub mod events;
 mod file;
 mod load_from;
 mod noise;
@@ -106,6 +107,9 @@ pub struct Experiment {
     /// How much an earlier run's trials varied, for the smallest effect that the plan can see.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub expected_noise: Vec<ExpectedNoise>,
+    /// A broker that gets an event of each answer, and a logger behind it; none: there are no events.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub events: Option<events::EventsChoice>,
     /// Load points; each trial measures every one of them on the same fresh replicas.
     pub load: Vec<LoadPoint>,
 }
@@ -159,6 +163,9 @@ pub struct FunctionChoice {
     /// Environment added to what our function gets anyway.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
+    /// Offer a workload that runs what callers send to whoever reaches the cluster from outside.
+    #[serde(skip_serializing_if = "is_default")]
+    pub allow_public_grading: bool,
     /// Image that a cluster runs; the same digest goes to every platform.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,

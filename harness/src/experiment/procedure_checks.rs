@@ -1,6 +1,6 @@
 //! Checks of load points that are more than one load, and of swept bodies.
 
-use super::{Arrivals, Experiment, LoadPoint, PayloadChoice, Procedure, file::Checks};
+use super::{Arrivals, Experiment, LoadPoint, Metric, PayloadChoice, Procedure, file::Checks};
 
 /// Connections of a step at most.
 const MAX_CONNECTIONS: u32 = 10_000;
@@ -9,6 +9,7 @@ const MAX_BODY_BYTES: u64 = 10 << 20;
 
 /// Everything of this page, for the load point at position `i`.
 pub(super) fn problems(list: &mut Checks, i: &str, e: &Experiment, load: &LoadPoint) {
+    figure(list, i, load);
     match &load.procedure {
         Procedure::Capacity { slo, precision } => {
             let place = ["load", i, "procedure"];
@@ -66,6 +67,36 @@ pub(super) fn problems(list: &mut Checks, i: &str, e: &Experiment, load: &LoadPo
     }
 }
 
+/// A search or a sweep gives one figure of its own, and nothing else gives it.
+fn figure(list: &mut Checks, i: &str, load: &LoadPoint) {
+    let of_procedure = match &load.procedure {
+        Procedure::Play => None,
+        Procedure::Capacity { .. } => Some(Metric::CapacityRps),
+        Procedure::Concurrency { .. } => Some(Metric::PeakGoodputRps),
+        Procedure::Cold { .. } => Some(Metric::ColdStartMs),
+        Procedure::Eviction { .. } => Some(Metric::IdleLifeS),
+    };
+    let asked = load.primary_metric;
+    let is_of_some = matches!(
+        asked,
+        Metric::CapacityRps | Metric::PeakGoodputRps | Metric::ColdStartMs | Metric::IdleLifeS
+    );
+    let key = |metric: Metric| serde_json::to_value(metric).unwrap_or_default();
+    match of_procedure {
+        Some(own) if own != asked => list.check(
+            false,
+            &["load", i, "primary-metric"],
+            &format!("this procedure gives {} alone; write {}", own.title(), key(own)),
+        ),
+        None if is_of_some => list.check(
+            false,
+            &["load", i, "primary-metric"],
+            &format!("{} comes from a procedure of its own; name it, or use --question", asked.title()),
+        ),
+        _ => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::parse;
@@ -73,8 +104,12 @@ mod tests {
     #[test]
     fn what_a_search_or_a_sweep_cannot_use_is_named_with_the_remedy() {
         let load = |rest: &str| {
+            let metric = [("'capacity'", "capacity_rps"), ("'concurrency'", "peak_goodput_rps")]
+                .into_iter()
+                .find_map(|(kind, metric)| rest.contains(kind).then_some(metric))
+                .unwrap_or("goodput_rps");
             format!(
-                "[[load]]\nname = 'a'\nquestion = 'q'\nprimary-metric = 'goodput_rps'\nwarmup = '1s'\nduration = '5s'\n{rest}"
+                "[[load]]\nname = 'a'\nquestion = 'q'\nprimary-metric = '{metric}'\nwarmup = '1s'\nduration = '5s'\n{rest}"
             )
         };
         let poisson = "arrivals = { kind = 'poisson', rate = 5.0 }";
@@ -104,5 +139,20 @@ mod tests {
         x.toml:8:11: load.0.payload: random bytes mean something to the workload null alone; set function.workload = "null"
         x.toml:8:11: load.0.payload: bytes must be a list of numbers between 1 and 10485760
         "#);
+    }
+
+    #[test]
+    fn a_procedure_and_the_figure_it_gives_belong_together() {
+        let text = |metric: &str, rest: &str| {
+            let text = format!(
+                "[[load]]\nname = 'a'\nquestion = 'q'\nprimary-metric = '{metric}'\nwarmup = '1s'\nduration = '5s'\n\
+                 arrivals = {{ kind = 'closed', connections = 1 }}\n{rest}"
+            );
+            parse(&text, "x.toml").map(|_| ()).map_err(|error| error.to_string())
+        };
+        let sweep = "procedure = { kind = 'concurrency', connections = [1] }";
+        assert_eq!(text("peak_goodput_rps", sweep), Ok(()));
+        insta::assert_snapshot!(text("goodput_rps", sweep).unwrap_err(), @r#"x.toml:4:18: load.0.primary-metric: this procedure gives highest goodput (correct answers/s) alone; write "peak_goodput_rps""#);
+        insta::assert_snapshot!(text("cold_start_ms", "").unwrap_err(), @"x.toml:4:18: load.0.primary-metric: cold start (ms) comes from a procedure of its own; name it, or use --question");
     }
 }

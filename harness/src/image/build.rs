@@ -20,6 +20,8 @@ use super::{
 
 /// User and group of the process; a number, so that Kubernetes can see that it is not root.
 const USER: &str = "65532:65532";
+/// Label of an image: the workload that it serves.
+pub(super) const WORKLOAD_LABEL: &str = "serverless-testbed.workload";
 /// Where the model lies.
 const MODELS_DIR: &str = "/models";
 /// Names for the user, for programs that look it up.
@@ -249,7 +251,7 @@ fn labels(spec: &Build, program_sha256: &str) -> BTreeMap<String, String> {
         (format!("serverless-testbed.{}.sha256", spec.program.name()), program_sha256.into()),
     ]);
     if spec.program == Program::Function {
-        labels.insert("serverless-testbed.workload".into(), spec.workload.clone());
+        labels.insert(WORKLOAD_LABEL.into(), spec.workload.clone());
     }
     if let Some(model) = &spec.model {
         licences.insert(model.licence.clone());

@@ -28,7 +28,7 @@ pub use build::{Build, ModelFile, Program, build};
 pub use credentials::{Credentials, Secret};
 pub use error::ImageError;
 pub use push::{Pushed, push};
-pub use registry::{RegistryOptions, Resolved, find_digest, resolve_digest};
+pub use registry::{RegistryOptions, Resolved, find_digest, find_workload, resolve_digest};
 
 use bytes::Bytes;
 

@@ -3,6 +3,7 @@
 pub mod cluster;
 pub mod deployment;
 pub mod endpoint;
+pub mod exposure;
 pub mod knative;
 pub mod limits;
 pub mod openfaas;
@@ -83,6 +84,8 @@ pub struct FunctionSpec {
     pub image: Option<Image>,
     /// Revisions that share the traffic; empty: one revision gets all of it.
     pub revisions: Vec<RevisionShare>,
+    /// Whether it may be offered to the world although it runs what callers send (see [`exposure`]).
+    pub allow_public_grading: bool,
 }
 
 impl FunctionSpec {

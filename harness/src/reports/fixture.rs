@@ -301,6 +301,7 @@ fn experiment(labels: &[&str]) -> Experiment {
             memory_mib: 512,
             container_concurrency: 0,
             env: BTreeMap::new(),
+            allow_public_grading: false,
             image: None,
             own: None,
         },
@@ -535,6 +536,7 @@ fn summary(data: &CellData) -> CellSummary {
         outcome: None,
         by_size: Vec::new(),
         size_fit: None,
+        events: None,
         outcomes,
     }
 }

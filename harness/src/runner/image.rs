@@ -3,8 +3,9 @@
 use super::RunError;
 use crate::{
     experiment::{Experiment, Subject},
-    image::{find_digest, reference::Reference},
-    platforms::PlatformKind,
+    image::{find_digest, find_workload, reference::Reference},
+    platforms::{PlatformKind, exposure},
+    workloads::Kind,
 };
 
 /// Pins the images of the experiment and its variants to the digests behind their tags, so that every
@@ -27,6 +28,38 @@ pub async fn pin(experiment: &mut Experiment, say: &dyn Fn(&str)) -> Result<Vec<
     let of_variants = experiment.variants.iter_mut().map(|variant| &mut variant.image);
     for image in std::iter::once(&mut experiment.function.image).chain(of_variants).flatten() {
         notices.extend(pin_one(image, say).await?);
+    }
+    notices.extend(refuse_hidden_grading(experiment).await?);
+    Ok(notices)
+}
+
+/// A user's own function may be an image of ours that grades: nothing but its label says so. Gives a notice for each
+/// image that could not be asked.
+///
+/// # Errors
+/// If it is one, and nobody allowed it.
+pub async fn refuse_hidden_grading(e: &Experiment) -> Result<Vec<String>, RunError> {
+    let mut notices = Vec::new();
+    if e.function.own.is_none() || e.function.allow_public_grading {
+        return Ok(notices);
+    }
+    let of_variants = e.variants.iter().map(|variant| &variant.image);
+    for image in std::iter::once(&e.function.image).chain(of_variants).flatten() {
+        match find_workload(image).await {
+            Ok(workload) => {
+                let kind = workload.and_then(|name| name.parse::<Kind>().ok());
+                if let Some(kind) = kind.filter(|kind| kind.runs_strangers_code()) {
+                    return Err(RunError::Usage(format!(
+                        "{image} is the testbed's {kind}, which runs the programs that callers send; deploy it as \
+                         --workload {kind}, or {}",
+                        exposure::ALLOW
+                    )));
+                }
+            }
+            Err(error) => notices.push(format!(
+                "Whether {image} runs programs that callers send could not be found out from here ({error})."
+            )),
+        }
     }
     Ok(notices)
 }

@@ -4,12 +4,18 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::Ordering},
     time::Duration,
 };
 
 use super::{
-    live::Watch, load_from::Source, prepare::Prepared, procedures, progress::Progress, verdict,
+    eventing::{Before, Eventing},
+    live::Watch,
+    load_from::Source,
+    prepare::Prepared,
+    procedures,
+    progress::Progress,
+    verdict,
 };
 use crate::{
     collect::{
@@ -23,7 +29,7 @@ use crate::{
     experiment::{Cell, Experiment},
     interrupt::Interrupt,
     platforms::{AnyPlatform, Deployed, FunctionSpec, Ground, Platform, setting},
-    record::Record,
+    record::{Outcome, Record},
     reports::deployment_id,
     store::{CellMeta, CellState, CellWriter, RunFolder, SCHEMA_VERSION},
 };
@@ -49,6 +55,8 @@ pub struct Run<'a> {
     pub total: usize,
     /// Where the load comes from.
     pub source: &'a Source,
+    /// The broker and the logger of its events, if there are any.
+    pub(super) eventing: Option<&'a Eventing>,
     /// Subjects whose answers were checked before their cells.
     pub asked: Mutex<BTreeSet<String>>,
 }
@@ -111,7 +119,9 @@ impl Run<'_> {
                         break;
                     }
                     progress.now(&format!("cell {} of {}: {}", cell.order + 1, self.total, cell.id));
-                    let (line, word) = match self.measure(cell, &mut platform, &deployed, progress).await {
+                    let measured =
+                        self.measure_with_events(cell, &spec, (&mut platform, &deployed), progress);
+                    let (line, word) = match measured.await {
                         Ok((line, ended)) => {
                             played.push(ended);
                             (line, verdict::of_cell(self.folder, cell).await)
@@ -203,6 +213,25 @@ impl Run<'_> {
         lost
     }
 
+    /// Measures one cell, and what became of the events of its answers where there are any.
+    async fn measure_with_events(
+        &self,
+        cell: &Cell,
+        spec: &FunctionSpec,
+        (platform, deployed): (&mut AnyPlatform, &Deployed),
+        progress: &Progress,
+    ) -> anyhow::Result<(String, Played)> {
+        let Some(eventing) = self.eventing.filter(|_| cell.load.procedure.is_play()) else {
+            return self.measure(cell, platform, deployed, progress, None).await;
+        };
+        let before = eventing.before(spec, deployed).await;
+        let (mut line, played) = self.measure(cell, platform, deployed, progress, Some(&before)).await?;
+        let events = eventing.after(before).await;
+        _ = write!(line, "; {}", events.reconciled());
+        self.folder.write_events(&cell.id, &events)?;
+        Ok((line, played))
+    }
+
     /// Measures one cell as its load point says, and tells in a line how it went.
     async fn measure(
         &self,
@@ -210,9 +239,17 @@ impl Run<'_> {
         platform: &mut AnyPlatform,
         deployed: &Deployed,
         progress: &Progress,
+        events: Option<&Before>,
     ) -> anyhow::Result<(String, Played)> {
         if cell.load.procedure.is_play() {
-            let listener = Listener::new(self.interrupt.clone(), progress.watch());
+            let mut listener = Listener::new(self.interrupt.clone(), progress.watch());
+            if let Some(events) = events {
+                let answers = events.answers.clone();
+                listener.hear = Box::new(move |batch| {
+                    let correct = batch.iter().filter(|record| record.outcome == Outcome::Ok).count();
+                    answers.fetch_add(correct as u64, Ordering::Relaxed);
+                });
+            }
             return self.play(cell, platform, deployed, listener).await;
         }
         procedures::run(self, cell, (platform, deployed), progress).await
@@ -279,7 +316,7 @@ impl Run<'_> {
             writer.remark(format!("ended by its procedure after {:.1} s", audit.elapsed_ns as f64 / 1e9));
         }
         let state = if by_user { CellState::Interrupted } else { CellState::Done };
-        let failed = playing.failed.load(std::sync::atomic::Ordering::Relaxed);
+        let failed = playing.failed.load(Ordering::Relaxed);
         let mut line = format!("{}: {} requests, {failed} failed", cell.id, audit.sent);
         if missed.count + unwritten > 0 {
             let why = missed.last.map(|error| format!(" ({error})")).unwrap_or_default();

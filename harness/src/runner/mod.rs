@@ -3,8 +3,9 @@
 mod blocks;
 pub mod budget;
 mod calibration;
+mod eventing;
 pub mod function_binary;
-mod image;
+pub mod image;
 mod kept;
 pub mod live;
 pub mod load_from;
@@ -44,12 +45,13 @@ use crate::{
     platforms::{
         AnyPlatform, Ground, Platform, PlatformError, PlatformKind,
         cluster::{Cluster, ClusterError, Login, RunLabel, labels, namespace, pods},
-        limits, twin,
+        exposure, limits, twin,
     },
     screen::note,
     store::{RunFolder, RunLock, StoreError},
 };
 use budget::Budget;
+use eventing::Eventing;
 use load_from::Source;
 use prepare::{Prepared, Sources, prepare};
 use progress::Progress;
@@ -171,19 +173,39 @@ async fn carry_out(
     let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
     prepared.notices.extend(pinned);
     prepared.notices.extend(kept::notices(&experiment));
+    if experiment.on == Site::Cluster {
+        prepared.notices.extend(exposure::notice(&experiment));
+    }
     prepared.notices.extend(reuse_notice(&experiment));
     prepared.files = files;
     let (found, collector) = look_around(&ground, &mut prepared).await;
     if experiment.load_from.place != LoadPlace::Here {
         prepared.generator = experiment.load_from.words();
     }
+    let eventing =
+        match Eventing::start(&experiment, &ground, &mut prepared, &|line| progress.say(line)).await {
+            Ok(eventing) => eventing,
+            Err(error) => {
+                if let Ground::Cluster(cluster) = &ground {
+                    _ = namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await;
+                }
+                return Err(error);
+            }
+        };
     for notice in &prepared.notices {
         progress.say(&format!("note: {notice}"));
     }
     // From here on, whatever happens, the cluster is left as it was found.
     let leave = async || {
-        let Ground::Cluster(cluster) = &ground else { return Ok(()) };
-        namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await.map(|_| ())
+        let stopped = match &eventing {
+            Some(eventing) => eventing.stop().await,
+            None => Ok(()),
+        };
+        let Ground::Cluster(cluster) = &ground else { return stopped };
+        let left = namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await;
+        let left = left
+            .map_err(|error| format!("the namespace stays behind, remove it with `harness clean`: {error}"));
+        stopped.and(left.map(|_| ()))
     };
     let begun = match left {
         Some((left, lock)) => {
@@ -228,13 +250,14 @@ async fn carry_out(
         total,
         asked: Mutex::new(asked),
         source: &source,
+        eventing: eventing.as_ref(),
     };
     run.all(&cells, &mut progress).await;
     if let Err(error) = source.end().await {
         progress.say(&format!("error: {error}"));
     }
     if let Err(error) = leave().await {
-        progress.say(&format!("error: the namespace stays behind, remove it with `harness clean`: {error}"));
+        progress.say(&format!("error: {error}"));
     }
     progress.now("writing the report");
     let mut finished = publish::publish(&folder).map_err(|error| {
@@ -363,7 +386,12 @@ pub fn check(experiment: &Experiment) -> Result<Files, RunError> {
     let common = spec::common(experiment, prepare::FUNCTION_NAME);
     for subject in &experiment.subjects {
         let wanted = spec::for_subject(&common, experiment, subject);
-        limits::accept(subject.platform, &wanted).map_err(|error| match &subject.variant {
+        let exposed = match experiment.on {
+            Site::Cluster => exposure::accept(subject.platform, &wanted),
+            Site::Twin => Ok(()),
+        };
+        let accepted = limits::accept(subject.platform, &wanted).and(exposed);
+        accepted.map_err(|error| match &subject.variant {
             Some(variant) => RunError::Usage(format!("variant {variant}: {error}")),
             None => error.into(),
         })?;

@@ -56,6 +56,8 @@ pub fn publish(folder: &RunFolder) -> Result<Finished, RunError> {
         if let Some(capacity_rps) = environment["function"]["pilot_rps"][&summary.subject].as_f64() {
             summary.elasticity = analyse::elasticity::of_cell(&experiment, &digest, capacity_rps);
         }
+        summary.events =
+            folder.read_events(&summary.id).context("cannot read what became of a cell's events")?;
         cells.push(summary);
         digests.push(digest);
     }

@@ -57,6 +57,7 @@ pub fn common(e: &Experiment, name: &str) -> FunctionSpec {
         platform_settings: BTreeMap::new(),
         image: image(function),
         revisions: e.revisions.clone(),
+        allow_public_grading: function.allow_public_grading,
     }
 }
 

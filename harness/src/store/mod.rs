@@ -16,6 +16,7 @@
 //!                       loads that it played have cells of their own within this folder: p03/
 //!     response.hgrm     response times for HdrHistogram's plotter; response.hlog: by interval
 //!     series.json       what Prometheus or the kubelet measured meanwhile (CellSeries), if asked
+//!     events.json       what became of the events of its answers (CellEvents), where there are any
 //!   cells/<cell id>.torn-1/   what a stop left of a cell that was measured again
 //!   deployments/<trial-subject>.json   what was watched of a deployment's replicas (Timeline)
 //!   summary.json report.md report.html plots/

@@ -15,7 +15,7 @@ use super::{
     files, parquet, stream,
 };
 use crate::{
-    analyse::{rows::Rows, summary::Summary},
+    analyse::{events::CellEvents, rows::Rows, summary::Summary},
     collect::{series::CellSeries, timeline::Timeline},
     experiment::{Cell, Experiment, Stopped},
     outcome::ProcedureOutcome,
@@ -29,6 +29,8 @@ const SUMMARY: &str = "summary.json";
 pub(super) const CELLS: &str = "cells";
 const DEPLOYMENTS: &str = "deployments";
 const STOPPED: &str = "stopped.json";
+/// In a cell's folder.
+const EVENTS: &str = "events.json";
 
 /// A run's folder on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,6 +205,23 @@ impl RunFolder {
     /// When the disk refuses.
     pub fn write_series(&self, cell_id: &str, series: &CellSeries) -> Result<(), StoreError> {
         files::write_json(&self.path.join(CELLS).join(cell_id).join(SERIES), series)
+    }
+
+    /// Writes what became of the events of a cell's answers.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_events(&self, cell_id: &str, events: &CellEvents) -> Result<(), StoreError> {
+        files::write_json(&self.path.join(CELLS).join(cell_id).join(EVENTS), events)
+    }
+
+    /// Reads what became of the events of a cell's answers; none: nobody looked.
+    ///
+    /// # Errors
+    /// When it makes no sense.
+    pub fn read_events(&self, cell_id: &str) -> Result<Option<CellEvents>, StoreError> {
+        let path = self.path.join(CELLS).join(cell_id).join(EVENTS);
+        if path.exists() { files::read_json(&path).map(Some) } else { Ok(None) }
     }
 
     /// Writes what was seen of one deployment's replicas; `deployment`: `t01-knative`. A second one of

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::{
     classify::ClassifyJudge,
+    grade::VerdictJudge,
+    logger::EventJudge,
     null::NullJudge,
     own::OwnJudge,
     pdf::{self, PdfJudge},
@@ -28,6 +30,16 @@ pub enum JudgeSpec {
     Checksum {
         /// Both, by payload.
         expected: Vec<(u64, String)>,
+    },
+    /// Id of each event.
+    Events {
+        /// Ids, by payload.
+        ids: Vec<String>,
+    },
+    /// The verdict on each submission.
+    Verdicts {
+        /// As the function spells them, by payload.
+        expected: Vec<String>,
     },
     /// A text in the answer.
     Contains {
@@ -54,6 +66,8 @@ impl JudgeSpec {
             Self::Status => Arc::new(StatusJudge),
             Self::Classes { expected } => Arc::new(ClassifyJudge { expected }),
             Self::Checksum { expected } => Arc::new(NullJudge { expected }),
+            Self::Events { ids } => Arc::new(EventJudge { ids }),
+            Self::Verdicts { expected } => Arc::new(VerdictJudge { expected }),
             Self::Contains { text } => Arc::new(OwnJudge { contains: text }),
             Self::Pdf { expected } => Arc::new(PdfJudge { expected, reads_text: false }),
         }
@@ -89,16 +103,22 @@ mod tests {
     #[test]
     fn every_judge_judges_the_same_in_another_process() {
         let pdf = |pages| pdf::Expected { pages, words: vec!["a".into()] };
-        let judges: [Arc<dyn Judge>; 6] = [
+        let judges: [Arc<dyn Judge>; 7] = [
             Arc::new(StatusJudge),
             Arc::new(ClassifyJudge { expected: vec!["n1".into(), "n2".into()] }),
             Arc::new(OwnJudge { contains: Some("n2".into()) }),
             Arc::new(OwnJudge { contains: None }),
             Arc::new(NullJudge { expected: vec![(1, "a".into()), (2, "b".into())] }),
             Arc::new(PdfJudge { expected: vec![pdf(1), pdf(2)], reads_text: false }),
+            Arc::new(VerdictJudge { expected: vec!["accepted".into(), "time_limit".into()] }),
         ];
-        let answers =
-            ["{\"predictions\":[{\"class_id\":\"n2\"}]}", "n2", "{}", "{\"bytes\":2,\"checksum\":\"b\"}"];
+        let answers = [
+            "{\"predictions\":[{\"class_id\":\"n2\"}]}",
+            "n2",
+            "{}",
+            "{\"bytes\":2,\"checksum\":\"b\"}",
+            "{\"verdict\":\"time_limit\"}",
+        ];
         let verdicts = |judge: &Arc<dyn Judge>| -> Vec<Outcome> {
             let of =
                 |status: u16, body: &&str| judge.judge(1, status, &HeaderMap::new(), body.as_bytes()).outcome;
@@ -117,7 +137,7 @@ mod tests {
         }
         seen.sort();
         seen.dedup();
-        assert_eq!(seen.len(), 5, "the answers tell the judges apart, but for the two that take any success");
+        assert_eq!(seen.len(), 6, "the answers tell the judges apart, but for the two that take any success");
     }
 
     #[test]

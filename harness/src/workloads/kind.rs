@@ -98,6 +98,11 @@ impl Kind {
         }
     }
 
+    /// Whether it runs programs that callers send.
+    pub fn runs_strangers_code(self) -> bool {
+        matches!(self, Self::GradeC | Self::GradePython)
+    }
+
     /// Memory limit of a replica where nobody says otherwise, MiB.
     pub fn usual_memory_mib(self) -> u32 {
         match self {

@@ -43,6 +43,30 @@ fn a_stack_file_names_gateway_image_and_labels() {
 }
 
 #[test]
+fn what_runs_strangers_code_is_written_for_the_cluster_alone_unless_a_flag_says_otherwise() {
+    let home = tempfile::tempdir().unwrap();
+    let visibility = |flags: &str| {
+        let ran = harness(&home, None, &format!("export knative {IMAGE} {flags}"));
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        documents(&ran.out)[1]["metadata"]["labels"]["networking.knative.dev/visibility"].clone()
+    };
+    assert_eq!(visibility("--workload grade-c"), "cluster-local");
+    assert_eq!(visibility("--workload grade-c --allow-public-grading"), Value::Null);
+    assert_eq!(visibility("--workload null"), Value::Null);
+
+    let refused = [
+        format!("export openfaas {IMAGE} --workload grade-python"),
+        format!("deploy openfaas {IMAGE} --workload grade-python"),
+        format!("compare {IMAGE} --workload grade-python --platforms knative,openfaas"),
+    ];
+    for line in refused {
+        let ran = harness(&home, None, &line);
+        assert_eq!((ran.code, ran.err.lines().count()), (2, 1), "{line}: {}", ran.err);
+        assert!(ran.err.contains("--allow-public-grading"), "{line}: {}", ran.err);
+    }
+}
+
+#[test]
 fn a_folder_gets_the_file_and_the_line_that_applies_it() {
     let home = tempfile::tempdir().unwrap();
     let folder = home.path().join("out");

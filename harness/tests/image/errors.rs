@@ -21,6 +21,8 @@ fn a_name_that_cannot_be_pushed_to_is_refused_before_anything_is_built() {
         &["image", "build", "--no-model", "--function-binary", file, "--base", "./nowhere"],
         &["image", "build", "--no-model", "--function-binary", file, "--base", file],
         &["image", "build", "--model", "unknown", "--offline", "--function-binary", file],
+        &["image", "build", "--workload", "grade-c", "--function-binary", file],
+        &["image", "build", "--workload", "grade-python", "--function-binary", file],
     ]
     .into_iter()
     .map(|arguments| harness(arguments).error(file))
@@ -33,6 +35,8 @@ fn a_name_that_cannot_be_pushed_to_is_refused_before_anything_is_built() {
     2 error: there is no file or folder ./nowhere; name an OCI layout folder, an image archive (.tar), or a reference such as REGISTRY/NAME:TAG
     1 error: REGISTRY: it is no image archive: neither index.json (OCI) nor manifest.json (Docker) is in it
     2 error: no model named 'unknown'; there are: mobilenetv2-1.0-224, mobilenetv2-12, mobilenetv2-generated
+    2 error: an image for grade-c needs a C compiler, and an empty base has none; build it on one that has it, for example --base gcc:14
+    2 error: an image for grade-python needs python3, and an empty base has none; build it on one that has it, for example --base python:3.12-slim
     ");
 }
 

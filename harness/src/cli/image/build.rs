@@ -15,7 +15,7 @@ use crate::{
         reference::Reference,
     },
     runner::{function_binary, progress},
-    workloads::Kind,
+    workloads::{Kind, grade},
 };
 
 /// Flags of a build.
@@ -80,7 +80,16 @@ impl BuildArgs {
     /// Finds all parts, and builds.
     pub(super) async fn image(&self, say: &dyn Fn(&str)) -> Result<Image, CliError> {
         let created_s = source_date_epoch(std::env::var("SOURCE_DATE_EPOCH").ok().as_deref())?;
-        let has_model = self.of == Program::Function && !self.no_model;
+        let tools = grade::needs_base(&self.workload).filter(|_| self.of == Program::Function);
+        if let (Some((what, base)), None) = (tools, &self.base) {
+            return Err(CliError::Usage(format!(
+                "an image for {} needs {what}, and an empty base has none; build it on one that has it, for example \
+                 --base {base}",
+                self.workload
+            )));
+        }
+        // A program that is judged finds no model to read.
+        let has_model = self.of == Program::Function && !self.no_model && tools.is_none();
         let model = if has_model { Some(self.find_model(say)?) } else { None };
         let base = match &self.base {
             Some(name) => {

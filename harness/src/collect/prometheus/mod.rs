@@ -10,6 +10,8 @@ pub mod client;
 mod find;
 pub mod parts;
 #[cfg(test)]
+mod dashboards_tests;
+#[cfg(test)]
 mod tests;
 
 use std::{

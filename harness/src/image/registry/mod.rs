@@ -15,6 +15,7 @@ use oci_client::{
 
 use super::{
     ImageError,
+    build::WORKLOAD_LABEL,
     credentials::{Credentials, LoginKind},
     reference::Reference,
 };
@@ -68,6 +69,27 @@ pub async fn resolve_digest(reference: &str, options: &RegistryOptions) -> Resul
     let registry = Registry::connect(&reference, options, Purpose::Pull, None).await?;
     let digest = registry.digest().await?;
     Ok(Resolved { reference: reference.pinned(&digest), digest })
+}
+
+/// The workload that an image of ours says it serves; none if it is no such image. With stored credentials.
+///
+/// # Errors
+/// As [`resolve_digest`].
+pub async fn find_workload(reference: &str) -> Result<Option<String>, ImageError> {
+    let reference = Reference::parse(reference)?;
+    let asked = async |plain_http| {
+        let options = RegistryOptions { plain_http, credentials: Credentials::default() };
+        let registry = Registry::connect(&reference, &options, Purpose::Pull, None).await?;
+        let (manifest, _) = registry.manifest().await?;
+        registry.small_blob(&manifest.config.digest).await
+    };
+    let config = match asked(false).await {
+        Err(ImageError::PlainHttp { .. }) => asked(true).await?,
+        answer => answer?,
+    };
+    // What is no JSON has no label either.
+    let config: serde_json::Value = serde_json::from_slice(&config).unwrap_or_default();
+    Ok(config["config"]["Labels"][WORKLOAD_LABEL].as_str().map(str::to_owned))
 }
 
 /// What a connection is for; registries give rights by it.

@@ -56,6 +56,10 @@ pub const ROUTES: Resource = resource("serving.knative.dev", "v1", "routes", "Ro
 /// Knative PodAutoscalers.
 pub const POD_AUTOSCALERS: Resource =
     resource("autoscaling.internal.knative.dev", "v1alpha1", "podautoscalers", "PodAutoscaler");
+/// Brokers of Knative Eventing.
+pub const BROKERS: Resource = resource("eventing.knative.dev", "v1", "brokers", "Broker");
+/// Triggers of Knative Eventing.
+pub const TRIGGERS: Resource = resource("eventing.knative.dev", "v1", "triggers", "Trigger");
 /// Metrics of pods (metrics-server).
 pub const POD_METRICS: Resource = resource("metrics.k8s.io", "v1beta1", "pods", "PodMetrics");
 

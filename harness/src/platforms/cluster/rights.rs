@@ -112,6 +112,8 @@ const JOBS: (&str, &str) = ("batch", "jobs");
 const POD_METRICS: (&str, &str) = ("metrics.k8s.io", "pods");
 const KNATIVE_SERVICES: (&str, &str) = ("serving.knative.dev", "services");
 const REVISIONS: (&str, &str) = ("serving.knative.dev", "revisions");
+const BROKERS: (&str, &str) = ("eventing.knative.dev", "brokers");
+const TRIGGERS: (&str, &str) = ("eventing.knative.dev", "triggers");
 const POD_AUTOSCALERS: (&str, &str) = ("autoscaling.internal.knative.dev", "podautoscalers");
 
 use Scope::{Cluster, Functions, Gateway, KnativeServing, Monitoring, Testbed};
@@ -135,6 +137,10 @@ const LINES: &[Line] = &[
     line(Testbed, WRITE, KNATIVE_SERVICES, "deploy and remove on Knative"),
     line(Testbed, WRITE, DEPLOYMENTS, "deploy and remove plain Deployments"),
     line(Testbed, WRITE, SERVICES, "deploy and remove plain Deployments"),
+    line(Testbed, READ, BROKERS, "address of the broker of events, is it ready"),
+    line(Testbed, WRITE, BROKERS, "the broker of events (`--question events`)"),
+    line(Testbed, READ, TRIGGERS, "is the way from broker to logger ready"),
+    line(Testbed, WRITE, TRIGGERS, "the way from broker to logger (`--question events`)"),
     line(Testbed, GET, POD_LOG, "the last words of a container that crashes"),
     line(Testbed, WRITE, JOBS, "load workers (`--load-from cluster`)"),
     line(Testbed, SET, SECRETS, "the token of load workers (`--load-from cluster`)"),

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::platforms::{FunctionSpec, PlatformError, PlatformKind, cluster::effective::cpu_quantity, limits};
+use crate::platforms::{
+    FunctionSpec, PlatformError, PlatformKind, cluster::effective::cpu_quantity, exposure::Exposure, limits,
+};
 
 /// Container that holds the function.
 pub const CONTAINER: &str = "function";
@@ -32,7 +34,11 @@ pub fn manifests(
             remedy: "compare revisions on knative, or leave revisions out".to_owned(),
         });
     }
-    Ok(vec![deployment(spec, namespace, labels)?, service(spec, namespace, labels, "NodePort")])
+    let service_type = match spec.exposure() {
+        Exposure::Usual => "NodePort",
+        Exposure::InsideAlone => "ClusterIP",
+    };
+    Ok(vec![deployment(spec, namespace, labels)?, service(spec, namespace, labels, service_type)])
 }
 
 /// Selects the pods of a function.
@@ -123,6 +129,17 @@ mod tests {
             assert_eq!(faults(manifest), Vec::<String>::new(), "{manifest:#}");
         }
         insta::assert_snapshot!(serde_json::to_string_pretty(&made).unwrap());
+    }
+
+    #[test]
+    fn what_runs_strangers_code_has_no_port_on_the_nodes_unless_that_is_allowed() {
+        let mut grading = spec(1, 1);
+        grading.env.insert("WORKLOAD".into(), "grade-python".into());
+        let made = |spec: &FunctionSpec| manifests(spec, "bench", &BTreeMap::new()).unwrap().swap_remove(1);
+        assert_eq!(faults(&made(&grading)), Vec::<String>::new());
+        insta::assert_snapshot!(made(&grading)["spec"], @"");
+        grading.allow_public_grading = true;
+        assert_eq!(made(&grading)["spec"]["type"], "NodePort");
     }
 
     #[test]

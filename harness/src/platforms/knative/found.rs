@@ -3,8 +3,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    CONTAINER, Deployed, Endpoint, Ingress, KIND, KNATIVE_SERVICES, Knative, PlatformError, PodsOf, Replicas,
-    Running, Wish, applying, control, host, manifest::AUTOSCALING, selector,
+    CONTAINER, Deployed, Endpoint, Exposure, Ingress, KIND, KNATIVE_SERVICES, Knative, PlatformError, PodsOf, Replicas,
+    Running, Wish, applying, control, host,
+    manifest::{AUTOSCALING, CLUSTER_LOCAL, VISIBILITY},
+    selector,
 };
 
 /// The Service of this name in the testbed's namespace, watched from now on; none if it is not there.
@@ -20,8 +22,10 @@ pub(super) async fn find(knative: &mut Knative, name: &str) -> Result<Option<Dep
             "{name} has no address yet; see `harness status` for what it waits for"
         )));
     };
-    let host = host(url)?;
-    let ingress = Ingress::find(&cluster).await?;
+    let is_local = service["metadata"]["labels"][VISIBILITY] == CLUSTER_LOCAL;
+    let exposure = if is_local { Exposure::InsideAlone } else { Exposure::Usual };
+    let host = host(url, exposure)?;
+    let ingress = Ingress::find(&cluster, exposure).await?;
     let pods = PodsOf {
         namespace: namespace.to_owned(),
         selector: selector(name),

@@ -9,14 +9,24 @@ use crate::platforms::{
         reach::{self, ReachError, Route, ServicePort},
         resources::CONFIG_MAPS,
     },
+    exposure::{self, Exposure},
 };
 
 /// Namespace of Knative Serving.
 pub const SERVING_NAMESPACE: &str = "knative-serving";
-/// Networking layers and their Services for requests from outside.
-const LAYERS: [(&str, ServicePort<'static>); 2] = [
-    ("kourier", ServicePort { namespace: "kourier-system", name: "kourier", port: 80 }),
-    ("istio", ServicePort { namespace: "istio-system", name: "istio-ingressgateway", port: 80 }),
+/// Networking layers, their Services for requests from outside, and those for requests from inside, which alone
+/// lead to Services that are `cluster-local`.
+const LAYERS: [(&str, ServicePort<'static>, ServicePort<'static>); 2] = [
+    (
+        "kourier",
+        ServicePort { namespace: "kourier-system", name: "kourier", port: 80 },
+        ServicePort { namespace: "kourier-system", name: "kourier-internal", port: 80 },
+    ),
+    (
+        "istio",
+        ServicePort { namespace: "istio-system", name: "istio-ingressgateway", port: 80 },
+        ServicePort { namespace: "istio-system", name: "knative-local-gateway", port: 80 },
+    ),
 ];
 /// How long a port-forward to the ingress may take to be there.
 const FORWARD_LIMIT: Duration = Duration::from_secs(15);
@@ -31,11 +41,12 @@ pub struct Ingress {
 }
 
 impl Ingress {
-    /// Finds the way in: what the user gave, else the Service of the networking layer in use.
+    /// Finds the way in to a function with this exposure: what the user gave, else the Service of the networking
+    /// layer in use.
     ///
     /// # Errors
     /// [`PlatformError::Limit`] with what was tried, if nothing can be reached from here.
-    pub async fn find(cluster: &Cluster) -> Result<Self, PlatformError> {
+    pub async fn find(cluster: &Cluster, exposure: Exposure) -> Result<Self, PlatformError> {
         let class = class(cluster).await;
         if let Some(given) = &cluster.choice.ingress {
             let layer = class.unwrap_or_else(|| "given by the user".to_owned());
@@ -43,9 +54,13 @@ impl Ingress {
         }
         let mut layers = LAYERS;
         // The layer in use goes first; a cluster may have another one's Service too.
-        layers.sort_by_key(|(layer, _)| class.as_deref() != Some(layer));
+        layers.sort_by_key(|(layer, ..)| class.as_deref() != Some(layer));
         let mut tried = Vec::new();
-        for (layer, service) in layers {
+        for (layer, outer, inner) in layers {
+            let service = match exposure {
+                Exposure::Usual => outer,
+                Exposure::InsideAlone => inner,
+            };
             let found = match reach::direct(cluster, service).await {
                 Err(ReachError::Unreachable { .. }) if cluster.choice.load_through_port_forward => {
                     match tokio::time::timeout(FORWARD_LIMIT, reach::forward(cluster, service)).await {
@@ -67,7 +82,10 @@ impl Ingress {
         Err(PlatformError::Limit {
             platform: PlatformKind::Knative.name(),
             limit: format!("its ingress is not found: {}", tried.join("; ")),
-            remedy: "give its address as ingress = \"http://HOST:PORT\" in [cluster] (--ingress)".to_owned(),
+            remedy: match exposure {
+                Exposure::Usual => "give its address as ingress = \"http://HOST:PORT\" in [cluster] (--ingress)".to_owned(),
+                Exposure::InsideAlone => format!("{}, or {}", exposure::FROM_INSIDE, exposure::ALLOW),
+            },
         })
     }
 }

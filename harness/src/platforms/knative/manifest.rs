@@ -6,7 +6,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     platforms::{
-        FunctionSpec, PlatformError, PlatformKind, RevisionShare, cluster::effective::cpu_quantity, limits,
+        FunctionSpec, PlatformError, PlatformKind, RevisionShare, cluster::effective::cpu_quantity,
+        exposure::Exposure, limits,
     },
     scaling::knative::KpaConfig,
 };
@@ -19,6 +20,11 @@ pub const SERVICE_LABEL: &str = "serving.knative.dev/service";
 pub const REVISION_LABEL: &str = "serving.knative.dev/revision";
 /// Prefix of the autoscaler's annotations.
 pub const AUTOSCALING: &str = "autoscaling.knative.dev/";
+/// Label of a Service that says who can reach it, and its value for the cluster alone
+/// (<https://knative.dev/docs/serving/services/private-services/>).
+pub const VISIBILITY: &str = "networking.knative.dev/visibility";
+/// See [`VISIBILITY`].
+pub const CLUSTER_LOCAL: &str = "cluster-local";
 /// Time limit of a request, seconds, unless set. The same as the upstream time limit of the
 /// OpenFaaS gateway (Knative's own default is 300). It is also the termination grace of a pod, so
 /// that a stuck one is gone after a minute.
@@ -92,6 +98,10 @@ fn service(
     template: &Value,
     traffic: &Value,
 ) -> Value {
+    let mut labels = labels.clone();
+    if spec.exposure() == Exposure::InsideAlone {
+        labels.insert(VISIBILITY.to_owned(), CLUSTER_LOCAL.to_owned());
+    }
     json!({
         "apiVersion": "serving.knative.dev/v1",
         "kind": "Service",
@@ -273,6 +283,19 @@ mod tests {
         let made = made(&spec(2, 2));
         assert_eq!(made.len(), 1);
         insta::assert_snapshot!(serde_json::to_string_pretty(&made[0]).unwrap());
+    }
+
+    #[test]
+    fn a_service_that_runs_strangers_code_is_for_the_cluster_alone_unless_that_is_allowed() {
+        let mut grading = canary(90, 10);
+        grading.env.insert("WORKLOAD".into(), "grade-c".into());
+        for manifest in made(&grading) {
+            assert_eq!(manifest["metadata"]["labels"][VISIBILITY], CLUSTER_LOCAL);
+            assert_eq!(faults(&manifest), Vec::<String>::new(), "{manifest:#}");
+        }
+        insta::assert_snapshot!(made(&grading)[0]["metadata"], @"");
+        grading.allow_public_grading = true;
+        assert_eq!(made(&grading)[0]["metadata"]["labels"][VISIBILITY], Value::Null);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Knative Serving on a cluster: deploys a function as a Service, waits until it answers through
 //! the ingress, observes its replicas, proves that it has gone to zero, and removes it.
 
+pub mod eventing;
 mod found;
 mod ingress;
 pub mod manifest;
@@ -28,6 +29,7 @@ use super::{
         replicas::Replicas,
         resources::{CONFIG_MAPS, KNATIVE_SERVICES, PODS, REVISIONS},
     },
+    exposure::{self, Exposure},
 };
 use crate::drive::Endpoint;
 use ingress::{Ingress, SERVING_NAMESPACE};
@@ -123,7 +125,10 @@ impl Knative {
         let url = format!("{}{}", ingress.route.url, image.health_path);
         let wanted = Wanted { url: &url, headers: &headers, is_ours: image.is_ours };
         answer::first(wanted, ANSWER_LIMIT).await.map_err(|cause| {
-            let cause = format!("the Service is ready, but {cause} with Host {host}");
+            let mut cause = format!("the Service is ready, but {cause} with Host {host}");
+            if spec.exposure() == Exposure::InsideAlone {
+                cause += &format!("; it answers inside the cluster alone: {}, or {}", exposure::FROM_INSIDE, exposure::ALLOW);
+            }
             not_ready(spec, started, cause)
         })?;
         Ok(Endpoint { url: format!("{}{}", ingress.route.url, spec.path), headers })
@@ -163,7 +168,7 @@ impl Platform for Knative {
         let manifests = manifest::manifests(spec, namespace, &cluster.run.labels())?;
         check_installed(api).await?;
         self.remove().await?;
-        let ingress = Ingress::find(&cluster).await?;
+        let ingress = Ingress::find(&cluster, spec.exposure()).await?;
         namespace::ensure(api, namespace, &cluster.run).await.map_err(|e| applying::explained(KIND, e))?;
         applying::make_room(api, KIND, &KNATIVE_SERVICES, namespace, &spec.name).await?;
         applying::wait_until_gone(api, KIND, namespace, &selector(&spec.name)).await?;
@@ -171,7 +176,7 @@ impl Platform for Knative {
         self.applied = Some(spec.name.clone());
         let started = Instant::now();
         let serving = self.apply_all(spec, &manifests, started).await?;
-        let host = host(&serving.url)?;
+        let host = host(&serving.url, spec.exposure())?;
         let endpoint = self.first_answer(spec, &ingress, &host, started).await?;
         let ready_after = started.elapsed();
 
@@ -296,10 +301,10 @@ fn selector(service: &str) -> String {
 }
 
 /// The host of a Service's URL.
-fn host(url: &str) -> Result<String, PlatformError> {
+fn host(url: &str, exposure: Exposure) -> Result<String, PlatformError> {
     let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
     let host = rest.split('/').next().unwrap_or_default().to_owned();
-    if host.ends_with(".svc.cluster.local") {
+    if exposure == Exposure::Usual && host.ends_with(".svc.cluster.local") {
         return Err(PlatformError::Limit {
             platform: KIND.name(),
             limit: format!("{host} is not exposed by the ingress: the cluster has no domain for Services"),

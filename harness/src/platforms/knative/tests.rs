@@ -487,11 +487,33 @@ fn the_autoscalers_wish_is_the_sum_of_the_revisions_and_unknown_while_one_has_no
     assert_eq!(wish::at_zero([wants(1), wants(0)].iter()), None);
 }
 
+#[tokio::test]
+async fn the_way_in_to_what_is_for_the_cluster_alone_is_the_inner_gateway() {
+    let gateway = |name: &str| {
+        let path = format!("/api/v1/namespaces/kourier-system/services/{name}");
+        Exchange::new("GET", &path, 404, json!({ "kind": "Status", "code": 404, "reason": "NotFound" }))
+    };
+    let istio = "/api/v1/namespaces/istio-system/services/knative-local-gateway";
+    let script = vec![
+        recorded("configmap-config-network"),
+        gateway("kourier-internal"),
+        Exchange::new("GET", istio, 404, json!({ "kind": "Status", "code": 404, "reason": "NotFound" })),
+    ];
+    let server = Replay::start(script).await;
+    let mut cluster = cluster(&server, "default");
+    cluster.choice.ingress = None;
+    let error = Ingress::find(&cluster, Exposure::InsideAlone).await.unwrap_err().to_string();
+    assert!(error.contains("kourier-internal") && error.contains("knative-local-gateway"), "{error}");
+    assert!(error.contains("--allow-public-grading") && error.contains("--load-from cluster"), "{error}");
+}
+
 #[test]
 fn a_cluster_without_a_domain_says_so() {
-    assert_eq!(host("http://f.bench.example.com").unwrap(), "f.bench.example.com");
-    let error = host("http://f.bench.svc.cluster.local").unwrap_err().to_string();
+    assert_eq!(host("http://f.bench.example.com", Exposure::Usual).unwrap(), "f.bench.example.com");
+    let inner = "http://f.bench.svc.cluster.local";
+    let error = host(inner, Exposure::Usual).unwrap_err().to_string();
     assert!(error.contains("config-domain"), "{error}");
+    assert_eq!(host(inner, Exposure::InsideAlone).unwrap(), "f.bench.svc.cluster.local");
 }
 
 #[test]

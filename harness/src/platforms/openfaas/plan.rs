@@ -7,7 +7,9 @@ use serde_json::{Value, json};
 
 use super::gateway::{FunctionDeployment, FunctionStatus, GatewayError, Resources};
 use crate::{
-    platforms::{FunctionSpec, PlatformError, PlatformKind, cluster::effective::cpu_quantity, limits},
+    platforms::{
+        FunctionSpec, PlatformError, PlatformKind, cluster::effective::cpu_quantity, exposure, limits,
+    },
     scaling::openfaas::MAX_REPLICAS,
 };
 
@@ -30,6 +32,7 @@ pub fn deployment(
     marks: &BTreeMap<String, String>,
 ) -> Result<FunctionDeployment, PlatformError> {
     limits::accept(PlatformKind::OpenFaas, spec)?;
+    exposure::accept(PlatformKind::OpenFaas, spec)?;
     if !spec.revisions.is_empty() {
         return Err(limit(
             "traffic shared by revisions; it has no traffic split".to_owned(),
@@ -189,6 +192,7 @@ pub(super) mod tests {
                 is_ours: true,
             }),
             revisions: Vec::new(),
+            allow_public_grading: false,
         }
     }
 
@@ -252,6 +256,7 @@ pub(super) mod tests {
             refusal(setting("com.openfaas.scale.zero", "true")),
             refusal(setting("evaluation-interval", "5s")),
             refusal(|s| s.name = "x".repeat(64)),
+            refusal(|s| drop(s.env.insert("WORKLOAD".into(), "grade-c".into()))),
         ].join("\n"), @r#"
         openfaas cannot do this: 6 replicas; the Community Edition allows 5 per function; set replicas.max (--replicas) to 5 or fewer
         openfaas cannot do this: the Community Edition does not scale to zero; set replicas.min to 1

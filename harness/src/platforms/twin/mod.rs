@@ -9,6 +9,7 @@
 //! Map: `plane/` is the data plane process; `process` starts and ends it; `protocol` is what they
 //! say to each other; `placement` divides the cores; `settings` says what is in force.
 
+pub mod broker;
 mod placement;
 pub mod plane;
 mod process;

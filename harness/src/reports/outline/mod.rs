@@ -1,6 +1,7 @@
 //! What a report says and in which order, as data; `markdown` and `html` spell it.
 
 mod certainty;
+mod events;
 mod fairness;
 mod headline;
 mod life;
@@ -142,6 +143,7 @@ pub fn sections(document: &Document, drawn: &[Plot]) -> Vec<Section> {
         blocks.extend(plots::PlotKind::BY_LOAD.into_iter().filter_map(|kind| plot(kind, &load.name)));
         out.push(section(&format!("load-{}", load.name), &format!("Load point {}", load.name), blocks));
     }
+    out.extend(events::blocks(document).map(|blocks| section("events", "Events", blocks)));
     out.extend(reference::blocks(document).map(|blocks| section("study", "The published study", blocks)));
     let mut failures = vec![Block::Table(tables::failures(document))];
     failures.extend(plot(plots::PlotKind::Failures, ""));

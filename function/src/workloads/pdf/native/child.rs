@@ -37,8 +37,15 @@ pub enum Refusal {
     Failed(String),
 }
 
+/// The whole life of this process, if it was started in this role; to be asked first of all.
+pub fn entry() -> Option<ExitCode> {
+    let mut arguments = std::env::args_os().skip(1);
+    let is_ours = arguments.next().is_some_and(|role| role == ROLE);
+    is_ours.then(|| render_standard_input(arguments.map(|argument| argument.to_string_lossy().into_owned())))
+}
+
 /// Renders the page on standard input. The PDF, or a reason, goes to standard output.
-pub fn main(arguments: impl Iterator<Item = String>) -> ExitCode {
+fn render_standard_input(arguments: impl Iterator<Item = String>) -> ExitCode {
     let result = match give_up_rights(arguments) {
         Ok(()) => wire::read(&mut io::stdin().lock())
             .map_err(|error| Refusal::Failed(error.to_string()))

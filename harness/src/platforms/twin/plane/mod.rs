@@ -7,7 +7,7 @@
 
 mod activator;
 pub mod fake;
-mod http;
+pub(super) mod http;
 mod knative;
 mod openfaas;
 mod probe;
