@@ -13,7 +13,7 @@ use std::{fs, process};
 use tempfile::TempDir;
 
 const UNTOUCHED: &str = "untouched";
-/// What is in the secret file. It is a word of C, so that a compiler that reads it quotes it.
+/// What is in the secret file, as an unknown type of C: a compiler that reads it quotes it.
 const SECRET_OF_FILE: &str = "kept_in_a_file_9d1c";
 /// What is in the function's environment.
 pub const SECRET_OF_ENVIRONMENT: &str = "kept_in_the_environment_77ae";
@@ -56,7 +56,7 @@ impl Canary {
         let (file, secret_file) = (outside.join("canary"), base.join("secret"));
         fs::write(&file, UNTOUCHED).unwrap();
         open(&file, 0o666);
-        fs::write(&secret_file, format!("{SECRET_OF_FILE};\n")).unwrap();
+        fs::write(&secret_file, format!("{SECRET_OF_FILE} secret;\n")).unwrap();
         let (tcp, udp) = one_port();
         tcp.set_nonblocking(true).unwrap();
         udp.set_nonblocking(true).unwrap();

@@ -32,7 +32,8 @@ pub async fn prepare(
     let mut function_sha256 = None;
     if experiment.on == Site::Twin {
         let given = sources.function_binary.as_deref();
-        spec.binary = function_binary::find_or_build(given, kind.cargo_features(), say).await?;
+        spec.binary =
+            function_binary::find_or_build(given, kind.cargo_features(&experiment.function.env), say).await?;
         let cannot = || format!("cannot read {}", spec.binary.display());
         function_sha256 = Some(sha256_file(&spec.binary).with_context(cannot)?);
         spec.env.extend(requests.env);

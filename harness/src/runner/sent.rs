@@ -11,8 +11,10 @@ use crate::{
 /// Bodies, how often each is drawn, and the right answers.
 #[derive(Debug, Clone)]
 pub struct Sent {
-    /// What is sent.
+    /// What the function gets, and what answers are judged by.
     pub payloads: Arc<[Payload]>,
+    /// What is put into requests instead, where inputs come by reference: one for each payload.
+    pub references: Option<Arc<[Payload]>>,
     /// Weight of each in the draw; empty: equal ones.
     pub weights: Arc<[f64]>,
     /// What counts as a right answer.
@@ -35,7 +37,12 @@ pub enum Expected {
 impl Sent {
     /// Bodies that are drawn equally often.
     pub fn new(payloads: impl Into<Arc<[Payload]>>, expected: Expected) -> Self {
-        Self { payloads: payloads.into(), weights: Arc::default(), expected }
+        Self { payloads: payloads.into(), references: None, weights: Arc::default(), expected }
+    }
+
+    /// What is put into requests: the payloads, or references to them.
+    pub fn requests(&self) -> Arc<[Payload]> {
+        self.references.as_ref().unwrap_or(&self.payloads).clone()
     }
 
     /// Whether nobody knows the right answer to some payload yet.
@@ -88,5 +95,5 @@ pub fn of_files(
         // No independent engine has seen them: the function says what they show before it is measured.
         (None, _) => Expected::Classes(vec![None; loaded.payloads.len()]),
     };
-    Ok(Some(Sent { payloads: loaded.payloads, weights: loaded.weights, expected }))
+    Ok(Some(Sent { payloads: loaded.payloads, references: None, weights: loaded.weights, expected }))
 }

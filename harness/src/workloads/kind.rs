@@ -120,10 +120,10 @@ impl Kind {
         })
     }
 
-    /// Cargo features of the function without which it cannot serve this.
-    pub fn cargo_features(self) -> &'static [&'static str] {
+    /// Cargo features of the function without which it cannot serve this, with this environment.
+    pub fn cargo_features(self, env: &BTreeMap<String, String>) -> &'static [&'static str] {
         match self {
-            Self::Pdf => &["pdf-native"],
+            Self::Pdf => pdf::cargo_features(env),
             Self::Classify | Self::Caption | Self::GradeC | Self::GradePython | Self::Logger | Self::Null => {
                 &[]
             }

@@ -49,7 +49,10 @@ fn spec(min: u32, max: u32) -> FunctionSpec {
         platform_settings: BTreeMap::new(),
         image: None,
         revisions: Vec::new(),
-        allow_public_grading: false,
+    let telemetry = Telemetry::new()?;
+    telemetry.show(workload.collectors())?;
+    let storage = Storage::new(config.storage.as_ref())?;
+    let service = Service::new(&config, workload, pool, instance, telemetry, storage);
     }
 }
 

@@ -34,6 +34,14 @@ pub trait Renderer: Send + Sync {
     /// What it uses (versions, fonts, sandbox), for people and for reports.
     fn about(&self) -> Map<String, Value>;
 
+    /// Headers that it puts on every answer.
+    fn headers(&self) -> Vec<(&'static str, String)> {
+        Vec::new()
+    }
+
+    /// Ends what it has started, such as other processes.
+    fn stop(&self) {}
+
     /// Renders within the limits.
     ///
     /// # Errors
@@ -118,17 +126,21 @@ impl Workload for Pdf {
         self.render(&page, &mut Stopwatch::start()).map(drop)
     }
 
+    fn stop(&self) {
+        self.renderer.stop();
+    }
+
     fn handle(&self, input: &Input, _query: &Query) -> Result<Answer, WorkloadError> {
         let mut watch = Stopwatch::start();
         let page = Page::from_input(input)?;
         watch.lap("read");
         let (pdf, pages) = self.render(&page, &mut watch)?;
+        let mut headers =
+            vec![("x-pdf-pages", pages.to_string()), ("x-pdf-renderer", self.renderer.name().to_owned())];
+        headers.extend(self.renderer.headers());
         Ok(Answer {
             document: Some(Document { content_type: CONTENT_TYPE, bytes: pdf.into() }),
-            headers: vec![
-                ("x-pdf-pages", pages.to_string()),
-                ("x-pdf-renderer", self.renderer.name().to_owned()),
-            ],
+            headers,
             stages: watch.stages(),
             ..Answer::default()
         })

@@ -7,7 +7,7 @@ use super::{Limits, chromium, native};
 use crate::config::{ConfigError, Reader};
 
 /// What the environment says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// `PDF_RENDERER`.
     pub renderer: RendererKind,
@@ -15,6 +15,8 @@ pub struct Settings {
     pub limits: Limits,
     /// `PDF_MEMORY_MIB`: address space of each of the native renderer's processes.
     pub native_memory_bytes: u64,
+    /// What the browser is told.
+    pub chromium: chromium::settings::Settings,
 }
 
 /// The renderers that there are.
@@ -61,6 +63,7 @@ impl Settings {
                 pdf_bytes: read.number("PDF_MAX_BYTES", 1 << 10..=1 << 30, 64 << 20)?,
             },
             native_memory_bytes: read.number("PDF_MEMORY_MIB", 128..=65_536_u64, 512)? << 20,
+            chromium: chromium::settings::Settings::read(read)?,
         })
     }
 }

@@ -77,7 +77,8 @@ fn deployment(
     let mut env = spec.env.clone();
     // As Knative does it.
     env.insert("PORT".to_owned(), image.port.to_string());
-    let env: Vec<Value> = env.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+    let env = env.iter().map(|(name, value)| json!({ "name": name, "value": value }));
+    let env: Vec<Value> = env.chain(spec.storage_environment()).collect();
     let resources =
         json!({ "cpu": cpu_quantity(spec.cpu_cores), "memory": format!("{}Mi", spec.memory_mib) });
     Ok(json!({
@@ -129,6 +130,16 @@ mod tests {
             assert_eq!(faults(manifest), Vec::<String>::new(), "{manifest:#}");
         }
         insta::assert_snapshot!(serde_json::to_string_pretty(&made).unwrap());
+    }
+
+    #[test]
+    fn the_storages_credentials_come_from_a_secret() {
+        let spec = FunctionSpec { storage_secret: Some("s3".into()), ..spec(1, 1) };
+        let made = manifests(&spec, "bench", &BTreeMap::new()).unwrap();
+        assert_eq!(faults(&made[0]), Vec::<String>::new());
+        let env = &made[0]["spec"]["template"]["spec"]["containers"][0]["env"];
+        let from = env.as_array().unwrap().iter().filter(|e| e["valueFrom"]["secretKeyRef"]["name"] == "s3");
+        assert_eq!(from.count(), 2);
     }
 
     #[test]

@@ -129,6 +129,7 @@ fn template(
         .iter()
         .filter(|(name, _)| !RESERVED_ENV.contains(&name.as_str()))
         .map(|(name, value)| json!({ "name": name, "value": value }))
+        .chain(spec.storage_environment())
         .collect();
     let resources =
         json!({ "cpu": cpu_quantity(spec.cpu_cores), "memory": format!("{}Mi", spec.memory_mib) });
@@ -256,7 +257,10 @@ fn limit(limit: String, remedy: &str) -> PlatformError {
 mod tests {
     use super::*;
     use crate::{
-        platforms::cluster::{RunLabel, testing::spec},
+        platforms::{
+            STORAGE_SECRET_KEYS,
+            cluster::{RunLabel, testing::spec},
+        },
         schema_check::faults,
     };
 
@@ -283,6 +287,18 @@ mod tests {
         let made = made(&spec(2, 2));
         assert_eq!(made.len(), 1);
         insta::assert_snapshot!(serde_json::to_string_pretty(&made[0]).unwrap());
+    }
+
+    #[test]
+    fn the_storages_credentials_come_from_a_secret_and_never_as_values() {
+        let made = made(&FunctionSpec { storage_secret: Some("s3".into()), ..spec(1, 1) });
+        assert_eq!(faults(&made[0]), Vec::<String>::new());
+        let env = &made[0]["spec"]["template"]["spec"]["containers"][0]["env"];
+        for key in STORAGE_SECRET_KEYS {
+            let entry = env.as_array().unwrap().iter().find(|entry| entry["name"] == key).unwrap();
+            assert_eq!(entry["valueFrom"]["secretKeyRef"], json!({ "name": "s3", "key": key }));
+            assert_eq!(entry["value"], Value::Null);
+        }
     }
 
     #[test]

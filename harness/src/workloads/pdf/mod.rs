@@ -9,6 +9,8 @@ mod picture;
 mod text;
 mod tokens;
 
+use std::collections::BTreeMap;
+
 use anyhow::bail;
 use bytes::Bytes;
 use models::Places;
@@ -66,6 +68,12 @@ pub fn name_renderer(experiment: &mut Experiment) -> anyhow::Result<()> {
         experiment.title = experiment.title.replacen(title, &named, 1);
     }
     Ok(())
+}
+
+/// Cargo features of the function that the renderer of this environment needs.
+pub fn cargo_features(env: &BTreeMap<String, String>) -> &'static [&'static str] {
+    let is_native = env.get(RENDERER).is_none_or(|renderer| renderer == USUAL_RENDERER);
+    if is_native { &["pdf-native"] } else { &[] }
 }
 
 /// The one renderer of an experiment.
