@@ -18,10 +18,12 @@ use function::telemetry::Telemetry;
 use function::workloads::Workload;
 use function::workloads::grade::jail;
 use function::workloads::pdf::chromium::launcher;
+use function::workloads::pdf::native::child;
 
 fn main() -> ExitCode {
-    // Called again by the grading workloads, to bind a submitted program.
-    if let Some(ended) = jail::entry() {
+    // Called again by the grading workloads, to bind a submitted program, and by the native
+    // renderer of PDFs, for each page.
+    if let Some(ended) = jail::entry().or_else(child::entry) {
         return ended;
     }
     // And by the workload `pdf`, to become a browser.

@@ -86,7 +86,8 @@ impl Listener {
     fn new(sent: &Sent, payload: usize) -> Self {
         let own = match &sent.expected {
             Expected::Classes(_) => None,
-            Expected::Judged(_) | Expected::Checksum | Expected::Text(_) => Some(sent.judge()),
+            Expected::Judged(spec) => Some(spec.thorough_judge()),
+            Expected::Checksum | Expected::Text(_) => Some(sent.judge()),
         };
         Self { heard: Mutex::default(), payload, own }
     }

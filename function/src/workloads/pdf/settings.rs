@@ -13,6 +13,8 @@ pub struct Settings {
     pub renderer: RendererKind,
     /// `PDF_RENDER_SECONDS`, `PDF_MAX_PAGES`, `PDF_MAX_BYTES`.
     pub limits: Limits,
+    /// `PDF_MEMORY_MIB`: address space of each of the native renderer's processes.
+    pub native_memory_bytes: u64,
     /// What the browser is told.
     pub chromium: chromium::settings::Settings,
 }
@@ -60,6 +62,7 @@ impl Settings {
                 pages: read.number("PDF_MAX_PAGES", 1..=10_000, 500)?,
                 pdf_bytes: read.number("PDF_MAX_BYTES", 1 << 10..=1 << 30, 64 << 20)?,
             },
+            native_memory_bytes: read.number("PDF_MEMORY_MIB", 128..=65_536_u64, 512)? << 20,
             chromium: chromium::settings::Settings::read(read)?,
         })
     }
