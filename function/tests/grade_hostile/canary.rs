@@ -181,12 +181,15 @@ fn kernel_objects() -> Vec<String> {
 pub fn descendants(but: &[u32]) -> Vec<String> {
     let mut parents = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
         let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
         // The command stands in brackets and may hold anything.
         let Some((command, rest)) = stat.rsplit_once(')') else { continue };
         let mut fields = rest.split_whitespace();
-        let (state, parent) = (fields.next().unwrap_or("?"), fields.next().and_then(|p| p.parse::<u32>().ok()));
+        let (state, parent) =
+            (fields.next().unwrap_or("?"), fields.next().and_then(|p| p.parse::<u32>().ok()));
         let command = command.split_once('(').map_or("", |(_, command)| command);
         parents.push((pid, parent.unwrap_or(0), format!("{pid} {state} {command}")));
     }

@@ -109,6 +109,10 @@ impl Workload for Grade {
                 json!(judgement)
             )));
         }
+        eprintln!(
+            "function: {} runs the programs that callers send; let nobody reach it whose programs may not run here",
+            self.name()
+        );
         for what in &judgement.enforced.missing {
             eprintln!("function: the sandbox lacks {what}");
         }
