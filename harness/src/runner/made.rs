@@ -46,7 +46,7 @@ pub async fn prepare(
             "workload": requests.facts,
         }),
         spec,
-        sent: Sent::new(requests.payloads, Expected::Judged(requests.expected)),
+        sent: Sent::new(requests.payloads, Expected::from(requests.expected)),
         by_load: BTreeMap::new(),
         method: hyper::Method::POST,
         notices: requests.notices,

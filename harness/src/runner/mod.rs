@@ -41,7 +41,7 @@ use crate::{
     analyse::itself,
     collect::{environment::Machine, prometheus::Collector, versions},
     drive::{self, shapes::Files},
-    experiment::{self, Arrivals, Cell, Experiment, LoadPlace, Site, Subject, label_subjects},
+    experiment::{self, Arrivals, Cell, Experiment, FunctionChoice, LoadPlace, Site, Subject, label_subjects},
     interrupt::Interrupt,
     platforms::{
         AnyPlatform, Ground, Platform, PlatformError, PlatformKind,
@@ -50,6 +50,7 @@ use crate::{
     },
     screen::note,
     store::{RunFolder, RunLock, StoreError},
+    workloads::caption,
 };
 use budget::Budget;
 use eventing::Eventing;
@@ -59,7 +60,7 @@ use prepare::{Prepared, Sources, prepare};
 use progress::Progress;
 
 /// In place of a model's or picture set's name: the first that is found.
-const AUTO: &str = "auto";
+pub(crate) const AUTO: &str = "auto";
 
 /// How a run is carried out; nothing in it changes what is measured.
 #[derive(Debug, Clone)]
@@ -403,7 +404,7 @@ pub fn cost(experiment: &Experiment, left: Option<&Left>, files: &Files) -> Budg
 /// If a platform cannot do what a subject asks of it, there is no such model, or a file makes no sense.
 pub fn check(experiment: &Experiment) -> Result<Files, RunError> {
     if experiment.function.model != AUTO {
-        models::Manifest::builtin()?.model(&experiment.function.model)?;
+        check_model(&models::Manifest::builtin()?, &experiment.function)?;
     }
     let common = spec::common(experiment, prepare::FUNCTION_NAME);
     for subject in &experiment.subjects {
@@ -421,6 +422,18 @@ pub fn check(experiment: &Experiment) -> Result<Files, RunError> {
     let shapes = experiment.load.iter().map(|load| &load.arrivals);
     Files::parse(shapes, |file| std::fs::read_to_string(file))
         .map_err(|error| RunError::Usage(error.to_string()))
+}
+
+/// Refuses a model that the manifest does not know for the workload.
+fn check_model(manifest: &models::Manifest, function: &FunctionChoice) -> Result<(), models::ManifestError> {
+    if function.workload == caption::NAME {
+        // A path is that of a folder of the user's own.
+        if function.model.contains('/') {
+            return Ok(());
+        }
+        return manifest.folder(&function.model).map(drop);
+    }
+    manifest.model(&function.model).map(drop)
 }
 
 /// What is lost where deployments are reused.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
+    caption::CaptionJudge,
     classify::ClassifyJudge,
     grade::VerdictJudge,
     logger::EventJudge,
@@ -25,6 +26,11 @@ pub enum JudgeSpec {
     Classes {
         /// WordNet ids, by payload.
         expected: Vec<String>,
+    },
+    /// The caption of each payload.
+    Captions {
+        /// The sentences, by payload; none: any.
+        expected: Vec<Option<String>>,
     },
     /// Length and checksum of each payload.
     Checksum {
@@ -65,6 +71,7 @@ impl JudgeSpec {
             // It writes its spec without this type: `drive` knows no workloads.
             Self::Status => Arc::new(StatusJudge),
             Self::Classes { expected } => Arc::new(ClassifyJudge { expected }),
+            Self::Captions { expected } => Arc::new(CaptionJudge { expected }),
             Self::Checksum { expected } => Arc::new(NullJudge { expected }),
             Self::Events { ids } => Arc::new(EventJudge { ids }),
             Self::Verdicts { expected } => Arc::new(VerdictJudge { expected }),
@@ -103,11 +110,12 @@ mod tests {
     #[test]
     fn every_judge_judges_the_same_in_another_process() {
         let pdf = |pages| pdf::Expected { pages, words: vec!["a".into()] };
-        let judges: [Arc<dyn Judge>; 7] = [
+        let judges: [Arc<dyn Judge>; 8] = [
             Arc::new(StatusJudge),
             Arc::new(ClassifyJudge { expected: vec!["n1".into(), "n2".into()] }),
             Arc::new(OwnJudge { contains: Some("n2".into()) }),
             Arc::new(OwnJudge { contains: None }),
+            Arc::new(CaptionJudge { expected: vec![None, Some("n2".into())] }),
             Arc::new(NullJudge { expected: vec![(1, "a".into()), (2, "b".into())] }),
             Arc::new(PdfJudge { expected: vec![pdf(1), pdf(2)], reads_text: false }),
             Arc::new(VerdictJudge { expected: vec!["accepted".into(), "time_limit".into()] }),
@@ -118,6 +126,7 @@ mod tests {
             "{}",
             "{\"bytes\":2,\"checksum\":\"b\"}",
             "{\"verdict\":\"time_limit\"}",
+            "{\"caption\":\"n2\"}",
         ];
         let verdicts = |judge: &Arc<dyn Judge>| -> Vec<Outcome> {
             let of =

@@ -156,7 +156,8 @@ impl Kind {
     pub fn path(self, function: &FunctionChoice) -> String {
         match self {
             Self::Classify => classify::path(function.top),
-            Self::Caption | Self::Pdf | Self::GradeC | Self::GradePython | Self::Logger | Self::Null => {
+            Self::Caption => caption::path(function.size),
+            Self::Pdf | Self::GradeC | Self::GradePython | Self::Logger | Self::Null => {
                 null::PATH.to_owned()
             }
         }

@@ -15,7 +15,7 @@ use crate::{
         reference::Reference,
     },
     runner::{function_binary, progress},
-    workloads::{Kind, grade},
+    workloads::{Kind, caption, grade},
 };
 
 /// Flags of a build.
@@ -125,6 +125,18 @@ impl BuildArgs {
             places.models_dir.clone_from(&self.models_dir);
         }
         places.download &= !self.offline;
+        if self.workload == caption::NAME {
+            let found = caption::model(self.model.as_deref(), &places, say)?;
+            caption::notice_of(&found).iter().for_each(|notice| say(notice));
+            return Ok(ModelFile {
+                // A folder of the user's own is found by its path.
+                name: if found.licence.is_some() { found.name } else { format!("/models/{}", found.name) },
+                path: found.path,
+                files: found.files,
+                sha256: found.sha256,
+                licence: found.licence.unwrap_or_else(|| "NOASSERTION".into()),
+            });
+        }
         let found =
             find_model(&manifest, self.model.as_deref(), &places, &mut progress::download_lines(say))?;
         if found.model.generated {
@@ -133,6 +145,7 @@ impl BuildArgs {
         Ok(ModelFile {
             name: found.model.name,
             path: found.path,
+            files: Vec::new(),
             sha256: found.model.sha256,
             licence: found.model.licence,
         })
