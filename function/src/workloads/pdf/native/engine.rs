@@ -6,9 +6,6 @@ use serde_json::{Map, Value, json};
 use super::child::Refusal;
 use crate::workloads::pdf::page::{Asset, Page};
 
-/// Margin where the page asks for none, PDF points: 20 mm.
-const MARGIN_PT: f32 = 56.69;
-
 /// What browsers do without being told (HTML, section 15), as far as the engine does not.
 const STYLE: &str = include_str!("style.css");
 
