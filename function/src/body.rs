@@ -121,7 +121,7 @@ async fn read_form(
 /// The headers that carry an event's attributes.
 fn attributes(request: &HttpRequest) -> Vec<(String, Bytes)> {
     let headers = request.headers().iter();
-    let attribute = |(name, value): (&header::HeaderName, &header::HeaderValue)| {
+    let attribute = |(name, value): (&header::HeaderName, &HeaderValue)| {
         let name = name.as_str().strip_prefix(binding::PREFIX)?;
         Some((name.to_owned(), Bytes::copy_from_slice(value.as_bytes())))
     };
