@@ -26,6 +26,7 @@ const BUCKETS: [&str; 3] = ["inputs", "results", "private"];
 struct Running {
     store: Arc<Store>,
     credentials: Credentials,
+    _storage: Server,
     /// Its end closes the storage's port and its kept connections.
     runtime: Option<tokio::runtime::Runtime>,
     child: Child,
@@ -58,9 +59,7 @@ impl Running {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.strip_prefix("listening on ").and_then(|rest| rest.split_once(": ")).unwrap().0;
         let address = address.parse().unwrap();
-        // It serves for as long as the runtime lives.
-        std::mem::forget(storage);
-        Self { store, credentials, runtime: Some(runtime), child, address }
+        Self { store, credentials, _storage: storage, runtime: Some(runtime), child, address }
     }
 
     fn put(&self, key: &str, content: &[u8], content_type: &str) -> String {
