@@ -26,8 +26,9 @@ const BUCKETS: [&str; 3] = ["inputs", "results", "private"];
 struct Running {
     store: Arc<Store>,
     credentials: Credentials,
-    storage: Option<Server>,
-    runtime: tokio::runtime::Runtime,
+    _storage: Server,
+    /// Its end closes the storage's port and its kept connections.
+    runtime: Option<tokio::runtime::Runtime>,
     child: Child,
     address: SocketAddr,
 }
@@ -58,7 +59,7 @@ impl Running {
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let address = line.strip_prefix("listening on ").and_then(|rest| rest.split_once(": ")).unwrap().0;
         let address = address.parse().unwrap();
-        Self { store, credentials, storage: Some(storage), runtime, child, address }
+        Self { store, credentials, _storage: storage, runtime: Some(runtime), child, address }
     }
 
     fn put(&self, key: &str, content: &[u8], content_type: &str) -> String {
@@ -78,8 +79,6 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _inside = self.runtime.enter();
-        self.storage.take();
     }
 }
 
@@ -207,10 +206,7 @@ fn a_storage_that_is_gone_or_refuses_is_named_and_the_function_lives_on() {
     let mut running = Running::start();
     running.put("k", b"x", "text/plain");
     assert_eq!(running.input("k").status, 200);
-    // Its port is closed, and so are its kept connections.
-    let _inside = running.runtime.enter();
-    running.storage.take();
-    drop(_inside);
+    drop(running.runtime.take());
     let down = running.input("k");
     check(&running, "storage-failed", &down);
     let detail = down.json()["detail"].as_str().unwrap().to_owned();

@@ -120,7 +120,7 @@ fn a_storage_that_dies_half_way_is_counted_as_the_functions_failures() {
     let mut child = start(folder.path(), temporary.path(), "3s");
     // Cells are measured: from now on their requests fail, and the run goes on.
     let records = folder.path().join("runs/run/cells");
-    wait_for(&mut child, "the first cell", || std::fs::read_dir(&records).ok()?.next());
+    wait_for(&mut child, "the first cell", || std::fs::read_dir(&records).ok()?.next()?.ok());
     let path = folder.path().display().to_string();
     let storage = processes_with(&path).into_iter().find(|pid| {
         let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
