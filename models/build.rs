@@ -13,12 +13,14 @@ fn main() -> io::Result<()> {
         }
     }
     files.sort();
-    let mut text = String::from("const FILES: &[(&str, &[u8])] = &[\n");
+    let mut lines = Vec::new();
     for path in files.iter().filter(|path| path.is_file()) {
-        let name = path.file_name().unwrap_or_default();
-        text += &format!("    ({name:?}, include_bytes!({path:?})),\n");
+        // Quoted as Rust's own strings are.
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let path = path.to_string_lossy();
+        lines.push(format!("    ({name:?}, include_bytes!({path:?})),\n"));
     }
-    text += "];\n";
+    let text = format!("const FILES: &[(&str, &[u8])] = &[\n{}];\n", lines.concat());
     let out = env::var("OUT_DIR").map_err(io::Error::other)?;
     fs::write(Path::new(&out).join("captioner.rs"), text)
 }
