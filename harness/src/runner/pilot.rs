@@ -38,7 +38,7 @@ pub async fn ask_each(
     timeout: Duration,
 ) -> anyhow::Result<Vec<String>> {
     let mut classes = Vec::with_capacity(sent.payloads.len());
-    for (i, payload) in sent.payloads.iter().enumerate() {
+    for (i, payload) in sent.requests().iter().enumerate() {
         let listener = Arc::new(Listener::new(sent, i));
         let plan = Plan::Closed { connections: 1, think_time_ns: 0, duration_ns: None, requests: Some(1) };
         let load = Load {
@@ -91,7 +91,7 @@ impl Listener {
             Expected::Captions(_) => Some(caption::caption),
             Expected::Judged(_) | Expected::Checksum | Expected::Text(_) => None,
         };
-        Self { heard: Mutex::default(), payload, says, judge: sent.judge() }
+        Self { heard: Mutex::default(), payload, says, judge: sent.thorough_judge() }
     }
 }
 
@@ -183,7 +183,7 @@ pub async fn capacity_rps(
         drain: experiment.drain,
         seed: experiment.seed,
         connections: experiment.connection,
-        ..Load::new(plan, endpoints.to_vec(), prepared.sent.payloads.clone(), prepared.sent.judge())
+        ..Load::new(plan, endpoints.to_vec(), prepared.sent.requests(), prepared.sent.judge())
     };
     let records = play_to_memory(load, super::generator_core(experiment), interrupt.clone()).await?;
     let (from, to) = (WARMUP.as_nanos() as u64, (WARMUP + DURATION).as_nanos() as u64);
