@@ -66,11 +66,11 @@ fn submissions_at_the_same_time_neither_see_nor_end_each_other() {
     let address = court.function.address;
     let unharmed = thread::spawn(move || judged(&submit(address, &victim)));
     // The attacker looks for the victim again and again while its time lasts.
-    let attacked = judged(&submit(address, &submission));
+    let outcome = judged(&submit(address, &submission));
     let unharmed = unharmed.join().unwrap();
     assert_eq!(unharmed["verdict"], "accepted", "{unharmed}");
-    assert_eq!(court.canary.faults_in(&attacked.to_string()), Vec::<String>::new(), "{attacked}");
-    assert!(!attacked.to_string().contains("notes_of_the_victim_5be2"), "{attacked}");
+    assert_eq!(court.canary.faults_in(&outcome.to_string()), Vec::<String>::new(), "{outcome}");
+    assert!(!outcome.to_string().contains("notes_of_the_victim_5be2"), "{outcome}");
     assert_eq!(court.aftermath(), Vec::<String>::new());
 }
 
