@@ -3,10 +3,11 @@
 
 use actix_multipart::Multipart;
 use actix_web::HttpRequest;
-use actix_web::http::header;
+use actix_web::error::PayloadError;
+use actix_web::http::header::{self, HeaderMap, HeaderValue};
 use actix_web::web::Payload;
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
+use futures_util::{Stream, StreamExt as _};
 
 use crate::error::Problem;
 use crate::events::binding;
@@ -31,11 +32,8 @@ pub async fn read(
         return Err(too_large);
     }
     let content_type = header_text(request, header::CONTENT_TYPE).map(|kind| kind.trim().to_owned());
-    let is_form = content_type
-        .as_deref()
-        .is_some_and(|kind| kind.to_ascii_lowercase().starts_with("multipart/form-data"));
-    let input = if is_form {
-        read_form(request, payload, limit_bytes).await?
+    let input = if is_form(content_type.as_deref()) {
+        read_form(request.headers(), payload, limit_bytes).await?
     } else {
         let capacity = announced.map_or(0, |length| usize::try_from(length).unwrap_or(limit_bytes));
         let body = read_raw(payload, capacity, limit_bytes).await?;
@@ -45,6 +43,30 @@ pub async fn read(
         return Err(Problem::EmptyBody);
     }
     Ok(Input { attributes: attributes(request), ..input })
+}
+
+/// The input that an object of a storage holds: its bytes, or the form that its content type names.
+///
+/// # Errors
+/// `EmptyBody` for an empty object; for forms as [`read`].
+pub async fn of_object(
+    bytes: Bytes,
+    content_type: Option<String>,
+    limit_bytes: usize,
+) -> Result<Input, Problem> {
+    let input = match content_type.as_deref().filter(|kind| is_form(Some(kind))).map(HeaderValue::from_str) {
+        Some(Ok(kind)) => {
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, kind)]);
+            let whole = futures_util::stream::iter([Ok(bytes)]);
+            read_form(&headers, whole, limit_bytes).await?
+        }
+        _ => Input { body: bytes, content_type, ..Input::default() },
+    };
+    if input.body.is_empty() { Err(Problem::EmptyBody) } else { Ok(input) }
+}
+
+fn is_form(content_type: Option<&str>) -> bool {
+    content_type.is_some_and(|kind| kind.to_ascii_lowercase().starts_with("multipart/form-data"))
 }
 
 async fn read_raw(mut payload: Payload, capacity: usize, limit_bytes: usize) -> Result<Bytes, Problem> {
@@ -61,8 +83,12 @@ async fn read_raw(mut payload: Payload, capacity: usize, limit_bytes: usize) -> 
 
 /// Reads the form to its end, so that the connection can be used again. All fields count
 /// against the limit, and the first one of the right name is the body.
-async fn read_form(request: &HttpRequest, payload: Payload, limit_bytes: usize) -> Result<Input, Problem> {
-    let mut form = Multipart::new(request.headers(), payload);
+async fn read_form(
+    headers: &HeaderMap,
+    payload: impl Stream<Item = Result<Bytes, PayloadError>> + 'static,
+    limit_bytes: usize,
+) -> Result<Input, Problem> {
+    let mut form = Multipart::new(headers, payload);
     let mut input: Option<Input> = None;
     let mut parts = Vec::new();
     let mut read_bytes = 0;
@@ -95,7 +121,7 @@ async fn read_form(request: &HttpRequest, payload: Payload, limit_bytes: usize) 
 /// The headers that carry an event's attributes.
 fn attributes(request: &HttpRequest) -> Vec<(String, Bytes)> {
     let headers = request.headers().iter();
-    let attribute = |(name, value): (&header::HeaderName, &header::HeaderValue)| {
+    let attribute = |(name, value): (&header::HeaderName, &HeaderValue)| {
         let name = name.as_str().strip_prefix(binding::PREFIX)?;
         Some((name.to_owned(), Bytes::copy_from_slice(value.as_bytes())))
     };

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::cgroup;
 use crate::events::config::EventConfig;
-use crate::workloads::{Kind, grade, logger};
+use crate::storage;
+use crate::workloads::{Kind, grade, logger, pdf};
 
 /// Requests that may wait for each inference thread, unless `QUEUE_LIMIT` says otherwise. At
 /// MobileNetV2's cost the last in the queue then waits about half a second.
@@ -44,12 +45,16 @@ pub struct Config {
     pub grace: Duration,
     /// `INSTANCE_ID`, else `HOSTNAME`.
     pub instance_id: Option<String>,
+    /// `S3_...`: the object storage that inputs may lie in.
+    pub storage: Option<storage::Settings>,
     /// Whether and how answers become events.
     pub events: EventConfig,
     /// What the workload `logger` keeps.
     pub logger: logger::Settings,
     /// What the workloads `grade-c` and `grade-python` read.
     pub grade: grade::settings::Settings,
+    /// What the workload `pdf` reads.
+    pub pdf: pdf::settings::Settings,
 }
 
 /// A setting that cannot be used.
@@ -111,9 +116,11 @@ impl Config {
             drain,
             grace,
             instance_id: read.instance_id()?,
+            storage: storage::Settings::from_lookup(&read.lookup)?,
             events: EventConfig::read(&read, workload != Kind::Logger)?,
             logger: logger::Settings::read(&read)?,
             grade: grade::settings::Settings::read(&read)?,
+            pdf: pdf::settings::Settings::read(&read)?,
         })
     }
 }

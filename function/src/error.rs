@@ -6,6 +6,7 @@ use actix_web::http::{StatusCode, header};
 use serde::Serialize;
 
 use crate::pool::PoolError;
+use crate::storage::StorageError;
 use crate::workloads::WorkloadError;
 
 /// What all problem types begin with.
@@ -48,6 +49,8 @@ pub enum Problem {
     },
     /// The instance has been told to stop.
     ShuttingDown,
+    /// An input by reference did not come, or its result was not kept.
+    Storage(StorageError),
     /// The function's own fault.
     Internal(String),
 }
@@ -83,6 +86,7 @@ impl Problem {
             Self::DamagedInput(_) => ("damaged-input", "The input is damaged", S::UNPROCESSABLE_ENTITY),
             Self::QueueFull { .. } => ("queue-full", "The instance is busy", S::TOO_MANY_REQUESTS),
             Self::ShuttingDown => ("shutting-down", "The instance is shutting down", S::SERVICE_UNAVAILABLE),
+            Self::Storage(error) => of_storage(error),
             Self::Internal(_) => ("internal", "The function failed", S::INTERNAL_SERVER_ERROR),
         }
     }
@@ -108,6 +112,7 @@ impl Problem {
             Self::QueueFull { limit } => {
                 format!("all inference threads are busy and {limit} requests wait already; try again later")
             }
+            Self::Storage(error) => error.to_string(),
             Self::ShuttingDown => "this instance takes no new work; ask another one".into(),
         }
     }
@@ -129,6 +134,32 @@ impl Problem {
             detail: &detail,
         };
         response.insert_header((header::CONTENT_TYPE, "application/problem+json")).json(document)
+    }
+}
+
+/// Last part of the type, title, status. A storage that fails is 502 and never 503, which meshes and
+/// gateways answer themselves or try again.
+fn of_storage(error: &StorageError) -> (&'static str, &'static str, StatusCode) {
+    use StatusCode as S;
+    match error {
+        StorageError::BadReference(_) => {
+            ("bad-reference", "The reference to the input is not valid", S::BAD_REQUEST)
+        }
+        StorageError::NotAllowed(_) => {
+            ("bucket-not-allowed", "The bucket may not be asked for", S::FORBIDDEN)
+        }
+        StorageError::NotFound(_) => ("object-not-found", "There is no such object", S::NOT_FOUND),
+        StorageError::Changed(_) => ("object-changed", "The object was replaced", S::PRECONDITION_FAILED),
+        StorageError::TooLarge { .. } => {
+            ("object-too-large", "The object is too large", S::PAYLOAD_TOO_LARGE)
+        }
+        StorageError::Failed(_) => ("storage-failed", "The object storage failed", S::BAD_GATEWAY),
+    }
+}
+
+impl From<StorageError> for Problem {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error)
     }
 }
 
@@ -161,9 +192,11 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
+    use crate::storage::Place;
 
     fn one_of_each() -> Vec<Problem> {
         let text = || "why".to_owned();
+        let place = || Place { bucket: "inputs".into(), key: "cat.jpg".into() };
         vec![
             Problem::EmptyBody,
             Problem::UnreadableBody(text()),
@@ -176,6 +209,12 @@ mod tests {
             Problem::DamagedInput(text()),
             Problem::QueueFull { limit: 3 },
             Problem::ShuttingDown,
+            Problem::Storage(StorageError::BadReference(text())),
+            Problem::Storage(StorageError::NotAllowed(text())),
+            Problem::Storage(StorageError::NotFound(place())),
+            Problem::Storage(StorageError::Changed(place())),
+            Problem::Storage(StorageError::TooLarge { place: place(), limit_bytes: 10 }),
+            Problem::Storage(StorageError::Failed(text())),
             Problem::Internal(text()),
         ]
     }

@@ -12,5 +12,6 @@ pub mod instance;
 pub mod pool;
 pub mod server;
 pub mod shutdown;
+pub mod storage;
 pub mod telemetry;
 pub mod workloads;

@@ -20,6 +20,7 @@ use crate::error::Problem;
 use crate::events::{Events, Receipt};
 use crate::instance::{Instance, Turn, milliseconds};
 use crate::pool::Pool;
+use crate::storage::{MEDIA_TYPE, Storage};
 use crate::telemetry::Telemetry;
 use crate::workloads::{Answer, Query, Workload};
 
@@ -44,6 +45,7 @@ pub struct Service {
     pool: Pool,
     instance: Instance,
     telemetry: Telemetry,
+    storage: Storage,
     events: Events,
     max_body_bytes: usize,
     max_pixels: u64,
@@ -63,6 +65,7 @@ impl Service {
         pool: Pool,
         instance: Instance,
         telemetry: Telemetry,
+        storage: Storage,
     ) -> Arc<Self> {
         let identity = [
             (INSTANCE_ID, header_value(&instance.id)),
@@ -77,6 +80,7 @@ impl Service {
             pool,
             instance,
             telemetry,
+            storage,
             max_body_bytes: config.max_body_bytes,
             max_pixels: config.max_pixels,
             queue_limit: config.queue_limit,
@@ -226,9 +230,10 @@ async fn compute(
     service: &Service,
 ) -> Result<Computed, Problem> {
     let may_be_empty = service.workload.takes_empty_bodies();
-    let input = body::read(request, payload, service.max_body_bytes, may_be_empty).await?;
+    let sent = body::read(request, payload, service.max_body_bytes, may_be_empty).await?;
     let received_at = Instant::now();
     let query = Query::parse(request.query_string())?;
+    let (input, mut transfer) = service.storage.resolve(sent, service.max_body_bytes).await?;
     let done = service
         .pool
         .submit(input, query)?
@@ -237,6 +242,14 @@ async fn compute(
     let mut answer = done.result?;
     let mut stages = vec![("queue", done.queued)];
     stages.append(&mut answer.stages);
+    if let Some(transfer) = &mut transfer {
+        transfer.write_back(&service.storage, &answer).await?;
+        transfer.tell(&mut answer);
+        transfer.count(&service.telemetry);
+        let (download, upload) = transfer.stages();
+        stages.insert(0, ("download", download));
+        stages.extend(upload.map(|upload| ("upload", upload)));
+    }
     let call = request.headers().get(CALL).and_then(|call| call.to_str().ok());
     let event = service.events.emit(&answer, call).await;
     stages.extend(event.as_ref().and_then(|event| event.waited).map(|waited| ("event", waited)));
@@ -316,6 +329,7 @@ async fn index(service: web::Data<Service>) -> HttpResponse {
             "body_bytes": service.max_body_bytes,
             "pixels": service.max_pixels,
         },
+        "references": { "content_type": MEDIA_TYPE, "buckets": service.storage.buckets() },
         "paths": {
             "POST /predict": "the input as the body, or as the field 'file' of a multipart form",
             "POST /": "the same",

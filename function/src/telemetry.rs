@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prometheus::core::Collector;
 use prometheus::{
-    Counter, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
+    Counter, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts, Registry, TextEncoder,
 };
 
 use crate::events::metrics::EventMetrics;
@@ -19,6 +19,8 @@ pub struct Telemetry {
     registry: Registry,
     requests: IntCounterVec,
     stages: HistogramVec,
+    storage_bytes: IntCounterVec,
+    storage_retries: IntCounter,
     in_flight: IntGauge,
     queue_length: IntGauge,
     memory_bytes: IntGauge,
@@ -55,6 +57,17 @@ impl Telemetry {
                     .buckets(BUCKETS_SECONDS.to_vec()),
                 &["stage"],
             )?,
+            storage_bytes: IntCounterVec::new(
+                Opts::new(
+                    "function_storage_bytes_total",
+                    "Bytes moved from (in) and to (out) the object storage",
+                ),
+                &["direction"],
+            )?,
+            storage_retries: IntCounter::new(
+                "function_storage_retries_total",
+                "Requests to the object storage that were made again, for invocations that succeeded",
+            )?,
             in_flight: IntGauge::new("function_in_flight", "Invocations received and not yet answered")?,
             queue_length: IntGauge::new(
                 "function_queue_length",
@@ -68,6 +81,8 @@ impl Telemetry {
         };
         telemetry.registry.register(Box::new(telemetry.requests.clone()))?;
         telemetry.registry.register(Box::new(telemetry.stages.clone()))?;
+        telemetry.registry.register(Box::new(telemetry.storage_bytes.clone()))?;
+        telemetry.registry.register(Box::new(telemetry.storage_retries.clone()))?;
         telemetry.registry.register(Box::new(telemetry.in_flight.clone()))?;
         telemetry.registry.register(Box::new(telemetry.queue_length.clone()))?;
         telemetry.registry.register(Box::new(telemetry.memory_bytes.clone()))?;
@@ -102,6 +117,13 @@ impl Telemetry {
     /// A stage took this long.
     pub fn stage(&self, name: &str, duration: Duration) {
         self.stages.with_label_values(&[name]).observe(duration.as_secs_f64());
+    }
+
+    /// This much was moved from and to the object storage.
+    pub fn moved(&self, bytes_in: usize, bytes_out: usize, retries: u32) {
+        self.storage_bytes.with_label_values(&["in"]).inc_by(bytes_in as u64);
+        self.storage_bytes.with_label_values(&["out"]).inc_by(bytes_out as u64);
+        self.storage_retries.inc_by(u64::from(retries));
     }
 
     /// All metrics as text; `queue_length` is asked of the pool by the caller.

@@ -7,6 +7,7 @@
 
 pub mod admin;
 pub mod analyse;
+pub mod bucket;
 pub mod cli;
 pub mod collect;
 mod crypto;

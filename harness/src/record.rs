@@ -72,8 +72,19 @@ pub struct ServerTimings {
     pub preprocess_us: u32,
     /// The model.
     pub inference_us: u32,
+    /// Fetching an input by reference from the object storage; 0 for one in the request.
+    pub download_us: u32,
+    /// Writing the result back to it; 0 if it was not.
+    pub upload_us: u32,
     /// All of the handler.
     pub total_us: u32,
+}
+
+impl ServerTimings {
+    /// What the workload itself took: all but the wait for a thread and the transfers.
+    pub fn work_us(&self) -> u32 {
+        self.total_us.saturating_sub(self.queue_us).saturating_sub(self.download_us).saturating_sub(self.upload_us)
+    }
 }
 
 /// One request.

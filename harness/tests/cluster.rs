@@ -88,6 +88,7 @@ impl Site {
             platform_settings: BTreeMap::new(),
             image: Some(self.image.clone()),
             revisions: Vec::new(),
+            storage_secret: None,
             allow_public_grading: false,
         }
     }

@@ -38,7 +38,8 @@ fn run(queue_limit: usize) -> Running {
             let workload: Arc<dyn Workload> = shared;
             let pool = Pool::start(Arc::clone(&workload), 1, queue_limit).unwrap();
             let instance = Instance::ready(None, &ProcessStart::now());
-            let service = Service::new(&config, workload, pool, instance, Telemetry::new().unwrap());
+            let telemetry = Telemetry::new().unwrap();
+            let service = Service::new(&config, workload, pool, instance, telemetry, Storage::default());
             let (server, address) = bind(&service, &config).unwrap();
             send.send((address, server.handle())).unwrap();
             server.await.unwrap();

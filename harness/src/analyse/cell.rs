@@ -212,6 +212,7 @@ fn summary(cell: &Cell, counts: Tally) -> CellSummary {
         lateness_ms: counts.lateness_ms,
         connect_ms: counts.connect_ms,
         server_ms: counts.server_ms,
+        inside_ms: counts.inside_ms,
         upload_bytes_per_s: counts.upload_bytes_per_s,
         download_bytes_per_s: counts.download_bytes_per_s,
         cold_starts: counts.cold_starts,

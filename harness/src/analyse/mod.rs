@@ -21,6 +21,7 @@ pub mod events;
 pub mod eviction;
 pub mod foresight;
 pub mod ground_truth;
+pub mod inside;
 pub mod itself;
 pub mod lives;
 pub mod machine;

@@ -118,6 +118,9 @@ pub struct CellSummary {
     /// Mean of the function's own stages over correct answers, ms, by name
     /// (queue, decode, preprocess, inference, total).
     pub server_ms: BTreeMap<String, f64>,
+    /// Medians of [`super::inside::STAGES`] over correct answers, ms.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub inside_ms: BTreeMap<String, f64>,
     /// Request body bytes a second.
     pub upload_bytes_per_s: f64,
     /// Response body bytes a second.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{
+    inside::Inside,
     summary::Quantiles,
     times::Times,
     window::{NS_PER_S, Pacing, Window},
@@ -39,6 +40,8 @@ pub struct Tally {
     pub connect_ms: Quantiles,
     /// Mean of the function's stages over correct answers that report them, ms.
     pub server_ms: BTreeMap<String, f64>,
+    /// Medians over the same, by [`super::inside::STAGES`], ms.
+    pub inside_ms: BTreeMap<String, f64>,
     /// Request body bytes a second, by send.
     pub upload_bytes_per_s: f64,
     /// Response body bytes a second, by arrival.
@@ -84,6 +87,7 @@ pub struct Counting {
     lateness: Times,
     connect: Times,
     server: ServerSums,
+    inside: Inside,
     bytes_sent: f64,
     bytes_received: f64,
     cold_starts: u64,
@@ -108,6 +112,7 @@ impl Counting {
             lateness: Times::default(),
             connect: Times::default(),
             server: ServerSums::default(),
+            inside: Inside::default(),
             bytes_sent: 0.0,
             bytes_received: 0.0,
             cold_starts: 0,
@@ -144,6 +149,7 @@ impl Counting {
         }
         if let Some(timings) = record.server.filter(|_| record.outcome == Outcome::Ok) {
             self.server.take(timings);
+            self.inside.take(timings);
         }
         self.bytes_sent += f64::from(record.bytes_sent);
         self.cold_starts += u64::from(record.cold);
@@ -189,6 +195,7 @@ impl Counting {
             lateness_ms: self.lateness.quantiles(),
             connect_ms: self.connect.quantiles(),
             server_ms: self.server.means_ms(),
+            inside_ms: self.inside.medians_ms(),
             upload_bytes_per_s: per_s(self.bytes_sent),
             download_bytes_per_s: per_s(self.bytes_received),
             cold_starts: self.cold_starts,

@@ -39,6 +39,7 @@ pub fn answered(call_id: u64, at_ns: u64, took_ns: u64) -> Record {
             preprocess_us: 500,
             inference_us: 15_000,
             total_us: 18_000,
+            ..ServerTimings::default()
         }),
     }
 }
@@ -181,6 +182,7 @@ pub fn experiment(trials: u32, load: Vec<LoadPoint>) -> Experiment {
             allow_public_grading: false,
             image: None,
             own: None,
+            ..FunctionChoice::default()
         },
         replicas: ReplicaBounds { min: 2, max: 2 },
         timeout: Duration::from_secs(10),

@@ -13,7 +13,10 @@ use crate::{
         clean::{self, Outcome},
         inventory::{self, Inventory, Owner, Thing},
     },
+    bucket::Bucket,
     platforms::cluster::{Cluster, ClusterChoice, RunLabel},
+    reports::format,
+    runner::inputs,
     screen::{self, note, out, show},
 };
 
@@ -24,6 +27,7 @@ use crate::{
   harness clean --all --dry-run                               what would be removed
   harness clean --run 20261121-101500-knative-openfaas        what that run left
   harness clean --all --yes                                   everything, without asking
+  harness clean --all --s3-endpoint URL --s3-bucket NAME      objects of runs in that bucket too
 
 Exit code: 0 nothing is left, 1 something is left or it failed, 2 bad usage.")]
 pub struct Args {
@@ -66,8 +70,25 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
         note!("{}", cluster.describe());
         let owner = run.map_or(Owner::AnyRun, Owner::Run);
         let found = inventory::take(&cluster, &owner).await.context("cannot look through the cluster")?;
-        args.how.remove(&cluster, &found).await
+        let exit = args.how.remove(&cluster, &found).await?;
+        match args.cluster.over(ClusterChoice::default()).object_store {
+            Some(choice) => objects(&Bucket::of_cluster(&choice)?, args, exit).await,
+            None => Ok(exit),
+        }
     })
+}
+
+/// Removes what runs put into a bucket. The question was asked, if one had to be.
+async fn objects(bucket: &Bucket, args: &Args, so_far: Exit) -> Result<Exit, CliError> {
+    let folder = args.run.as_deref().map_or_else(|| inputs::FOLDER.to_owned(), inputs::folder_of);
+    if args.how.dry_run {
+        let keys = bucket.keys_below(&folder).await?;
+        eprintln!("would remove {} below {folder} in the bucket", format::plural(keys.len(), "object"));
+        return Ok(so_far);
+    }
+    let count = bucket.remove_below(&folder).await?;
+    eprintln!("gone: {} below {folder} in the bucket", format::plural(count, "object"));
+    Ok(so_far)
 }
 
 impl RemovalArgs {

@@ -10,7 +10,7 @@ use std::{
 
 use super::CliError;
 use crate::{
-    experiment::check_choice,
+    experiment::{ObjectStore, check_choice},
     platforms::cluster::{Cluster, ClusterChoice, ClusterError, Login, RunLabel, Secret},
 };
 
@@ -52,6 +52,22 @@ pub struct ClusterArgs {
     /// Let load go through a port-forward where nothing else is reachable: it is then measured too
     #[arg(long)]
     pub load_through_port_forward: bool,
+    /// Address of the object storage as pods reach it, for example http://minio.minio.svc:9000
+    #[arg(long, value_name = "URL")]
+    pub s3_endpoint: Option<String>,
+    /// Its address from this machine (default: the same)
+    #[arg(long, value_name = "URL")]
+    pub s3_endpoint_from_here: Option<String>,
+    /// Its region (default: us-east-1)
+    #[arg(long, value_name = "NAME")]
+    pub s3_region: Option<String>,
+    /// Its bucket for inputs and results; uploads take their key from the environment's
+    /// AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
+    #[arg(long, value_name = "NAME")]
+    pub s3_bucket: Option<String>,
+    /// Secret with those two keys in the functions' namespace, for the functions
+    #[arg(long, value_name = "NAME")]
+    pub s3_secret: Option<String>,
     /// URL of the platform `endpoint`, as it is to be called; may be repeated
     #[arg(long, value_name = "URL")]
     pub endpoint: Vec<String>,
@@ -74,11 +90,34 @@ impl ClusterArgs {
                 chosen.clone_from(flag);
             }
         }
+        choice.object_store = self.object_store(choice.object_store.as_ref());
         choice.load_through_port_forward |= self.load_through_port_forward;
         if !self.endpoint.is_empty() {
             choice.endpoints.clone_from(&self.endpoint);
         }
         choice
+    }
+
+    /// The object storage that a file chose, with the flags on top; none if neither names one.
+    fn object_store(&self, file: Option<&ObjectStore>) -> Option<ObjectStore> {
+        let mut store = file.cloned().unwrap_or_default();
+        let texts = [(&mut store.endpoint, &self.s3_endpoint), (&mut store.bucket, &self.s3_bucket)];
+        for (chosen, flag) in texts {
+            if let Some(flag) = flag {
+                chosen.clone_from(flag);
+            }
+        }
+        let optional = [
+            (&mut store.endpoint_from_here, &self.s3_endpoint_from_here),
+            (&mut store.region, &self.s3_region),
+            (&mut store.secret, &self.s3_secret),
+        ];
+        for (chosen, flag) in optional {
+            if flag.is_some() {
+                chosen.clone_from(flag);
+            }
+        }
+        (file.is_some() || store != ObjectStore::default()).then_some(store)
     }
 
     /// The gateway's login, if a file, standard input or the environment has the password.

@@ -2,7 +2,7 @@
 
 use super::CliError;
 use crate::{
-    experiment::Experiment,
+    experiment::{Experiment, Via},
     platforms::{PlatformKind, ReplicaBounds},
     workloads::{Kind, Size},
 };
@@ -16,6 +16,12 @@ pub struct FunctionArgs {
     /// How much work one request is [default: small]
     #[arg(long, value_enum, value_name = "SIZE")]
     pub size: Option<Size>,
+    /// How inputs reach the function: in the request, or by reference from an object storage
+    #[arg(long, value_enum, value_name = "WAY")]
+    pub inputs: Option<Via>,
+    /// Whether results are also written back to the object storage
+    #[arg(long, value_enum, value_name = "WAY")]
+    pub results: Option<Via>,
     /// Image that a cluster runs, with a tag or, better, a digest
     #[arg(long, value_name = "REF")]
     pub image: Option<String>,
@@ -56,6 +62,12 @@ impl FunctionArgs {
         }
         if let Some(size) = self.size {
             e.function.size = size;
+        }
+        if let Some(inputs) = self.inputs {
+            e.function.inputs = inputs;
+        }
+        if let Some(results) = self.results {
+            e.function.results = results;
         }
         e.function.allow_public_grading |= self.allow_public_grading;
         if self.image.is_some() {

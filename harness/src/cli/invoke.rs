@@ -260,12 +260,16 @@ fn line(answer: &Answer) -> String {
     if let Some(server) = &record.server {
         let stages = [
             ("queue", server.queue_us),
+            ("download", server.download_us),
             ("decode", server.decode_us),
             ("preprocess", server.preprocess_us),
             ("inference", server.inference_us),
+            ("upload", server.upload_us),
             ("total", server.total_us),
         ];
-        let stages = stages.map(|(name, us)| format!("{name} {:.1}", f64::from(us) / 1e3));
+        // Transfers are there only where inputs came by reference.
+        let told = stages.into_iter().filter(|(name, us)| *us > 0 || !name.ends_with("load"));
+        let stages: Vec<String> = told.map(|(name, us)| format!("{name} {:.1}", f64::from(us) / 1e3)).collect();
         _ = write!(text, "\n  in the function, ms: {}", stages.join(", "));
     }
     text + "\n"
@@ -329,6 +333,7 @@ fn as_json(answer: &Answer) -> Value {
         "stages_ms": record.server.map(|s| json!({
             "queue": f64::from(s.queue_us) / 1e3, "decode": f64::from(s.decode_us) / 1e3,
             "preprocess": f64::from(s.preprocess_us) / 1e3, "inference": f64::from(s.inference_us) / 1e3,
+            "download": f64::from(s.download_us) / 1e3, "upload": f64::from(s.upload_us) / 1e3,
             "total": f64::from(s.total_us) / 1e3 })),
         "body": String::from_utf8_lossy(&answer.body),
     })

@@ -25,6 +25,7 @@ mod remove;
 mod report;
 mod resume;
 mod screen_args;
+mod serve_s3;
 mod status;
 mod twin_plane;
 mod verdict_args;
@@ -153,6 +154,9 @@ enum Command {
     /// The twin's data plane of one platform (the harness starts it itself).
     #[command(hide = true)]
     TwinPlane(twin_plane::Args),
+    /// The twin's object storage (the harness starts it itself).
+    #[command(hide = true)]
+    ServeS3,
     /// One of several load generators (the harness starts it itself).
     #[command(hide = true)]
     Worker(worker::Args),
@@ -191,6 +195,7 @@ pub fn main() -> ExitCode {
         Command::Calibrate(args) => calibrate::run(&args),
         Command::GooseDriver => goose_driver::run(),
         Command::TwinPlane(args) => twin_plane::run(args),
+        Command::ServeS3 => serve_s3::run(),
         Command::Worker(args) => worker::run(args),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "harness", &mut std::io::stdout());

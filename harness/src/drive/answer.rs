@@ -90,6 +90,8 @@ fn server_timings(header: &str) -> Option<ServerTimings> {
             "decode" => timings.decode_us = us,
             "preprocess" => timings.preprocess_us = us,
             "inference" => timings.inference_us = us,
+            "download" => timings.download_us = us,
+            "upload" => timings.upload_us = us,
             "total" => {
                 timings.total_us = us;
                 complete = true;
@@ -159,6 +161,7 @@ mod tests {
             preprocess_us: 1100,
             inference_us: 13_500,
             total_us: 16_600,
+            ..ServerTimings::default()
         };
         assert_eq!(
             read,

@@ -56,6 +56,7 @@ pub(super) fn problems(list: &mut Checks, e: &Experiment) {
         own_problems(list, own, compared(PlatformKind::Knative));
     }
     revision_problems(list, e, compared(PlatformKind::Knative));
+    super::storage::problems(list, e);
 }
 
 fn choice_problems(list: &mut Checks, choice: &ClusterChoice) {
@@ -65,6 +66,9 @@ fn choice_problems(list: &mut Checks, choice: &ClusterChoice) {
         if let Some(problem) = url.as_deref().and_then(url_problem) {
             list.check(false, &["cluster", key], &problem);
         }
+    }
+    if let Some(store) = &choice.object_store {
+        super::storage::store_problems(list, store, url_problem);
     }
     for (i, url) in choice.endpoints.iter().enumerate() {
         if let Some(problem) = url_problem(url) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Arrivals, Experiment, FunctionChoice, LoadPoint, Metric, Site, label_subjects};
+use super::{Arrivals, Experiment, FunctionChoice, LoadPoint, Metric, Site, Via, label_subjects};
 use crate::{
     platforms::{PlatformKind, ReplicaBounds},
     workloads::Kind,
@@ -70,6 +70,8 @@ impl Default for FunctionChoice {
         Self {
             workload: "classify".into(),
             size: crate::workloads::Size::default(),
+            inputs: Via::default(),
+            results: Via::default(),
             model: "auto".into(),
             pictures: "auto".into(),
             top: 5,

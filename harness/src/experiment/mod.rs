@@ -14,6 +14,7 @@ mod procedure_checks;
 mod questions;
 mod slo;
 mod stopping;
+mod storage;
 mod subjects;
 mod thresholds;
 mod variants;
@@ -32,6 +33,7 @@ pub use procedure::Procedure;
 pub use questions::Question;
 pub use slo::{Slo, SloError};
 pub use stopping::{StopRule, Stopped};
+pub use storage::{ObjectStore, Via};
 pub use subjects::label_subjects;
 pub use thresholds::{Operator, Quantity, Threshold, check as check_thresholds};
 pub use variants::Variant;
@@ -148,6 +150,12 @@ pub struct FunctionChoice {
     /// How much work one request is.
     #[serde(skip_serializing_if = "is_default")]
     pub size: crate::workloads::Size,
+    /// How inputs reach the function.
+    #[serde(skip_serializing_if = "is_default")]
+    pub inputs: Via,
+    /// Whether results are also written back to the object storage.
+    #[serde(skip_serializing_if = "is_default")]
+    pub results: Via,
     /// Name of the model in `models/manifest.toml`; `auto`: the first that is found.
     pub model: String,
     /// Name of a picture set in the manifest, or a folder of pictures; `auto`: the first that is found.

@@ -181,6 +181,7 @@ mod tests {
             platform_settings: settings.iter().map(|(k, v)| ((*k).into(), (*v).into())).collect(),
             image: None,
             revisions: Vec::new(),
+            storage_secret: None,
             allow_public_grading: false,
         }
     }

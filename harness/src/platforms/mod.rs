@@ -84,9 +84,14 @@ pub struct FunctionSpec {
     pub image: Option<Image>,
     /// Revisions that share the traffic; empty: one revision gets all of it.
     pub revisions: Vec<RevisionShare>,
+    /// Name of the Secret with the object storage's credentials; a cluster alone needs one.
+    pub storage_secret: Option<String>,
     /// Whether it may be offered to the world although it runs what callers send (see [`exposure`]).
     pub allow_public_grading: bool,
 }
+
+/// Keys of that Secret, and the variables by which the function knows what is in them.
+pub const STORAGE_SECRET_KEYS: [&str; 2] = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"];
 
 impl FunctionSpec {
     /// The image, or why there is none.
@@ -100,6 +105,16 @@ impl FunctionSpec {
             remedy: "push one with `harness image push REGISTRY/function:TAG` and give it as --image"
                 .to_owned(),
         })
+    }
+
+    /// The storage's credentials as environment of a container: by reference, never by value.
+    pub fn storage_environment(&self) -> Vec<serde_json::Value> {
+        let of = |secret: &String| {
+            STORAGE_SECRET_KEYS.map(|key| {
+                serde_json::json!({ "name": key, "valueFrom": { "secretKeyRef": { "name": secret, "key": key } } })
+            })
+        };
+        self.storage_secret.iter().flat_map(of).collect()
     }
 
     /// Whether the number of replicas is fixed.

@@ -304,6 +304,7 @@ fn experiment(labels: &[&str]) -> Experiment {
             allow_public_grading: false,
             image: None,
             own: None,
+            ..FunctionChoice::default()
         },
         replicas: ReplicaBounds { min: 1, max: 3 },
         timeout: Duration::from_millis(TIMEOUT_MS as u64),
@@ -522,6 +523,7 @@ fn summary(data: &CellData) -> CellSummary {
         lateness_ms: timed(Record::lateness_ns, |_| true),
         connect_ms: Quantiles::default(),
         server_ms: BTreeMap::new(),
+        inside_ms: BTreeMap::new(),
         upload_bytes_per_s: 1e6,
         download_bytes_per_s: 1e4,
         cold_starts: 1,

@@ -71,7 +71,7 @@ pub async fn calibrate(experiment: &Experiment, prepared: &Prepared, interrupt: 
         drain: Duration::from_secs(1),
         seed: experiment.seed,
         connections,
-        ..Load::new(plan, vec![endpoint.clone()], prepared.sent.payloads.clone(), Arc::new(StatusJudge))
+        ..Load::new(plan, vec![endpoint.clone()], prepared.sent.requests(), Arc::new(StatusJudge))
     };
     let open = Plan::open(shapes::constant(itself.open_rate_rps, Extent::Duration(WARMUP + OPEN)));
     let closed = Plan::Closed {

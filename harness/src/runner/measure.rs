@@ -26,7 +26,7 @@ use crate::{
         usage::UsageSampler,
     },
     drive::{self, GeneratorAudit, Load, PlayOptions},
-    experiment::{Cell, Experiment},
+    experiment::{Cell, Experiment, Via},
     interrupt::Interrupt,
     platforms::{AnyPlatform, Deployed, FunctionSpec, Ground, Platform, setting},
     record::{Outcome, Record},
@@ -351,7 +351,7 @@ impl Run<'_> {
             connections: self.experiment.connection,
             lockstep: cell.load.arrivals.is_lockstep(),
             weights: sent.weights.clone(),
-            ..Load::new(plan, deployed.endpoints.clone(), sent.payloads.clone(), sent.judge())
+            ..Load::new(plan, deployed.endpoints.clone(), sent.requests(), sent.judge())
         }
     }
 
@@ -368,12 +368,18 @@ impl Run<'_> {
     fn settings(&self, cell: &Cell, deployed: &Deployed) -> BTreeMap<String, String> {
         let payloads = &self.prepared.sent(&cell.load).payloads;
         let sizes = || payloads.iter().map(|payload| payload.body.len());
-        let bodies = format!(
+        let mut bodies = format!(
             "{} different, {} to {} bytes",
             sizes().count(),
             sizes().min().unwrap_or(0),
             sizes().max().unwrap_or(0)
         );
+        if self.experiment.function.inputs == Via::Storage {
+            bodies.push_str(", by reference from an object storage");
+        }
+        if self.experiment.function.results == Via::Storage {
+            bodies.push_str("; results written back to it");
+        }
         let mut settings = deployed.settings.clone();
         settings.insert(setting::BODIES.to_owned(), bodies);
         settings.insert(setting::GENERATOR.to_owned(), self.prepared.generator.clone());

@@ -6,6 +6,7 @@ mod calibration;
 mod eventing;
 pub mod function_binary;
 pub mod image;
+pub mod inputs;
 mod kept;
 pub mod live;
 pub mod load_from;
@@ -40,7 +41,9 @@ use crate::{
     analyse::itself,
     collect::{environment::Machine, prometheus::Collector, versions},
     drive::{self, shapes::Files},
-    experiment::{self, Arrivals, Cell, Experiment, FunctionChoice, LoadPlace, Site, Subject, label_subjects},
+    experiment::{
+        self, Arrivals, Cell, Experiment, FunctionChoice, LoadPlace, Site, Subject, label_subjects,
+    },
     interrupt::Interrupt,
     platforms::{
         AnyPlatform, Ground, Platform, PlatformError, PlatformKind,
@@ -53,6 +56,7 @@ use crate::{
 };
 use budget::Budget;
 use eventing::Eventing;
+use inputs::StoredInputs;
 use load_from::Source;
 use prepare::{Prepared, Sources, prepare};
 use progress::Progress;
@@ -172,42 +176,19 @@ async fn carry_out(
         pinned = image::pin(&mut experiment, &|line| progress.say(line)).await?;
     }
     let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
-    prepared.notices.extend(pinned);
-    prepared.notices.extend(kept::notices(&experiment));
-    if experiment.on == Site::Cluster {
-        prepared.notices.extend(exposure::notice(&experiment));
-    }
-    prepared.notices.extend(reuse_notice(&experiment));
+    let stored = inputs::store(&experiment, &mut prepared, name, &|line| progress.say(line)).await?;
+    prepared.notices.extend(pinned.into_iter().chain(notices(&experiment)));
     prepared.files = files;
     let (found, collector) = look_around(&ground, &mut prepared).await;
     if experiment.load_from.place != LoadPlace::Here {
         prepared.generator = experiment.load_from.words();
     }
-    let eventing =
-        match Eventing::start(&experiment, &ground, &mut prepared, &|line| progress.say(line)).await {
-            Ok(eventing) => eventing,
-            Err(error) => {
-                if let Ground::Cluster(cluster) = &ground {
-                    _ = namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await;
-                }
-                return Err(error);
-            }
-        };
+    let eventing = start_events(&experiment, &ground, stored.as_ref(), &mut prepared, &progress).await?;
     for notice in &prepared.notices {
         progress.say(&format!("note: {notice}"));
     }
     // From here on, whatever happens, the cluster is left as it was found.
-    let leave = async || {
-        let stopped = match &eventing {
-            Some(eventing) => eventing.stop().await,
-            None => Ok(()),
-        };
-        let Ground::Cluster(cluster) = &ground else { return stopped };
-        let left = namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await;
-        let left = left
-            .map_err(|error| format!("the namespace stays behind, remove it with `harness clean`: {error}"));
-        stopped.and(left.map(|_| ()))
-    };
+    let leave = async || leave(&ground, eventing.as_ref(), stored.as_ref()).await;
     let begun = match left {
         Some((left, lock)) => {
             let now = audited(&experiment, &prepared, &found, &progress, &interrupt).await;
@@ -271,6 +252,50 @@ async fn carry_out(
     finished.interrupted = interrupt.is_raised();
     progress.finish();
     Ok(finished)
+}
+
+/// What must be known of a run before it begins, as far as the experiment alone says it.
+fn notices(experiment: &Experiment) -> impl Iterator<Item = String> {
+    let exposed = (experiment.on == Site::Cluster).then(|| exposure::notice(experiment)).flatten();
+    kept::notices(experiment).into_iter().chain(exposed).chain(reuse_notice(experiment))
+}
+
+/// The broker and the logger of a run with events; where they cannot be had, the cluster is left as it
+/// was found.
+async fn start_events(
+    experiment: &Experiment,
+    ground: &Ground,
+    stored: Option<&StoredInputs>,
+    prepared: &mut Prepared,
+    progress: &Progress,
+) -> Result<Option<Eventing>, RunError> {
+    let started = Eventing::start(experiment, ground, prepared, &|line| progress.say(line)).await;
+    if started.is_err() {
+        // The first error says more than one of tidying up.
+        _ = leave(ground, None, stored).await;
+    }
+    started
+}
+
+/// Takes away what the run made beside its functions.
+async fn leave(
+    ground: &Ground,
+    eventing: Option<&Eventing>,
+    stored: Option<&StoredInputs>,
+) -> Result<(), String> {
+    let mut left = Vec::new();
+    if let Some(stored) = stored {
+        left.extend(stored.remove().await.err());
+    }
+    if let Some(eventing) = eventing {
+        left.extend(eventing.stop().await.err());
+    }
+    if let Ground::Cluster(cluster) = ground
+        && let Err(error) = namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await
+    {
+        left.push(format!("the namespace stays behind, remove it with `harness clean`: {error}"));
+    }
+    if left.is_empty() { Ok(()) } else { Err(left.join("; ")) }
 }
 
 /// What is found where the platforms are: versions of a cluster's parts, and its Prometheus. What must

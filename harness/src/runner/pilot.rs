@@ -38,7 +38,7 @@ pub async fn ask_each(
     timeout: Duration,
 ) -> anyhow::Result<Vec<String>> {
     let mut classes = Vec::with_capacity(sent.payloads.len());
-    for (i, payload) in sent.payloads.iter().enumerate() {
+    for (i, payload) in sent.requests().iter().enumerate() {
         let listener = Arc::new(Listener::new(sent, i));
         let plan = Plan::Closed { connections: 1, think_time_ns: 0, duration_ns: None, requests: Some(1) };
         let load = Load {
@@ -66,13 +66,16 @@ pub async fn ask_each(
     Ok(classes)
 }
 
+/// Reads out of an answer's body what is expected of it.
+type Says = fn(&[u8]) -> Option<String>;
+
 /// Hears one answer.
 struct Listener {
     heard: Mutex<Option<Heard>>,
     /// Which payload was sent.
     payload: usize,
     /// How an answer's body says what is expected of it: a class, a caption ...
-    says: Option<fn(&[u8]) -> Option<String>>,
+    says: Option<Says>,
     /// ... or else it is judged as a whole.
     judge: Arc<dyn Judge>,
 }
@@ -86,12 +89,12 @@ struct Heard {
 
 impl Listener {
     fn new(sent: &Sent, payload: usize) -> Self {
-        let says: Option<fn(&[u8]) -> Option<String>> = match &sent.expected {
+        let says: Option<Says> = match &sent.expected {
             Expected::Classes(_) => Some(classify::top_class),
             Expected::Captions(_) => Some(caption::caption),
             Expected::Judged(_) | Expected::Checksum | Expected::Text(_) => None,
         };
-        Self { heard: Mutex::default(), payload, says, judge: sent.judge() }
+        Self { heard: Mutex::default(), payload, says, judge: sent.thorough_judge() }
     }
 }
 
@@ -183,7 +186,7 @@ pub async fn capacity_rps(
         drain: experiment.drain,
         seed: experiment.seed,
         connections: experiment.connection,
-        ..Load::new(plan, endpoints.to_vec(), prepared.sent.payloads.clone(), prepared.sent.judge())
+        ..Load::new(plan, endpoints.to_vec(), prepared.sent.requests(), prepared.sent.judge())
     };
     let records = play_to_memory(load, super::generator_core(experiment), interrupt.clone()).await?;
     let (from, to) = (WARMUP.as_nanos() as u64, (WARMUP + DURATION).as_nanos() as u64);

@@ -14,8 +14,10 @@ use crate::{
 /// Bodies, how often each is drawn, and the right answers.
 #[derive(Debug, Clone)]
 pub struct Sent {
-    /// What is sent.
+    /// What the function gets, and what answers are judged by.
     pub payloads: Arc<[Payload]>,
+    /// What is put into requests instead, where inputs come by reference: one for each payload.
+    pub references: Option<Arc<[Payload]>>,
     /// Weight of each in the draw; empty: equal ones.
     pub weights: Arc<[f64]>,
     /// What counts as a right answer.
@@ -67,7 +69,12 @@ impl Expected {
 impl Sent {
     /// Bodies that are drawn equally often.
     pub fn new(payloads: impl Into<Arc<[Payload]>>, expected: Expected) -> Self {
-        Self { payloads: payloads.into(), weights: Arc::default(), expected }
+        Self { payloads: payloads.into(), references: None, weights: Arc::default(), expected }
+    }
+
+    /// What is put into requests: the payloads, or references to them.
+    pub fn requests(&self) -> Arc<[Payload]> {
+        self.references.as_ref().unwrap_or(&self.payloads).clone()
     }
 
     /// Whether nobody knows the right answer to some payload yet.
@@ -85,6 +92,14 @@ impl Sent {
             Expected::Judged(spec) => spec.judge(),
             Expected::Checksum => Arc::new(NullJudge::of(&self.payloads)),
             Expected::Text(contains) => Arc::new(OwnJudge { contains: contains.clone() }),
+        }
+    }
+
+    /// The judge of an answer before the run, where it may take its time.
+    pub fn thorough_judge(&self) -> Arc<dyn Judge> {
+        match &self.expected {
+            Expected::Judged(spec) => spec.thorough_judge(),
+            _ => self.judge(),
         }
     }
 
@@ -122,5 +137,5 @@ pub fn of_files(
         (None, Ok(Kind::Caption)) => Expected::Captions(vec![None; loaded.payloads.len()]),
         (None, _) => Expected::Classes(vec![None; loaded.payloads.len()]),
     };
-    Ok(Some(Sent { payloads: loaded.payloads, weights: loaded.weights, expected }))
+    Ok(Some(Sent { payloads: loaded.payloads, references: None, weights: loaded.weights, expected }))
 }

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use super::kept;
 use crate::{
-    experiment::{Experiment, FunctionChoice, Subject},
+    experiment::{Experiment, FunctionChoice, ObjectStore, Site, Subject, Via},
     platforms::{FunctionSpec, Image, PlatformKind},
     workloads::{Kind, null},
 };
@@ -57,8 +57,14 @@ pub fn common(e: &Experiment, name: &str) -> FunctionSpec {
         platform_settings: BTreeMap::new(),
         image: image(function),
         revisions: e.revisions.clone(),
+        storage_secret: storage(e).and_then(|store| store.secret.clone()),
         allow_public_grading: function.allow_public_grading,
     }
+}
+
+/// The cluster's object storage, if inputs come from it. The twin has one of its own, which the runner starts.
+fn storage(e: &Experiment) -> Option<&ObjectStore> {
+    e.cluster.object_store.as_ref().filter(|_| e.on == Site::Cluster && e.function.inputs == Via::Storage)
 }
 
 fn image(function: &FunctionChoice) -> Option<Image> {
@@ -83,6 +89,13 @@ fn our_environment(e: &Experiment) -> BTreeMap<String, String> {
     // Else the one that the image has.
     if e.function.model != super::AUTO {
         env.insert("MODEL".to_owned(), e.function.model.clone());
+    }
+    if let Some(store) = storage(e) {
+        env.extend([
+            ("S3_ENDPOINT".to_owned(), store.endpoint.clone()),
+            ("S3_REGION".to_owned(), store.region().to_owned()),
+            ("S3_ALLOWED_BUCKETS".to_owned(), store.bucket.clone()),
+        ]);
     }
     env.extend(e.function.env.clone());
     env
@@ -126,6 +139,28 @@ env = { A = 'b' }";
         assert_eq!((spec.path.as_str(), spec.image.as_ref().unwrap().port), ("/run", 9000));
         assert_eq!(spec.platform_settings["window"], "30s");
         assert!(function_spec(&own, PlatformKind::OpenFaas, "mine").platform_settings.is_empty());
+    }
+
+    #[test]
+    fn a_clusters_object_storage_reaches_the_function_as_settings_and_a_secrets_name() {
+        let text = "
+on = 'cluster'
+[function]
+image = 'r/f:1'
+inputs = 'storage'
+[cluster.object-store]
+endpoint = 'http://minio.minio.svc:9000'
+endpoint-from-here = 'http://127.0.0.1:9000'
+bucket = 'testbed'
+secret = 's3'";
+        let mut e = parse(text, "x").unwrap();
+        let spec = function_spec(&e, PlatformKind::Knative, "classify");
+        assert_eq!(spec.env["S3_ENDPOINT"], "http://minio.minio.svc:9000");
+        assert_eq!((&*spec.env["S3_ALLOWED_BUCKETS"], &*spec.env["S3_REGION"]), ("testbed", "us-east-1"));
+        assert_eq!(spec.storage_secret.as_deref(), Some("s3"));
+        e.function.inputs = Via::Request;
+        let without = function_spec(&e, PlatformKind::Knative, "classify");
+        assert!(without.storage_secret.is_none() && !without.env.contains_key("S3_ENDPOINT"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::record::{Outcome, Record, ServerTimings};
 pub(super) type Columns = Vec<Box<dyn Array>>;
 
 /// Name, type, whether it may be absent, and unit of each column, in the order of the file.
-const COLUMNS: [(&str, ArrowDataType, bool, &str); 20] = [
+const COLUMNS: [(&str, ArrowDataType, bool, &str); 22] = [
     ("call_id", ArrowDataType::UInt64, false, "1"),
     ("scheduled_ns", ArrowDataType::UInt64, false, "ns"),
     ("sent_ns", ArrowDataType::UInt64, false, "ns"),
@@ -35,6 +35,8 @@ const COLUMNS: [(&str, ArrowDataType, bool, &str); 20] = [
     ("server_preprocess_us", ArrowDataType::UInt32, true, "us"),
     ("server_inference_us", ArrowDataType::UInt32, true, "us"),
     ("server_total_us", ArrowDataType::UInt32, true, "us"),
+    ("server_download_us", ArrowDataType::UInt32, true, "us"),
+    ("server_upload_us", ArrowDataType::UInt32, true, "us"),
 ];
 
 /// The schema of the record files; each field's metadata names its unit.
@@ -76,6 +78,8 @@ pub(super) fn encode(rows: &[Record]) -> Columns {
         server(|timings| timings.preprocess_us),
         server(|timings| timings.inference_us),
         server(|timings| timings.total_us),
+        server(|timings| timings.download_us),
+        server(|timings| timings.upload_us),
     ]
 }
 
@@ -95,6 +99,11 @@ pub(super) fn decode(names: &[String], columns: &[Box<dyn Array>]) -> Result<Vec
     let (queue, decode) = (short("server_queue_us")?, short("server_decode_us")?);
     let (preprocess, inference) = (short("server_preprocess_us")?, short("server_inference_us")?);
     let total = short("server_total_us")?;
+    // Runs of older versions knew no transfers.
+    let later = |name: &'static str| names.iter().any(|known| known == name).then(|| short(name)).transpose();
+    let (download, upload) = (later("server_download_us")?, later("server_upload_us")?);
+    let or_none =
+        |column: Option<&PrimitiveArray<u32>>, row| column.and_then(|column| column.get(row)).unwrap_or(0);
     let cold =
         find("cold")?.as_any().downcast_ref::<BooleanArray>().ok_or("the column cold is no boolean")?;
     let instances = find("instance")?;
@@ -126,6 +135,8 @@ pub(super) fn decode(names: &[String], columns: &[Box<dyn Array>]) -> Result<Vec
                     decode_us: decode.value(row),
                     preprocess_us: preprocess.value(row),
                     inference_us: inference.value(row),
+                    download_us: or_none(download, row),
+                    upload_us: or_none(upload, row),
                     total_us,
                 }),
             })

@@ -66,7 +66,8 @@ prop_compose! {
             bytes_sent: words[0], bytes_received: words[1], payload: small[1], endpoint: small[2],
             connection: words[2], instance: instance.map(Arc::from), cold,
             server: server.map(|[queue_us, decode_us, preprocess_us, inference_us, total_us]| {
-                ServerTimings { queue_us, decode_us, preprocess_us, inference_us, total_us }
+                let (download_us, upload_us) = (queue_us / 2, total_us / 3);
+                ServerTimings { queue_us, decode_us, preprocess_us, inference_us, total_us, download_us, upload_us }
             }),
         }
     }

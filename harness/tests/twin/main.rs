@@ -49,6 +49,7 @@ fn spec(min: u32, max: u32) -> FunctionSpec {
         platform_settings: BTreeMap::new(),
         image: None,
         revisions: Vec::new(),
+        storage_secret: None,
         allow_public_grading: false,
     }
 }

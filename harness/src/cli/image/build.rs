@@ -15,7 +15,7 @@ use crate::{
         reference::Reference,
     },
     runner::{function_binary, progress},
-    workloads::{caption, grade},
+    workloads::{Kind, caption, grade},
 };
 
 /// Flags of a build.
@@ -88,8 +88,10 @@ impl BuildArgs {
                 self.workload
             )));
         }
-        // A program that is judged finds no model to read.
-        let has_model = self.of == Program::Function && !self.no_model && tools.is_none();
+        let kind = self.workload.parse::<Kind>().ok().filter(|_| self.of == Program::Function);
+        // A program that is judged finds no model to read, and a page needs none.
+        let needs_model = tools.is_none() && kind != Some(Kind::Pdf);
+        let has_model = self.of == Program::Function && !self.no_model && needs_model;
         let model = if has_model { Some(self.find_model(say)?) } else { None };
         let base = match &self.base {
             Some(name) => {
@@ -100,14 +102,16 @@ impl BuildArgs {
             None => None,
         };
         let given = self.function_binary.as_deref();
-        let binary = function_binary::find_or_build_program(self.of.name(), given, say).await?;
+        let env: BTreeMap<_, _> = self.env.iter().cloned().collect();
+        let features = kind.map_or(&[][..], |kind| kind.cargo_features(&env));
+        let binary = function_binary::find_or_build_program(self.of.name(), given, features, say).await?;
         Ok(build(&Build {
             program: self.of,
             binary,
             keep_symbols: self.keep_symbols,
             model,
             workload: self.workload.clone(),
-            env: self.env.iter().cloned().collect::<BTreeMap<_, _>>(),
+            env,
             labels: self.labels.iter().cloned().collect(),
             base,
             created_s,

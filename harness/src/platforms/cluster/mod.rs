@@ -24,6 +24,8 @@ pub mod workers;
 
 use serde::{Deserialize, Serialize};
 
+use crate::experiment::ObjectStore;
+
 pub use api::{Api, ApiError};
 pub use connect::ClusterError;
 pub use labels::RunLabel;
@@ -60,6 +62,9 @@ pub struct ClusterChoice {
     /// measures the port-forward too, and the report says so.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub load_through_port_forward: bool,
+    /// The object storage that inputs by reference come from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub object_store: Option<ObjectStore>,
     /// URLs of the platform `endpoint`, as they are to be called.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub endpoints: Vec<String>,

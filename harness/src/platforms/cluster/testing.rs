@@ -29,6 +29,7 @@ pub fn spec(min: u32, max: u32) -> FunctionSpec {
             is_ours: true,
         }),
         revisions: Vec::new(),
+        storage_secret: None,
         allow_public_grading: false,
     }
 }

@@ -77,7 +77,8 @@ fn deployment(
     let mut env = spec.env.clone();
     // As Knative does it.
     env.insert("PORT".to_owned(), image.port.to_string());
-    let env: Vec<Value> = env.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
+    let env = env.iter().map(|(name, value)| json!({ "name": name, "value": value }));
+    let env: Vec<Value> = env.chain(spec.storage_environment()).collect();
     let resources =
         json!({ "cpu": cpu_quantity(spec.cpu_cores), "memory": format!("{}Mi", spec.memory_mib) });
     Ok(json!({
@@ -132,12 +133,37 @@ mod tests {
     }
 
     #[test]
+    fn the_storages_credentials_come_from_a_secret() {
+        let spec = FunctionSpec { storage_secret: Some("s3".into()), ..spec(1, 1) };
+        let made = manifests(&spec, "bench", &BTreeMap::new()).unwrap();
+        assert_eq!(faults(&made[0]), Vec::<String>::new());
+        let env = &made[0]["spec"]["template"]["spec"]["containers"][0]["env"];
+        let from = env.as_array().unwrap().iter().filter(|e| e["valueFrom"]["secretKeyRef"]["name"] == "s3");
+        assert_eq!(from.count(), 2);
+    }
+
+    #[test]
     fn what_runs_strangers_code_has_no_port_on_the_nodes_unless_that_is_allowed() {
         let mut grading = spec(1, 1);
         grading.env.insert("WORKLOAD".into(), "grade-python".into());
         let made = |spec: &FunctionSpec| manifests(spec, "bench", &BTreeMap::new()).unwrap().swap_remove(1);
         assert_eq!(faults(&made(&grading)), Vec::<String>::new());
-        insta::assert_snapshot!(made(&grading)["spec"], @"");
+        insta::assert_json_snapshot!(made(&grading)["spec"], @r#"
+        {
+          "ports": [
+            {
+              "name": "http",
+              "port": 80,
+              "protocol": "TCP",
+              "targetPort": 8080
+            }
+          ],
+          "selector": {
+            "testbed/function": "classify"
+          },
+          "type": "ClusterIP"
+        }
+        "#);
         grading.allow_public_grading = true;
         assert_eq!(made(&grading)["spec"]["type"], "NodePort");
     }

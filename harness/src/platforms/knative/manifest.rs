@@ -129,6 +129,7 @@ fn template(
         .iter()
         .filter(|(name, _)| !RESERVED_ENV.contains(&name.as_str()))
         .map(|(name, value)| json!({ "name": name, "value": value }))
+        .chain(spec.storage_environment())
         .collect();
     let resources =
         json!({ "cpu": cpu_quantity(spec.cpu_cores), "memory": format!("{}Mi", spec.memory_mib) });
@@ -256,7 +257,10 @@ fn limit(limit: String, remedy: &str) -> PlatformError {
 mod tests {
     use super::*;
     use crate::{
-        platforms::cluster::{RunLabel, testing::spec},
+        platforms::{
+            STORAGE_SECRET_KEYS,
+            cluster::{RunLabel, testing::spec},
+        },
         schema_check::faults,
     };
 
@@ -286,6 +290,18 @@ mod tests {
     }
 
     #[test]
+    fn the_storages_credentials_come_from_a_secret_and_never_as_values() {
+        let made = made(&FunctionSpec { storage_secret: Some("s3".into()), ..spec(1, 1) });
+        assert_eq!(faults(&made[0]), Vec::<String>::new());
+        let env = &made[0]["spec"]["template"]["spec"]["containers"][0]["env"];
+        for key in STORAGE_SECRET_KEYS {
+            let entry = env.as_array().unwrap().iter().find(|entry| entry["name"] == key).unwrap();
+            assert_eq!(entry["valueFrom"]["secretKeyRef"], json!({ "name": "s3", "key": key }));
+            assert_eq!(entry["value"], Value::Null);
+        }
+    }
+
+    #[test]
     fn a_service_that_runs_strangers_code_is_for_the_cluster_alone_unless_that_is_allowed() {
         let mut grading = canary(90, 10);
         grading.env.insert("WORKLOAD".into(), "grade-c".into());
@@ -293,7 +309,17 @@ mod tests {
             assert_eq!(manifest["metadata"]["labels"][VISIBILITY], CLUSTER_LOCAL);
             assert_eq!(faults(&manifest), Vec::<String>::new(), "{manifest:#}");
         }
-        insta::assert_snapshot!(made(&grading)[0]["metadata"], @"");
+        insta::assert_json_snapshot!(made(&grading)[0]["metadata"], @r#"
+        {
+          "labels": {
+            "app.kubernetes.io/managed-by": "serverless-testbed",
+            "networking.knative.dev/visibility": "cluster-local",
+            "testbed/run": "r1"
+          },
+          "name": "classify",
+          "namespace": "bench"
+        }
+        "#);
         grading.allow_public_grading = true;
         assert_eq!(made(&grading)[0]["metadata"]["labels"][VISIBILITY], Value::Null);
     }

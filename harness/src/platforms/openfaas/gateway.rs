@@ -43,6 +43,9 @@ pub struct FunctionDeployment {
     pub requests: Resources,
     /// Whether its file system cannot be written.
     pub read_only_root_filesystem: bool,
+    /// Names of Secrets in the function's namespace whose content it gets as files.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub secrets: Vec<String>,
 }
 
 /// Quantities as Kubernetes spells them.

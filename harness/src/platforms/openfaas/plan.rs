@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::gateway::{FunctionDeployment, FunctionStatus, GatewayError, Resources};
 use crate::{
     platforms::{
-        FunctionSpec, PlatformError, PlatformKind, cluster::effective::cpu_quantity, exposure, limits,
+        FunctionSpec, PlatformError, PlatformKind, STORAGE_SECRET_KEYS, cluster::effective::cpu_quantity,
+        exposure, limits,
     },
     scaling::openfaas::MAX_REPLICAS,
 };
@@ -19,6 +20,8 @@ pub const MAX_FUNCTIONS: usize = 15;
 pub const PORT: u16 = 8080;
 /// Path of both probes.
 pub const PROBE_PATH: &str = "/_/health";
+/// Where the provider mounts what is in a function's secrets.
+const SECRETS: &str = "/var/openfaas/secrets/";
 /// Beginning of the labels that the gateway reads.
 const LABELS: &str = "com.openfaas.";
 
@@ -62,6 +65,12 @@ pub fn deployment(
     if image.is_ours {
         env_vars.insert("PORT".to_owned(), PORT.to_string());
     }
+    if spec.storage_secret.is_some() {
+        // Here secrets are files, one for each key of the Secret.
+        for key in STORAGE_SECRET_KEYS {
+            env_vars.insert(format!("{key}_FILE"), format!("{SECRETS}{key}"));
+        }
+    }
     // Request and limit are equal, on every platform alike.
     let resources = Resources { memory: format!("{}Mi", spec.memory_mib), cpu: cpu_quantity(spec.cpu_cores) };
     Ok(FunctionDeployment {
@@ -74,6 +83,7 @@ pub fn deployment(
         limits: resources.clone(),
         requests: resources,
         read_only_root_filesystem: false,
+        secrets: spec.storage_secret.iter().cloned().collect(),
     })
 }
 
@@ -145,20 +155,24 @@ pub fn stack_yml(
     labels: &BTreeMap<String, String>,
 ) -> Result<Value, PlatformError> {
     let function = deployment(spec, "", labels)?;
+    let mut entry = json!({
+        // The image is there already: nothing is to be built.
+        "lang": "dockerfile",
+        "skip_build": true,
+        "image": function.image,
+        "environment": function.env_vars,
+        "labels": function.labels,
+        "annotations": function.annotations,
+        "limits": function.limits,
+        "requests": function.requests,
+    });
+    if !function.secrets.is_empty() {
+        entry["secrets"] = json!(function.secrets);
+    }
     Ok(json!({
         "version": "1.0",
         "provider": { "name": "openfaas", "gateway": gateway },
-        "functions": { function.service: {
-            // The image is there already: nothing is to be built.
-            "lang": "dockerfile",
-            "skip_build": true,
-            "image": function.image,
-            "environment": function.env_vars,
-            "labels": function.labels,
-            "annotations": function.annotations,
-            "limits": function.limits,
-            "requests": function.requests,
-        } },
+        "functions": { function.service: entry },
     }))
 }
 
@@ -192,6 +206,7 @@ pub(super) mod tests {
                 is_ours: true,
             }),
             revisions: Vec::new(),
+            storage_secret: None,
             allow_public_grading: false,
         }
     }
@@ -200,6 +215,19 @@ pub(super) mod tests {
         let mut spec = spec();
         change(&mut spec);
         deployment(&spec, "openfaas-fn", &BTreeMap::new()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_storages_credentials_are_files_of_a_secret() {
+        let spec = FunctionSpec { storage_secret: Some("s3".into()), ..spec() };
+        let made = deployment(&spec, "openfaas-fn", &BTreeMap::new()).unwrap();
+        assert_eq!(made.secrets, ["s3"]);
+        assert_eq!(
+            made.env_vars["AWS_SECRET_ACCESS_KEY_FILE"],
+            "/var/openfaas/secrets/AWS_SECRET_ACCESS_KEY"
+        );
+        let stack = stack_yml(&spec, "http://gateway", &BTreeMap::new()).unwrap();
+        assert_eq!(stack["functions"]["rec-fn"]["secrets"], json!(["s3"]));
     }
 
     #[test]
@@ -266,6 +294,7 @@ pub(super) mod tests {
         openfaas cannot do this: com.openfaas.scale.zero = true: not available in the Community Edition; leave it out; change or remove it in the platform's settings
         openfaas cannot do this: evaluation-interval = 5s: set for all functions when OpenFaaS is installed, not for one; remove it here (the twin alone takes it), and set it in the chart's values
         openfaas cannot do this: 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' is no name for a function; use at most 63 lower-case letters, digits and hyphens, beginning with a letter
+        openfaas cannot do this: the function runs programs that callers send, and the gateway hands every function to whoever reaches the gateway; take knative or deployment, where it is then reachable inside the cluster alone, or allow whoever reaches it from outside to run programs there with --allow-public-grading
         "#);
         let mut spec = spec();
         foreign(8080)(&mut spec);

@@ -7,13 +7,14 @@
 //! less than on a cluster; CPU and memory limits are not enforced.
 //!
 //! Map: `plane/` is the data plane process; `process` starts and ends it; `protocol` is what they
-//! say to each other; `placement` divides the cores; `settings` says what is in force.
+//! say to each other; `s3/` is its object storage; `placement` divides the cores; `settings` says what is in force.
 
 pub mod broker;
 mod placement;
 pub mod plane;
 mod process;
 pub mod protocol;
+pub mod s3;
 mod settings;
 mod zero;
 

@@ -4,6 +4,7 @@ mod certainty;
 mod events;
 mod fairness;
 mod headline;
+mod inside;
 mod life;
 mod life_cycle;
 mod method;
@@ -145,6 +146,9 @@ pub fn sections(document: &Document, drawn: &[Plot]) -> Vec<Section> {
     }
     out.extend(events::blocks(document).map(|blocks| section("events", "Events", blocks)));
     out.extend(reference::blocks(document).map(|blocks| section("study", "The published study", blocks)));
+    out.extend(inside::table(document).map(|table| {
+        section("inside", "Where the time goes inside the function", vec![Block::Table(table)])
+    }));
     let mut failures = vec![Block::Table(tables::failures(document))];
     failures.extend(plot(plots::PlotKind::Failures, ""));
     out.push(section("failures", "Failures", failures));
