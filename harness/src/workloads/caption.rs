@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::Context;
 use hyper::HeaderMap;
-use models::{FoundFolder, LocateError, Manifest, Places, find_folder, find_pictures, put_folder, scenes};
+use models::{
+    FoundFolder, LocateError, Manifest, Places, captioner, find_folder, find_pictures, put_folder, scenes,
+};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -173,15 +175,7 @@ fn pictures(
 
 /// The drawn scenes that the project's own captioner was not trained on, with what ONNX Runtime makes it say.
 fn drawn_scenes(size: Size) -> anyhow::Result<(String, Vec<Sent>)> {
-    #[derive(Deserialize)]
-    struct Known {
-        sha256: String,
-        greedy: String,
-        beams_4: String,
-    }
-    let known = models::captioner::file("expected.json")
-        .context("this build has no models/captioner/expected.json")?;
-    let known: Vec<Known> = serde_json::from_slice(known).context("models/captioner/expected.json")?;
+    let known = captioner::expected().context("models/captioner/expected.json")?;
     let drawn = scenes::held_out(scenes::PAYLOAD_SEED, scenes::PAYLOADS).context("cannot draw the scenes")?;
     let sent = drawn.into_iter().map(|scene| {
         // Found by what is drawn: another drawing has no expected caption.
@@ -280,6 +274,25 @@ mod tests {
         assert!(made.notices.iter().any(|notice| notice.contains("8 of 8 pictures")), "{:?}", made.notices);
         assert!(made.env["MODEL"].starts_with('/'));
         assert_eq!(made.facts["model"]["verified"], false);
+    }
+
+    #[test]
+    fn the_projects_own_captioner_is_sent_scenes_whose_captions_another_engine_named() {
+        let cache = tempfile::tempdir().unwrap();
+        let places = Places { cache: Some(cache.path().into()), ..Places::default() };
+        let of = |size| {
+            let mut experiment = Experiment::default();
+            experiment.function.size = size;
+            requests(&experiment, &places, &|_| ()).unwrap()
+        };
+        let (test, small) = (of(Size::Test), of(Size::Small));
+        assert_eq!((test.payloads.len(), small.payloads.len()), (1, scenes::PAYLOADS as usize));
+        let JudgeSpec::Captions { expected } = &small.expected else { panic!("{:?}", small.expected) };
+        assert!(expected.iter().all(|caption| caption.as_ref().is_some_and(|said| said.contains(" on "))));
+        assert_eq!(small.env["MODEL"], OWN_MODEL);
+        assert!(std::path::Path::new(&small.env["MODELS_DIR"]).join(OWN_MODEL).join("config.json").is_file());
+        assert_eq!(small.notices.len(), 1, "{:?}", small.notices);
+        assert_eq!(small.facts["model"]["verified"], true);
     }
 
     #[test]

@@ -118,6 +118,28 @@ fn an_image_holds_system_model_and_program_in_layers_of_their_own() {
 }
 
 #[test]
+fn a_model_of_several_files_keeps_its_folder() {
+    let dir = tempfile::tempdir().unwrap();
+    let spec = inputs(dir.path(), b"code");
+    let path = dir.path().join("captioner");
+    fs::create_dir(&path).unwrap();
+    for file in ["config.json", "encoder_model.onnx", "not mentioned"] {
+        fs::write(path.join(file), "x").unwrap();
+    }
+    let files = vec!["config.json".to_owned(), "encoder_model.onnx".to_owned()];
+    let model = spec.model.clone().map(|model| ModelFile { path, files, ..model });
+    let image = build(&Build { model, ..spec }).unwrap();
+    let model: Vec<_> =
+        contents(&image).lines().filter(|line| line.contains("models")).map(str::to_owned).collect();
+    insta::assert_snapshot!(model.join("\n"), @r"
+    d  755 models/
+    d  755 models/captioner/
+    -  644 models/captioner/config.json
+    -  644 models/captioner/encoder_model.onnx
+    ");
+}
+
+#[test]
 fn an_image_of_the_harness_starts_the_harness_and_opens_no_port() {
     let dir = tempfile::tempdir().unwrap();
     let image =
