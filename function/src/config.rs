@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::cgroup;
 use crate::events::config::EventConfig;
 use crate::storage;
-use crate::workloads::{Kind, grade, logger};
+use crate::workloads::{Kind, grade, logger, pdf};
 
 /// Requests that may wait for each inference thread, unless `QUEUE_LIMIT` says otherwise. At
 /// MobileNetV2's cost the last in the queue then waits about half a second.
@@ -53,6 +53,8 @@ pub struct Config {
     pub logger: logger::Settings,
     /// What the workloads `grade-c` and `grade-python` read.
     pub grade: grade::settings::Settings,
+    /// What the workload `pdf` reads.
+    pub pdf: pdf::settings::Settings,
 }
 
 /// A setting that cannot be used.
@@ -118,6 +120,7 @@ impl Config {
             events: EventConfig::read(&read, workload != Kind::Logger)?,
             logger: logger::Settings::read(&read)?,
             grade: grade::settings::Settings::read(&read)?,
+            pdf: pdf::settings::Settings::read(&read)?,
         })
     }
 }

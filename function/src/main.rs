@@ -17,10 +17,17 @@ use function::storage::Storage;
 use function::telemetry::Telemetry;
 use function::workloads::Workload;
 use function::workloads::grade::jail;
+use function::workloads::pdf::chromium::launcher;
+use function::workloads::pdf::native::child;
 
 fn main() -> ExitCode {
-    // Called again by the grading workloads, to bind a submitted program.
-    if let Some(ended) = jail::entry() {
+    // Called again by the grading workloads, to bind a submitted program, and by the native
+    // renderer of PDFs, for each page.
+    if let Some(ended) = jail::entry().or_else(child::entry) {
+        return ended;
+    }
+    // And by the workload `pdf`, to become a browser.
+    if let Some(ended) = launcher::run_if_asked() {
         return ended;
     }
     let start = ProcessStart::now();
@@ -46,7 +53,7 @@ async fn run(start: ProcessStart) -> anyhow::Result<()> {
     let telemetry = Telemetry::new()?;
     telemetry.show(workload.collectors())?;
     let storage = Storage::new(config.storage.as_ref())?;
-    let service = Service::new(&config, workload, pool, instance, telemetry, storage);
+    let service = Service::new(&config, Arc::clone(&workload), pool, instance, telemetry, storage);
 
     let address = SocketAddr::new(config.bind, config.port);
     let (server, bound) = server::bind(&service, &config)
@@ -64,5 +71,6 @@ async fn run(start: ProcessStart) -> anyhow::Result<()> {
             "function: {left} events were not delivered when the grace time was over; they count as dropped"
         );
     }
+    workload.stop();
     Ok(ended?)
 }

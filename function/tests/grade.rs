@@ -138,7 +138,7 @@ fn submissions_at_the_same_time_each_have_their_own_limits() {
         .map(|number: u64| {
             thread::spawn(move || {
                 let source = "#include <stdio.h>\n#include <unistd.h>\nint main(void) { int n; scanf(\"%d\", &n); \
-                              usleep(100000); printf(\"%d\\n\", n); if (n % 2) for (;;) pause(); return 0; }";
+                              usleep(100000); printf(\"%d\\n\", n); fflush(stdout); if (n % 2) for (;;) pause(); return 0; }";
                 let limits = json!({ "run_seconds": 1.0 });
                 let body = json!({ "source": source, "stdin": number.to_string(), "limits": limits });
                 let headers = [("Content-Type", "application/json")];

@@ -159,13 +159,16 @@ impl Fetcher {
         part: &mut File,
         progress: &mut dyn FnMut(Progress<'_>),
     ) -> Result<(), Fault> {
+        let Some((expected_bytes, expected_sha256)) = item.contents else {
+            return self.attempt_unverified(url, item, part, progress);
+        };
         let mut done = part.metadata().map_err(Fault::Disk)?.len();
-        if done > item.bytes {
+        if done > expected_bytes {
             restart(part)?;
             done = 0;
         }
         let resumed = done > 0;
-        if done < item.bytes {
+        if done < expected_bytes {
             let response = self.ask(url, done)?;
             if response.status() == StatusCode::OK {
                 // The source does not resume: from the start, then.
@@ -173,19 +176,39 @@ impl Fetcher {
                 done = 0;
             }
             part.seek(SeekFrom::Start(done)).map_err(Fault::Disk)?;
-            let report =
-                |done_bytes| progress(Progress { file: item.file, url, done_bytes, total_bytes: item.bytes });
-            receive(response, part, [done, item.bytes], report)?;
+            let report = |done_bytes| {
+                progress(Progress { file: item.file, url, done_bytes, total_bytes: expected_bytes })
+            };
+            receive(response, part, [done, expected_bytes], report)?;
         }
         part.rewind().map_err(Fault::Disk)?;
         let sha256 = sha256_of(part).map_err(Fault::Disk)?;
-        if sha256 == item.sha256 {
+        if sha256 == expected_sha256 {
             return Ok(());
         }
         restart(part)?;
-        let why = format!("its sha256 is {sha256}, the manifest says {}", item.sha256);
+        let why = format!("its sha256 is {sha256}, the manifest says {expected_sha256}");
         // What was there before may be to blame; a whole wrong file will be wrong again.
         Err(if resumed { Fault::Again(why) } else { Fault::Source(why) })
+    }
+
+    /// A file whose contents nobody has verified: always from the start, and as long as the source says.
+    fn attempt_unverified(
+        &self,
+        url: &str,
+        item: &Item,
+        part: &mut File,
+        progress: &mut dyn FnMut(Progress<'_>),
+    ) -> Result<(), Fault> {
+        restart(part)?;
+        let response = self.ask(url, 0)?;
+        let length = response.headers().get(header::CONTENT_LENGTH);
+        let total_bytes: u64 = length
+            .and_then(|length| length.to_str().ok()?.parse().ok())
+            .filter(|&length| length > 0)
+            .ok_or_else(|| Fault::Source("it does not say how long the file is".into()))?;
+        let report = |done_bytes| progress(Progress { file: item.file, url, done_bytes, total_bytes });
+        receive(response, part, [0, total_bytes], report)
     }
 
     /// Asks for the bytes from `done` on; gives an answer of status 200, or 206 from just there.

@@ -81,7 +81,7 @@ pub(crate) fn fetch(
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<PathBuf, LocateError> {
     let cache = places.cache_for(item.kind).ok_or_else(|| LocateError::NoCache { file: item.file.into() })?;
-    fetcher.fetch(item, &cache, progress)
+    fetcher.fetch(item, &item.within(&cache), progress)
 }
 
 /// A generated model needs no look-up order to be right; the user's directory comes first only

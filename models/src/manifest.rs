@@ -12,6 +12,9 @@ pub struct Manifest {
     /// Models, the preferred one first.
     #[serde(rename = "model")]
     pub models: Vec<Model>,
+    /// Models of several files, the preferred one of each workload first.
+    #[serde(rename = "folder", default)]
+    pub folders: Vec<ModelFolder>,
     /// Picture sets, the preferred one first.
     #[serde(rename = "pictures", default)]
     pub pictures: Vec<PictureSet>,
@@ -110,6 +113,53 @@ pub struct Class {
     pub label: String,
 }
 
+/// A model of several files, which lie in a folder of their own. What they are is said by the files
+/// themselves (`config.json` and its like).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct ModelFolder {
+    /// Name on the command line.
+    pub name: String,
+    /// What it is, in a line.
+    pub about: String,
+    /// The workload that uses it.
+    pub workload: String,
+    /// Name of its folder in `MODELS_DIR` and the cache.
+    pub folder: String,
+    /// SPDX identifier.
+    pub licence: String,
+    /// Whether it is built into the harness.
+    #[serde(default)]
+    pub built_in: bool,
+    /// Its files.
+    #[serde(rename = "file")]
+    pub files: Vec<FolderFile>,
+}
+
+/// A file of a [`ModelFolder`]. Where nobody has verified its contents, size and digest are left out: then
+/// any contents are taken, and whatever uses them says so.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct FolderFile {
+    /// File name.
+    pub file: String,
+    /// Where it can be downloaded; empty if nowhere.
+    #[serde(default)]
+    pub urls: Vec<String>,
+    /// Size and SHA-256, once somebody has verified them.
+    pub contents: Option<Contents>,
+}
+
+/// What a file has to hold.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Contents {
+    /// Size, bytes.
+    pub bytes: u64,
+    /// SHA-256 of the file, lower-case hex.
+    pub sha256: String,
+}
+
 /// A set of pictures to send.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -202,6 +252,9 @@ impl Manifest {
             check_file(file, bytes, sha256)
                 .map_err(|what| ManifestError::Entry { entry: file.clone(), what })?;
         }
+        for folder in &manifest.folders {
+            check_folder(folder).map_err(|what| ManifestError::Entry { entry: folder.name.clone(), what })?;
+        }
         for model in &manifest.models {
             if model.input.std.contains(&0.0) {
                 return Err(ManifestError::Entry { entry: model.name.clone(), what: "std must not be 0" });
@@ -220,6 +273,18 @@ impl Manifest {
             kind: "model",
             name: name.into(),
             known: names(self.models.iter().map(|m| &m.name)),
+        })
+    }
+
+    /// The model of several files of this name.
+    ///
+    /// # Errors
+    /// Lists the names that there are.
+    pub fn folder(&self, name: &str) -> Result<&ModelFolder, ManifestError> {
+        self.folders.iter().find(|f| f.name == name).ok_or_else(|| ManifestError::Unknown {
+            kind: "model of several files",
+            name: name.into(),
+            known: names(self.folders.iter().map(|f| &f.name)),
         })
     }
 
@@ -258,13 +323,30 @@ impl Output {
     }
 }
 
-/// A file name is joined to directories, so it must stay inside them.
+fn check_folder(folder: &ModelFolder) -> Result<(), &'static str> {
+    if !is_plain(&folder.folder) {
+        return Err("folder must be a plain name");
+    }
+    for FolderFile { file, contents, .. } in &folder.files {
+        match contents {
+            Some(Contents { bytes, sha256 }) => check_file(file, *bytes, sha256)?,
+            None if folder.built_in => return Err("what is built in has contents that are known"),
+            None if !is_plain(file) => return Err("file must be a plain file name"),
+            None => {}
+        }
+    }
+    if folder.files.is_empty() { Err("it has no files") } else { Ok(()) }
+}
+
+/// A name is joined to directories, so it must stay inside them.
+fn is_plain(name: &str) -> bool {
+    !(name.is_empty() || name.starts_with('.') || name.contains(['/', '\\']))
+}
+
 fn check_file(file: &str, bytes: u64, sha256: &str) -> Result<(), &'static str> {
     let digest = sha256.len() == 64 && sha256.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     match () {
-        () if file.is_empty() || file.starts_with('.') || file.contains(['/', '\\']) => {
-            Err("file must be a plain file name")
-        }
+        () if !is_plain(file) => Err("file must be a plain file name"),
         () if bytes == 0 => Err("bytes must not be 0"),
         () if !digest => Err("sha256 must be 64 lower-case hex digits"),
         () => Ok(()),
@@ -291,6 +373,11 @@ mod tests {
             for picture in &set.pictures {
                 assert_ne!(set.drawn, !picture.urls.is_empty(), "{} is drawn or has a source", picture.file);
             }
+        }
+        for folder in &manifest.folders {
+            assert!(!folder.about.is_empty() && !folder.licence.is_empty(), "{}", folder.name);
+            let sources = folder.files.iter().all(|file| !file.urls.is_empty());
+            assert_ne!(folder.built_in, sources, "{} is built in or has sources", folder.name);
         }
         let generated: Vec<_> = manifest.models.iter().filter(|m| m.generated).map(|m| &m.name).collect();
         assert_eq!(generated, ["mobilenetv2-generated"]);
@@ -330,6 +417,20 @@ mod tests {
         let text = include_str!("../manifest.toml").replace("\"cat.jpg\"", "\"../cat.jpg\"");
         let message = Manifest::parse(&text).unwrap_err().to_string();
         assert_eq!(message, "manifest.toml: '../cat.jpg': file must be a plain file name");
+    }
+
+    #[test]
+    fn a_model_of_several_files_stays_inside_its_folder_and_says_what_is_built_in() {
+        let entry = |folder: &str, more: &str| {
+            let text = format!(
+                "model = []\n[[folder]]\nname = 'x'\nabout = 'x'\nworkload = 'caption'\nfolder = '{folder}'\n\
+                 licence = 'MIT'\n{more}\n[[folder.file]]\nfile = 'config.json'\n"
+            );
+            Manifest::parse(&text).map(|manifest| manifest.folders.len()).map_err(|error| error.to_string())
+        };
+        assert_eq!(entry("x", ""), Ok(1));
+        assert!(entry("../x", "").unwrap_err().contains("plain name"));
+        assert!(entry("x", "built-in = true").unwrap_err().contains("contents that are known"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use sha2::{Digest, Sha256};
 
 use crate::error::LocateError;
-use crate::manifest::{Model, Picture};
+use crate::manifest::{FolderFile, Model, ModelFolder, Picture};
 
 /// Name of the project's folder in the user's cache.
 const CACHE_NAME: &str = "serverless-testbed";
@@ -55,14 +55,14 @@ pub enum Kind {
 pub struct Item<'a> {
     /// Model or picture.
     pub kind: Kind,
+    /// Name of the folder that it lies in, within the places for its kind; none: right there.
+    pub folder: Option<&'a str>,
     /// File name.
     pub file: &'a str,
     /// Where it can be downloaded.
     pub urls: &'a [String],
-    /// Size, bytes.
-    pub bytes: u64,
-    /// SHA-256, lower-case hex.
-    pub sha256: &'a str,
+    /// Size in bytes, and SHA-256 in lower-case hex; none: nobody has verified them.
+    pub contents: Option<(u64, &'a str)>,
 }
 
 impl Places {
@@ -82,7 +82,7 @@ impl Places {
     /// All files of this name, in the order of the places, their contents not looked at.
     pub fn look_up(&self, item: &Item) -> impl Iterator<Item = (PathBuf, Origin)> {
         self.directories(item.kind)
-            .map(|(directory, origin)| (directory.join(item.file), origin))
+            .map(|(directory, origin)| (item.within(&directory).join(item.file), origin))
             .filter(|(path, _)| path.is_file())
     }
 
@@ -127,7 +127,7 @@ impl Places {
         LocateError::NotFound { what, looked, remedy }
     }
 
-    fn directories(&self, kind: Kind) -> impl Iterator<Item = (PathBuf, Origin)> {
+    pub(crate) fn directories(&self, kind: Kind) -> impl Iterator<Item = (PathBuf, Origin)> {
         let own = self.own(kind).cloned().map(|path| (path, Origin::Directory));
         let cache = self.cache_for(kind).map(|path| (path, Origin::Cache));
         own.into_iter().chain(cache)
@@ -159,16 +159,35 @@ impl Item<'_> {
     pub fn check(&self, path: &Path) -> Result<(), LocateError> {
         let wrong = |found, expected| LocateError::WrongContents { path: path.into(), found, expected };
         let mut file = File::open(path).map_err(LocateError::io(path))?;
+        let Some((expected_bytes, expected_sha256)) = self.contents else { return Ok(()) };
         let bytes = file.metadata().map_err(LocateError::io(path))?.len();
-        if bytes != self.bytes {
-            return Err(wrong(format!("{bytes} bytes"), format!("{} bytes", self.bytes)));
+        if bytes != expected_bytes {
+            return Err(wrong(format!("{bytes} bytes"), format!("{expected_bytes} bytes")));
         }
         let sha256 = sha256_of(&mut file).map_err(LocateError::io(path))?;
-        if sha256 == self.sha256 {
+        if sha256 == expected_sha256 {
             Ok(())
         } else {
-            Err(wrong(format!("sha256 {sha256}"), format!("sha256 {}", self.sha256)))
+            Err(wrong(format!("sha256 {sha256}"), format!("sha256 {expected_sha256}")))
         }
+    }
+
+    /// The directory that it lies in, within one of the places.
+    pub(crate) fn within(&self, directory: &Path) -> PathBuf {
+        self.folder.map_or_else(|| directory.to_owned(), |folder| directory.join(folder))
+    }
+}
+
+impl ModelFolder {
+    /// Its files.
+    pub fn items(&self) -> impl Iterator<Item = Item<'_>> {
+        self.files.iter().map(|FolderFile { file, urls, contents }| Item {
+            kind: Kind::Model,
+            folder: Some(&self.folder),
+            file,
+            urls,
+            contents: contents.as_ref().map(|contents| (contents.bytes, contents.sha256.as_str())),
+        })
     }
 }
 
@@ -176,7 +195,7 @@ impl Model {
     /// Its file.
     pub fn item(&self) -> Item<'_> {
         let Self { file, urls, bytes, sha256, .. } = self;
-        Item { kind: Kind::Model, file, urls, bytes: *bytes, sha256 }
+        Item { kind: Kind::Model, folder: None, file, urls, contents: Some((*bytes, sha256)) }
     }
 }
 
@@ -184,7 +203,7 @@ impl Picture {
     /// Its file.
     pub fn item(&self) -> Item<'_> {
         let Self { file, urls, bytes, sha256, .. } = self;
-        Item { kind: Kind::Picture, file, urls, bytes: *bytes, sha256 }
+        Item { kind: Kind::Picture, folder: None, file, urls, contents: Some((*bytes, sha256)) }
     }
 }
 

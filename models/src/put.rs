@@ -2,11 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::captioner;
 use crate::download::{Fetcher, Progress};
 use crate::error::LocateError;
+use crate::folders;
 use crate::generate;
 use crate::locate::remedy;
-use crate::manifest::{Model, Picture, PictureSet};
+use crate::manifest::{Model, ModelFolder, Picture, PictureSet};
 use crate::pictures;
 use crate::places::{Item, Origin, Places, sha256_hex, write_whole};
 
@@ -59,6 +61,43 @@ pub fn put_picture(
     put(&Fetcher::default(), &picture.item(), &missing, to, places, progress)
 }
 
+/// Sees to it that all files of a model are there, in its folder in `to`, or else in the cache, as
+/// [`put_model`] does. Gives the path of each, and where it came from.
+///
+/// # Errors
+/// If one cannot be had, or a file of its name has other bytes.
+pub fn put_folder(
+    folder: &ModelFolder,
+    to: Option<&Path>,
+    places: &Places,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<Vec<(PathBuf, Origin)>, LocateError> {
+    let put_one = |item: Item<'_>| {
+        let make = || built_in(folder, &item);
+        let missing = Missing {
+            make: if folder.built_in { Some(&make) } else { None },
+            what: format!("{} of model {}", item.file, folder.name),
+            remedy: folders::remedy(&[folder]),
+        };
+        put(&Fetcher::default(), &item, &missing, to, places, progress)
+    };
+    folder.items().map(put_one).collect()
+}
+
+/// A file that this program brings with it, compared with the manifest.
+fn built_in(folder: &ModelFolder, item: &Item) -> Result<Vec<u8>, LocateError> {
+    let bytes = captioner::file(item.file).ok_or_else(|| LocateError::NotFound {
+        what: format!("{} of model {}", item.file, folder.name),
+        looked: "this program".into(),
+        remedy: "build it anew, with the folder models/captioner".into(),
+    })?;
+    let (found, expected) = (sha256_hex(bytes), item.contents.map_or("", |(_, sha256)| sha256));
+    if found == expected {
+        return Ok(bytes.to_vec());
+    }
+    Err(LocateError::NotReproduced { file: item.file.into(), found, expected: expected.into() })
+}
+
 /// The bytes of a generated model, compared with the manifest.
 pub(crate) fn made(model: &Model) -> Result<Vec<u8>, LocateError> {
     let bytes = generate::mobilenetv2();
@@ -82,8 +121,9 @@ fn put(
         Err(LocateError::WrongContents { .. }) if missing.make.is_some() => None,
         other => other?,
     };
-    let cache = places.cache_for(item.kind);
-    let directory = match (to, there.clone(), &cache) {
+    let cache = places.cache_for(item.kind).map(|cache| item.within(&cache));
+    let to = to.map(|to| item.within(to));
+    let directory = match (&to, there.clone(), &cache) {
         (Some(to), ..) => to,
         (None, Some(there), _) => return Ok(there),
         (None, None, Some(cache)) => cache,

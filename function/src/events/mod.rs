@@ -25,7 +25,7 @@ use serde_json::json;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
-use self::config::{EventConfig, Mode, Sending};
+use self::config::{EventConfig, Mode};
 use self::metrics::{EventMetrics, Loss};
 use crate::instance::Instance;
 use crate::workloads::Answer;
@@ -171,7 +171,8 @@ impl Events {
         let mut open = emitter.open.subscribe();
         // An error means that the time is up; the sender of the watch lives in `self`.
         let _ = tokio::time::timeout(limit, open.wait_for(|open| *open == 0)).await;
-        for sender in emitter.senders.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+        let senders = std::mem::take(&mut *emitter.senders.lock().unwrap_or_else(PoisonError::into_inner));
+        for sender in senders {
             sender.abort();
             // Waited for, so that nothing is delivered after the count.
             let _ = sender.await;
@@ -196,6 +197,3 @@ fn data_of(answer: &Answer) -> Bytes {
     // A map of JSON values is JSON.
     text.unwrap_or_default().into()
 }
-
-/// The settings of sending, for those who start it by hand.
-pub type Settings = Sending;

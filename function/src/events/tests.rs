@@ -13,7 +13,7 @@ use hyper_util::rt::TokioIo;
 use prometheus::Registry;
 
 use super::backoff::Backoff;
-use super::config::Sink;
+use super::config::{Sending, Sink};
 use super::*;
 use crate::instance::ProcessStart;
 

@@ -32,6 +32,9 @@ pub trait Workload: Send + Sync {
     /// If it cannot serve at all.
     fn warm_up(&self) -> Result<(), WorkloadError>;
 
+    /// Ends what it has started, such as other processes. Called once, after the last request.
+    fn stop(&self) {}
+
     /// Answers one request; the input's body is not empty, unless it takes such.
     ///
     /// # Errors

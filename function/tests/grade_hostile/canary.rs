@@ -13,7 +13,7 @@ use std::{fs, process};
 use tempfile::TempDir;
 
 const UNTOUCHED: &str = "untouched";
-/// What is in the secret file. It is a word of C, so that a compiler that reads it quotes it.
+/// What is in the secret file, as an unknown type of C: a compiler that reads it quotes it.
 const SECRET_OF_FILE: &str = "kept_in_a_file_9d1c";
 /// What is in the function's environment.
 pub const SECRET_OF_ENVIRONMENT: &str = "kept_in_the_environment_77ae";
@@ -56,7 +56,7 @@ impl Canary {
         let (file, secret_file) = (outside.join("canary"), base.join("secret"));
         fs::write(&file, UNTOUCHED).unwrap();
         open(&file, 0o666);
-        fs::write(&secret_file, format!("{SECRET_OF_FILE};\n")).unwrap();
+        fs::write(&secret_file, format!("{SECRET_OF_FILE} secret;\n")).unwrap();
         let (tcp, udp) = one_port();
         tcp.set_nonblocking(true).unwrap();
         udp.set_nonblocking(true).unwrap();
@@ -181,12 +181,15 @@ fn kernel_objects() -> Vec<String> {
 pub fn descendants(but: &[u32]) -> Vec<String> {
     let mut parents = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
         let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
         // The command stands in brackets and may hold anything.
         let Some((command, rest)) = stat.rsplit_once(')') else { continue };
         let mut fields = rest.split_whitespace();
-        let (state, parent) = (fields.next().unwrap_or("?"), fields.next().and_then(|p| p.parse::<u32>().ok()));
+        let (state, parent) =
+            (fields.next().unwrap_or("?"), fields.next().and_then(|p| p.parse::<u32>().ok()));
         let command = command.split_once('(').map_or("", |(_, command)| command);
         parents.push((pid, parent.unwrap_or(0), format!("{pid} {state} {command}")));
     }

@@ -9,7 +9,9 @@ use crate::{
     admin::{BY_HAND, function_spec},
     drive::Endpoint,
     experiment::{self, Experiment},
-    platforms::{Deployed, FunctionSpec, Ground, Platform, PlatformKind, cluster::RunLabel, exposure, limits},
+    platforms::{
+        Deployed, FunctionSpec, Ground, Platform, PlatformKind, cluster::RunLabel, exposure, limits,
+    },
     runner::image::refuse_hidden_grading,
     screen::{note, out, show},
 };

@@ -10,7 +10,7 @@ use crate::screen::{out, show};
 use std::path::PathBuf;
 
 use anyhow::Context;
-use models::{Item, Kind, Manifest, Model, Picture, PictureSet, Places};
+use models::{Item, Kind, Manifest, Model, ModelFolder, Picture, PictureSet, Places};
 
 use super::{CliError, Exit};
 
@@ -85,6 +85,8 @@ enum Output {
 #[derive(Debug, Clone, Copy)]
 enum Entry<'a> {
     Model(&'a Model),
+    /// A model of several files.
+    Folder(&'a ModelFolder),
     Pictures(&'a PictureSet),
 }
 
@@ -138,9 +140,17 @@ impl PlaceArgs {
 }
 
 impl<'a> Entry<'a> {
+    /// All of them, models first.
+    fn all(manifest: &'a Manifest) -> impl Iterator<Item = Self> {
+        let models = manifest.models.iter().map(Self::Model);
+        let models = models.chain(manifest.folders.iter().map(Self::Folder));
+        models.chain(manifest.pictures.iter().map(Self::Pictures))
+    }
+
     fn name(self) -> &'a str {
         match self {
             Self::Model(model) => &model.name,
+            Self::Folder(folder) => &folder.name,
             Self::Pictures(set) => &set.name,
         }
     }
@@ -149,6 +159,7 @@ impl<'a> Entry<'a> {
     fn items(self) -> Vec<Item<'a>> {
         match self {
             Self::Model(model) => vec![model.item()],
+            Self::Folder(folder) => folder.items().collect(),
             Self::Pictures(set) => set.pictures.iter().map(Picture::item).collect(),
         }
     }
@@ -157,14 +168,15 @@ impl<'a> Entry<'a> {
     fn is_made(self) -> bool {
         match self {
             Self::Model(model) => model.generated,
+            Self::Folder(folder) => folder.built_in,
             Self::Pictures(set) => set.drawn,
         }
     }
 
-    /// What the user wants to know of a file's path: a model's file, a picture's directory.
+    /// What the user wants to know of a file's path: a model's file, or the directory of several files.
     fn place(self, path: PathBuf) -> PathBuf {
         match (self, path.parent()) {
-            (Self::Pictures(_), Some(directory)) => directory.into(),
+            (Self::Pictures(_) | Self::Folder(_), Some(directory)) => directory.into(),
             _ => path,
         }
     }
@@ -175,8 +187,12 @@ fn entry<'a>(manifest: &'a Manifest, name: &str) -> Result<Entry<'a>, CliError> 
     if let Ok(set) = manifest.picture_set(name) {
         return Ok(Entry::Pictures(set));
     }
+    if let Ok(folder) = manifest.folder(name) {
+        return Ok(Entry::Folder(folder));
+    }
     manifest.model(name).map(Entry::Model).map_err(|_| {
         let models = manifest.models.iter().map(|model| &model.name);
+        let models = models.chain(manifest.folders.iter().map(|folder| &folder.name));
         let known: Vec<_> = models.chain(manifest.pictures.iter().map(|set| &set.name)).cloned().collect();
         CliError::Usage(format!("no model or picture set named '{name}'; there are: {}", known.join(", ")))
     })

@@ -1,5 +1,7 @@
 //! Events of answers: whether there is a broker with a logger behind it, and of which kind.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Experiment, file::Checks};
@@ -9,6 +11,8 @@ use crate::{platforms::PlatformKind, workloads::Kind};
 pub const MODE: &str = "EVENT_MODE";
 /// Modes that the function knows, in the order of the built-in question.
 pub const MODES: [&str; 3] = ["off", "background", "inline"];
+/// Variables of the function that name its sink.
+const SINKS: [&str; 2] = ["EVENT_SINK", "K_SINK"];
 /// The mode of a subject that names none.
 pub const USUAL_MODE: &str = "background";
 
@@ -77,6 +81,21 @@ pub(super) fn problems(list: &mut Checks, e: &Experiment) {
     );
 }
 
+/// What a file may leave to the flags, and the whole experiment may not.
+pub(super) fn missing(list: &mut Checks, e: &Experiment) {
+    let has_sink = |env: &BTreeMap<String, String>| SINKS.iter().any(|name| env.contains_key(*name));
+    let asks = |env: &BTreeMap<String, String>| env.get(MODE).is_some_and(|mode| mode != MODES[0]);
+    let envs = || std::iter::once(&e.function.env).chain(e.variants.iter().map(|variant| &variant.env));
+    list.check(
+        e.events.is_some() || !envs().any(asks) || envs().any(has_sink),
+        &["events"],
+        &format!(
+            "{MODE} asks for events and there is no broker: add --events, or a sink of yours in {}",
+            SINKS[0]
+        ),
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use crate::experiment::{parse, validate};
@@ -94,6 +113,10 @@ mod tests {
         assert!(message("on = 'twin'\n[events]\n[function]\nworkload = 'logger'").contains("makes none"));
         assert!(message("[events]\n[function]\nimage = 'r/f:1'\n[function.own]\n").contains("one's own"));
         let late = message("on = 'twin'\n[function.env]\nEVENT_MODE = 'late'\n");
+        let alone = message("on = 'twin'\n[function.env]\nEVENT_MODE = 'inline'\n");
+        assert!(alone.contains("add --events"), "{alone}");
+        let own = "on = 'twin'\n[function.env]\nEVENT_MODE = 'inline'\nEVENT_SINK = 'http://b/'\n";
+        assert_eq!(message(own), "accepted");
         assert!(late.contains("EVENT_MODE = 'late': write one of off, background, inline"), "{late}");
     }
 }

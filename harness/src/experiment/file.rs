@@ -136,6 +136,7 @@ pub fn validate(experiment: &Experiment) -> Result<(), ExperimentError> {
     load_from::missing(&mut missing, &experiment.load_from, experiment.on);
     variants::missing(&mut missing, experiment);
     stopping::missing(&mut missing, experiment);
+    events::missing(&mut missing, experiment);
     match problems(experiment).into_iter().chain(missing.0).next() {
         None => Ok(()),
         Some(problem) => Err(ExperimentError::Value { place: String::new(), problem }),

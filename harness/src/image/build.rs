@@ -85,8 +85,10 @@ pub struct Build {
 pub struct ModelFile {
     /// Name in the manifest of models.
     pub name: String,
-    /// The file.
+    /// The file, or the folder that holds `files`.
     pub path: PathBuf,
+    /// Names of its files, where it has a folder of its own.
+    pub files: Vec<String>,
     /// SHA-256, lower-case hex.
     pub sha256: String,
     /// Licence, SPDX.
@@ -205,14 +207,22 @@ fn system(empty_base: bool, created_s: u64) -> Result<super::Layer, ImageError> 
 }
 
 fn model_layer(model: &ModelFile, created_s: u64) -> Result<super::Layer, ImageError> {
-    let content = Bytes::from(fs::read(&model.path).map_err(ImageError::file(&model.path))?);
     let folder = MODELS_DIR.trim_start_matches('/');
     let name = file_name(&model.path)?;
-    Files::default()
-        .folder(folder, 0o755)
-        .file(&format!("{folder}/{name}"), 0o644, content)
-        .layer(created_s, format!("model {}", model.name))
-        .map_err(ImageError::file(&model.path))
+    let mut layer = Files::default().folder(folder, 0o755);
+    if model.files.is_empty() {
+        layer = layer.file(&format!("{folder}/{name}"), 0o644, content(&model.path)?);
+    } else {
+        layer = layer.folder(&format!("{folder}/{name}"), 0o755);
+        for file in &model.files {
+            layer = layer.file(&format!("{folder}/{name}/{file}"), 0o644, content(&model.path.join(file))?);
+        }
+    }
+    layer.layer(created_s, format!("model {}", model.name)).map_err(ImageError::file(&model.path))
+}
+
+fn content(path: &Path) -> Result<Bytes, ImageError> {
+    Ok(Bytes::from(fs::read(path).map_err(ImageError::file(path))?))
 }
 
 fn file_name(path: &Path) -> Result<&str, ImageError> {

@@ -58,9 +58,10 @@ pub fn accept(kind: PlatformKind, spec: &FunctionSpec) -> Result<(), PlatformErr
     }
     Err(PlatformError::Limit {
         platform: kind.name(),
-        limit: "the function runs programs that callers send, and the gateway hands every function to whoever \
+        limit:
+            "the function runs programs that callers send, and the gateway hands every function to whoever \
                 reaches the gateway"
-            .to_owned(),
+                .to_owned(),
         remedy: format!(
             "take knative or deployment, where it is then reachable inside the cluster alone, or {ALLOW}"
         ),
@@ -116,7 +117,7 @@ mod tests {
 
     #[test]
     fn openfaas_is_refused_with_the_flag_named_and_the_others_are_closed() {
-        insta::assert_snapshot!(accept(PlatformKind::OpenFaas, &grading("grade-c", false)).unwrap_err(), @"");
+        insta::assert_snapshot!(accept(PlatformKind::OpenFaas, &grading("grade-c", false)).unwrap_err(), @"openfaas cannot do this: the function runs programs that callers send, and the gateway hands every function to whoever reaches the gateway; take knative or deployment, where it is then reachable inside the cluster alone, or allow whoever reaches it from outside to run programs there with --allow-public-grading");
         for kind in [PlatformKind::Knative, PlatformKind::Deployment, PlatformKind::Endpoint] {
             assert!(accept(kind, &grading("grade-c", false)).is_ok());
         }

@@ -49,7 +49,7 @@ pub(super) struct Eventing {
 }
 
 enum Bus {
-    Twin { logger: tokio::sync::Mutex<Twin>, broker: Mutex<Option<Broker>> },
+    Twin { logger: Box<tokio::sync::Mutex<Twin>>, broker: Mutex<Option<Broker>> },
     Cluster(Box<ClusterBus>),
 }
 
@@ -88,7 +88,11 @@ impl Eventing {
                 let broker = Broker::start(vec![all], BrokerOptions::default())
                     .context("the broker cannot be started")?;
                 let sink = broker.url();
-                (Bus::Twin { logger: logger.into(), broker: Some(broker).into() }, deployed, sink)
+                (
+                    Bus::Twin { logger: Box::new(logger.into()), broker: Mutex::new(Some(broker)) },
+                    deployed,
+                    sink,
+                )
             }
             Ground::Cluster(cluster) => {
                 let (bus, deployed) = ClusterBus::start(cluster, choice.broker_class, &spec).await?;

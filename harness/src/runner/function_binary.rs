@@ -13,21 +13,27 @@ use tokio::process::Command;
 /// built from, else the one beside this harness.
 ///
 /// What is built is the static binary that an image would hold. An up-to-date build takes well
-/// under a second. `say` gets a line before anything that takes long.
+/// under a second. `features` are cargo's that the workload needs (`Kind::cargo_features`). `say` gets
+/// a line before anything that takes long.
 ///
 /// # Errors
-/// If there is neither a binary nor a workspace, or the build fails.
-pub async fn find_or_build(given: Option<&Path>, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
-    find_or_build_program("function", given, say).await
+/// If there is neither a binary nor a workspace, the build fails, or the binary lacks a feature.
+pub async fn find_or_build(
+    given: Option<&Path>,
+    features: &[&str],
+    say: &dyn Fn(&str),
+) -> anyhow::Result<PathBuf> {
+    find_or_build_program("function", given, features, say).await
 }
 
 /// The same for any program of the workspace, by its name.
 ///
 /// # Errors
-/// If there is neither a binary nor a workspace, or the build fails.
+/// If there is neither a binary nor a workspace, the build fails, or the binary lacks a feature.
 pub async fn find_or_build_program(
     program: &str,
     given: Option<&Path>,
+    features: &[&str],
     say: &dyn Fn(&str),
 ) -> anyhow::Result<PathBuf> {
     if let Some(path) = given {
@@ -37,20 +43,41 @@ pub async fn find_or_build_program(
                 path.display()
             );
         }
+        check_features(path, features)?;
         return Ok(path.canonicalize()?);
     }
     let harness = std::env::current_exe().context("cannot find this program's own file")?;
     if let Some(workspace) = workspace_around(&harness) {
-        return build(&workspace, program, say).await;
+        return build(&workspace, program, features, say).await;
     }
     let beside = harness.with_file_name(program);
     if beside.is_file() {
+        check_features(&beside, features)?;
         return Ok(beside);
     }
     bail!(
         "no {program} binary beside {} and no workspace to build it from; name it with --function-binary",
         harness.display()
     )
+}
+
+/// Refuses a function without the features that its workload needs. Each leaves a mark in the program.
+fn check_features(path: &Path, features: &[&str]) -> anyhow::Result<()> {
+    if features.is_empty() {
+        return Ok(());
+    }
+    let program = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    for feature in features {
+        let mark = format!("function-has-feature:{feature}");
+        if memchr::memmem::find(&program, mark.as_bytes()).is_none() {
+            bail!(
+                "{} was built without the feature {feature}, which the workload needs; build it with --features \
+                 function/{feature}, or leave --function-binary out to have it built",
+                path.display()
+            );
+        }
+    }
+    Ok(())
 }
 
 /// The nearest folder above a file that holds the function's sources.
@@ -63,7 +90,12 @@ fn workspace_around(file: &Path) -> Option<PathBuf> {
     )
 }
 
-async fn build(workspace: &Path, program: &str, say: &dyn Fn(&str)) -> anyhow::Result<PathBuf> {
+async fn build(
+    workspace: &Path,
+    program: &str,
+    features: &[&str],
+    say: &dyn Fn(&str),
+) -> anyhow::Result<PathBuf> {
     let target = host_triple().await?;
     say(&format!("building the {program} (release, static); some minutes the first time"));
     let mut command = Command::new(cargo());
@@ -74,6 +106,7 @@ async fn build(workspace: &Path, program: &str, say: &dyn Fn(&str)) -> anyhow::R
     }
     let output = command
         .args(["build", "--release", "--package", program, "--target", &target])
+        .args(["--features", &features.join(",")])
         .args(["--message-format", "json-render-diagnostics"])
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
@@ -140,6 +173,17 @@ mod tests {
         assert_eq!(executable(messages, "function"), Some("/t/release/function".into()));
         assert_eq!(executable(messages, "harness"), None);
         assert_eq!(executable("not json", "function"), None);
+    }
+
+    #[test]
+    fn a_program_without_a_needed_feature_is_refused_with_the_remedy() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("function");
+        std::fs::write(&program, b"\x7fELF function-has-feature:pdf-native\0").unwrap();
+        assert!(check_features(&program, &["pdf-native"]).is_ok());
+        let error = check_features(&program, &["pdf-native", "other"]).unwrap_err().to_string();
+        assert!(error.contains("--features function/other") && !error.contains('\n'), "{error}");
+        assert!(check_features(Path::new("/no/such"), &[]).is_ok(), "nothing is needed");
     }
 
     #[test]

@@ -31,7 +31,9 @@ pub async fn prepare(
     spec.path = requests.path;
     let mut function_sha256 = None;
     if experiment.on == Site::Twin {
-        spec.binary = function_binary::find_or_build(sources.function_binary.as_deref(), say).await?;
+        let given = sources.function_binary.as_deref();
+        spec.binary =
+            function_binary::find_or_build(given, kind.cargo_features(&experiment.function.env), say).await?;
         let cannot = || format!("cannot read {}", spec.binary.display());
         function_sha256 = Some(sha256_file(&spec.binary).with_context(cannot)?);
         spec.env.extend(requests.env);
@@ -44,7 +46,7 @@ pub async fn prepare(
             "workload": requests.facts,
         }),
         spec,
-        sent: Sent::new(requests.payloads, Expected::Judged(requests.expected)),
+        sent: Sent::new(requests.payloads, Expected::from(requests.expected)),
         by_load: BTreeMap::new(),
         method: hyper::Method::POST,
         notices: requests.notices,

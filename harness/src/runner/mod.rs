@@ -41,7 +41,7 @@ use crate::{
     analyse::itself,
     collect::{environment::Machine, prometheus::Collector, versions},
     drive::{self, shapes::Files},
-    experiment::{self, Arrivals, Cell, Experiment, LoadPlace, Site, Subject, label_subjects},
+    experiment::{self, Arrivals, Cell, Experiment, FunctionChoice, LoadPlace, Site, Subject, label_subjects},
     interrupt::Interrupt,
     platforms::{
         AnyPlatform, Ground, Platform, PlatformError, PlatformKind,
@@ -50,15 +50,17 @@ use crate::{
     },
     screen::note,
     store::{RunFolder, RunLock, StoreError},
+    workloads::caption,
 };
 use budget::Budget;
 use eventing::Eventing;
+use inputs::StoredInputs;
 use load_from::Source;
 use prepare::{Prepared, Sources, prepare};
 use progress::Progress;
 
 /// In place of a model's or picture set's name: the first that is found.
-const AUTO: &str = "auto";
+pub(crate) const AUTO: &str = "auto";
 
 /// How a run is carried out; nothing in it changes what is measured.
 #[derive(Debug, Clone)]
@@ -184,35 +186,12 @@ async fn carry_out(
     if experiment.load_from.place != LoadPlace::Here {
         prepared.generator = experiment.load_from.words();
     }
-    let eventing =
-        match Eventing::start(&experiment, &ground, &mut prepared, &|line| progress.say(line)).await {
-            Ok(eventing) => eventing,
-            Err(error) => {
-                if let Ground::Cluster(cluster) = &ground {
-                    _ = namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await;
-                }
-                return Err(error);
-            }
-        };
+    let eventing = start_events(&experiment, &ground, stored.as_ref(), &mut prepared, &progress).await?;
     for notice in &prepared.notices {
         progress.say(&format!("note: {notice}"));
     }
     // From here on, whatever happens, the cluster is left as it was found.
-    let leave = async || {
-        let mut left = Vec::new();
-        if let Some(stored) = &stored {
-            left.extend(stored.remove().await.err());
-        }
-        if let Some(eventing) = &eventing {
-            left.extend(eventing.stop().await.err());
-        }
-        if let Ground::Cluster(cluster) = &ground
-            && let Err(error) = namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await
-        {
-            left.push(format!("the namespace stays behind, remove it with `harness clean`: {error}"));
-        }
-        if left.is_empty() { Ok(()) } else { Err(left.join("; ")) }
-    };
+    let leave = async || leave(&ground, eventing.as_ref(), stored.as_ref()).await;
     let begun = match left {
         Some((left, lock)) => {
             let now = audited(&experiment, &prepared, &found, &progress, &interrupt).await;
@@ -276,6 +255,44 @@ async fn carry_out(
     finished.interrupted = interrupt.is_raised();
     progress.finish();
     Ok(finished)
+}
+
+/// The broker and the logger of a run with events; where they cannot be had, the cluster is left as it
+/// was found.
+async fn start_events(
+    experiment: &Experiment,
+    ground: &Ground,
+    stored: Option<&StoredInputs>,
+    prepared: &mut Prepared,
+    progress: &Progress,
+) -> Result<Option<Eventing>, RunError> {
+    let started = Eventing::start(experiment, ground, prepared, &|line| progress.say(line)).await;
+    if started.is_err() {
+        // The first error says more than one of tidying up.
+        _ = leave(ground, None, stored).await;
+    }
+    started
+}
+
+/// Takes away what the run made beside its functions.
+async fn leave(
+    ground: &Ground,
+    eventing: Option<&Eventing>,
+    stored: Option<&StoredInputs>,
+) -> Result<(), String> {
+    let mut left = Vec::new();
+    if let Some(stored) = stored {
+        left.extend(stored.remove().await.err());
+    }
+    if let Some(eventing) = eventing {
+        left.extend(eventing.stop().await.err());
+    }
+    if let Ground::Cluster(cluster) = ground
+        && let Err(error) = namespace::leave(&cluster.api, cluster.namespace(), &cluster.run).await
+    {
+        left.push(format!("the namespace stays behind, remove it with `harness clean`: {error}"));
+    }
+    if left.is_empty() { Ok(()) } else { Err(left.join("; ")) }
 }
 
 /// What is found where the platforms are: versions of a cluster's parts, and its Prometheus. What must
@@ -387,7 +404,7 @@ pub fn cost(experiment: &Experiment, left: Option<&Left>, files: &Files) -> Budg
 /// If a platform cannot do what a subject asks of it, there is no such model, or a file makes no sense.
 pub fn check(experiment: &Experiment) -> Result<Files, RunError> {
     if experiment.function.model != AUTO {
-        models::Manifest::builtin()?.model(&experiment.function.model)?;
+        check_model(&models::Manifest::builtin()?, &experiment.function)?;
     }
     let common = spec::common(experiment, prepare::FUNCTION_NAME);
     for subject in &experiment.subjects {
@@ -405,6 +422,18 @@ pub fn check(experiment: &Experiment) -> Result<Files, RunError> {
     let shapes = experiment.load.iter().map(|load| &load.arrivals);
     Files::parse(shapes, |file| std::fs::read_to_string(file))
         .map_err(|error| RunError::Usage(error.to_string()))
+}
+
+/// Refuses a model that the manifest does not know for the workload.
+fn check_model(manifest: &models::Manifest, function: &FunctionChoice) -> Result<(), models::ManifestError> {
+    if function.workload == caption::NAME {
+        // A path is that of a folder of the user's own.
+        if function.model.contains('/') {
+            return Ok(());
+        }
+        return manifest.folder(&function.model).map(drop);
+    }
+    manifest.model(&function.model).map(drop)
 }
 
 /// What is lost where deployments are reused.

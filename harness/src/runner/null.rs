@@ -32,7 +32,7 @@ pub async fn prepare(
     let mut spec = spec::common(experiment, FUNCTION_NAME);
     let mut function_sha256 = None;
     if experiment.on == Site::Twin {
-        spec.binary = function_binary::find_or_build(sources.function_binary.as_deref(), say).await?;
+        spec.binary = function_binary::find_or_build(sources.function_binary.as_deref(), &[], say).await?;
         let cannot = || format!("cannot read {}", spec.binary.display());
         function_sha256 = Some(sha256_file(&spec.binary).with_context(cannot)?);
     }

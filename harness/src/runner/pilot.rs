@@ -17,7 +17,7 @@ use crate::{
     experiment::{Arrivals, Experiment},
     interrupt::Interrupt,
     record::{Outcome, Record},
-    workloads::classify,
+    workloads::{caption, classify},
 };
 
 /// Connections of the pilot's closed loop: enough to keep one replica busy.
@@ -71,8 +71,10 @@ struct Listener {
     heard: Mutex<Option<Heard>>,
     /// Which payload was sent.
     payload: usize,
-    /// Judges what is no class; none: the answer names a class.
-    own: Option<Arc<dyn Judge>>,
+    /// How an answer's body says what is expected of it: a class, a caption ...
+    says: Option<fn(&[u8]) -> Option<String>>,
+    /// ... or else it is judged as a whole.
+    judge: Arc<dyn Judge>,
 }
 
 struct Heard {
@@ -84,11 +86,12 @@ struct Heard {
 
 impl Listener {
     fn new(sent: &Sent, payload: usize) -> Self {
-        let own = match &sent.expected {
-            Expected::Classes(_) => None,
-            Expected::Judged(_) | Expected::Checksum | Expected::Text(_) => Some(sent.judge()),
+        let says: Option<fn(&[u8]) -> Option<String>> = match &sent.expected {
+            Expected::Classes(_) => Some(classify::top_class),
+            Expected::Captions(_) => Some(caption::caption),
+            Expected::Judged(_) | Expected::Checksum | Expected::Text(_) => None,
         };
-        Self { heard: Mutex::default(), payload, own }
+        Self { heard: Mutex::default(), payload, says, judge: sent.thorough_judge() }
     }
 }
 
@@ -97,9 +100,9 @@ impl Judge for Listener {
     fn judge(&self, only: usize, status: u16, headers: &hyper::HeaderMap, body: &[u8]) -> Judgement {
         if let Ok(mut heard) = self.heard.lock() {
             let text = String::from_utf8_lossy(&body[..body.len().min(200)]).into_owned();
-            let said = match &self.own {
-                None => classify::top_class(body),
-                Some(own) => (own.judge(self.payload, status, headers, body).outcome == Outcome::Ok)
+            let said = match self.says {
+                Some(says) => says(body),
+                None => (self.judge.judge(self.payload, status, headers, body).outcome == Outcome::Ok)
                     .then(|| text.clone()),
             };
             *heard = Some(Heard { status, said, text });
@@ -125,14 +128,14 @@ pub(super) async fn play_to_memory(
     Ok(rows)
 }
 
-/// Settles the expected classes: those of an independent engine where there are any, else the
+/// Settles the expected classes or captions: those of an independent engine where there are any, else the
 /// given ones.
 ///
 /// # Errors
 /// If the function contradicts an independent engine: nothing it serves would count.
 pub fn settle_expected(sent: &mut Sent, answered: &[String], subject: &str) -> anyhow::Result<()> {
     check_expected(sent, answered, subject)?;
-    if let Expected::Classes(expected) = &mut sent.expected {
+    if let Some(expected) = sent.expected.answers_mut() {
         for (expected, answered) in expected.iter_mut().zip(answered) {
             expected.get_or_insert_with(|| answered.clone());
         }
@@ -140,12 +143,12 @@ pub fn settle_expected(sent: &mut Sent, answered: &[String], subject: &str) -> a
     Ok(())
 }
 
-/// Compares answers with the expected classes, as far as they are known.
+/// Compares answers with the expected classes or captions, as far as they are known.
 ///
 /// # Errors
 /// If they differ.
 pub fn check_expected(sent: &Sent, answered: &[String], subject: &str) -> anyhow::Result<()> {
-    let Expected::Classes(expected) = &sent.expected else { return Ok(()) };
+    let Some(expected) = sent.expected.answers() else { return Ok(()) };
     for ((expected, answered), payload) in expected.iter().zip(answered).zip(sent.payloads.iter()) {
         if let Some(expected) = expected.as_ref().filter(|expected| *expected != answered) {
             bail!(

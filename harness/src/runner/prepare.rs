@@ -123,6 +123,10 @@ async fn usual(
     match experiment.function.workload.parse().map_err(anyhow::Error::msg)? {
         Kind::Classify => {}
         Kind::Null => return null::prepare(experiment, sources, say).await,
+        Kind::Pdf => {
+            crate::workloads::pdf::name_renderer(experiment)?;
+            return super::made::prepare(Kind::Pdf, experiment, sources, say).await;
+        }
         made => return super::made::prepare(made, experiment, sources, say).await,
     }
     let manifest = Manifest::builtin()?;
@@ -142,7 +146,9 @@ async fn usual(
     }
     // A cluster runs the image; the binary is not needed here.
     let binary = match experiment.on {
-        Site::Twin => Some(function_binary::find_or_build(sources.function_binary.as_deref(), say).await?),
+        Site::Twin => {
+            Some(function_binary::find_or_build(sources.function_binary.as_deref(), &[], say).await?)
+        }
         Site::Cluster => None,
     };
     let digest = |path: &PathBuf| {

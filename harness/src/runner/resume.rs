@@ -15,12 +15,7 @@ use std::{
 use anyhow::{Context, bail};
 use serde_json::{Value, json};
 
-use super::{
-    RunError,
-    prepare::Prepared,
-    same,
-    sent::{Expected, Sent},
-};
+use super::{RunError, prepare::Prepared, same, sent::Sent};
 use crate::{
     admin::{
         clean,
@@ -174,16 +169,16 @@ fn append(list: &mut Value, items: impl IntoIterator<Item = Value>) {
 
 /// The answers that the first part of the run was judged by, also where no independent engine named them.
 fn expect_again(sent: &mut Sent, settled: &Value) -> anyhow::Result<()> {
-    let Expected::Classes(classes) = &mut sent.expected else { return Ok(()) };
-    for (class, payload) in classes.iter_mut().zip(sent.payloads.iter()) {
+    let Some(answers) = sent.expected.answers_mut() else { return Ok(()) };
+    for (answer, payload) in answers.iter_mut().zip(sent.payloads.iter()) {
         let Some(before) = settled[&payload.name].as_str() else { continue };
-        if class.as_deref().is_some_and(|now| now != before) {
+        if answer.as_deref().is_some_and(|now| now != before) {
             bail!(
                 "the expected answer to {} is another one now than when the run began; start a new run",
                 payload.name
             );
         }
-        *class = Some(before.to_owned());
+        *answer = Some(before.to_owned());
     }
     Ok(())
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use crate::{
     drive::{Judge, Payload},
     experiment::{Experiment, PayloadChoice},
-    workloads::{JudgeSpec, Kind, classify::ClassifyJudge, null::NullJudge, own::OwnJudge, payloads},
+    workloads::{
+        JudgeSpec, Kind, caption::CaptionJudge, classify::ClassifyJudge, null::NullJudge, own::OwnJudge,
+        payloads,
+    },
 };
 
 /// Bodies, how often each is drawn, and the right answers.
@@ -26,12 +29,41 @@ pub struct Sent {
 pub enum Expected {
     /// The top class by payload, where an independent engine named one.
     Classes(Vec<Option<String>>),
+    /// The caption by payload, where an independent engine named one.
+    Captions(Vec<Option<String>>),
     /// A success, with this text in it if there is one: a user's own function.
     Text(Option<String>),
     /// Length and checksum of what was sent: the null workload.
     Checksum,
     /// What the workload itself knows.
     Judged(JudgeSpec),
+}
+
+impl From<JudgeSpec> for Expected {
+    fn from(spec: JudgeSpec) -> Self {
+        match spec {
+            JudgeSpec::Captions { expected } => Self::Captions(expected),
+            other => Self::Judged(other),
+        }
+    }
+}
+
+impl Expected {
+    /// The right answer by payload, where each has one that the function can be asked for before the run.
+    pub fn answers(&self) -> Option<&[Option<String>]> {
+        match self {
+            Self::Classes(answers) | Self::Captions(answers) => Some(answers),
+            Self::Text(_) | Self::Checksum | Self::Judged(_) => None,
+        }
+    }
+
+    /// The same, to be filled in.
+    pub fn answers_mut(&mut self) -> Option<&mut [Option<String>]> {
+        match self {
+            Self::Classes(answers) | Self::Captions(answers) => Some(answers),
+            Self::Text(_) | Self::Checksum | Self::Judged(_) => None,
+        }
+    }
 }
 
 impl Sent {
@@ -47,7 +79,7 @@ impl Sent {
 
     /// Whether nobody knows the right answer to some payload yet.
     pub fn is_open(&self) -> bool {
-        matches!(&self.expected, Expected::Classes(classes) if classes.iter().any(Option::is_none))
+        self.expected.answers().is_some_and(|answers| answers.iter().any(Option::is_none))
     }
 
     /// The judge of answers to these payloads.
@@ -56,20 +88,29 @@ impl Sent {
             Expected::Classes(classes) => Arc::new(ClassifyJudge {
                 expected: classes.iter().map(|e| e.clone().unwrap_or_default()).collect(),
             }),
+            Expected::Captions(captions) => Arc::new(CaptionJudge { expected: captions.clone() }),
             Expected::Judged(spec) => spec.judge(),
             Expected::Checksum => Arc::new(NullJudge::of(&self.payloads)),
             Expected::Text(contains) => Arc::new(OwnJudge { contains: contains.clone() }),
         }
     }
 
+    /// The judge of an answer before the run, where it may take its time.
+    pub fn thorough_judge(&self) -> Arc<dyn Judge> {
+        match &self.expected {
+            Expected::Judged(spec) => spec.thorough_judge(),
+            _ => self.judge(),
+        }
+    }
+
     /// For people and for `environment.json`.
     pub fn describe(&self) -> serde_json::Value {
         match &self.expected {
-            Expected::Classes(classes) => serde_json::json!(
+            Expected::Classes(answers) | Expected::Captions(answers) => serde_json::json!(
                 self.payloads
                     .iter()
                     .map(|p| p.name.clone())
-                    .zip(classes.iter().cloned())
+                    .zip(answers.iter().cloned())
                     .collect::<std::collections::BTreeMap<_, _>>()
             ),
             Expected::Judged(spec) => serde_json::json!(spec),
@@ -93,6 +134,7 @@ pub fn of_files(
         (Some(own), _) => Expected::Text(own.expect_contains.clone()),
         (None, Ok(Kind::Null)) => Expected::Checksum,
         // No independent engine has seen them: the function says what they show before it is measured.
+        (None, Ok(Kind::Caption)) => Expected::Captions(vec![None; loaded.payloads.len()]),
         (None, _) => Expected::Classes(vec![None; loaded.payloads.len()]),
     };
     Ok(Some(Sent { payloads: loaded.payloads, references: None, weights: loaded.weights, expected }))

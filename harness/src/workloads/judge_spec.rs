@@ -6,7 +6,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    classify::ClassifyJudge, grade::VerdictJudge, logger::EventJudge, null::NullJudge, own::OwnJudge,
+    caption::CaptionJudge,
+    classify::ClassifyJudge,
+    grade::VerdictJudge,
+    logger::EventJudge,
+    null::NullJudge,
+    own::OwnJudge,
+    pdf::{self, PdfJudge},
 };
 use crate::drive::{Judge, answer::StatusJudge};
 
@@ -20,6 +26,11 @@ pub enum JudgeSpec {
     Classes {
         /// WordNet ids, by payload.
         expected: Vec<String>,
+    },
+    /// The caption of each payload.
+    Captions {
+        /// The sentences, by payload; none: any.
+        expected: Vec<Option<String>>,
     },
     /// Length and checksum of each payload.
     Checksum {
@@ -41,6 +52,11 @@ pub enum JudgeSpec {
         /// The text; none: any success counts.
         text: Option<String>,
     },
+    /// Pages and words of each payload's PDF.
+    Pdf {
+        /// Both, by payload.
+        expected: Vec<pdf::Expected>,
+    },
 }
 
 impl JudgeSpec {
@@ -55,10 +71,20 @@ impl JudgeSpec {
             // It writes its spec without this type: `drive` knows no workloads.
             Self::Status => Arc::new(StatusJudge),
             Self::Classes { expected } => Arc::new(ClassifyJudge { expected }),
+            Self::Captions { expected } => Arc::new(CaptionJudge { expected }),
             Self::Checksum { expected } => Arc::new(NullJudge { expected }),
             Self::Events { ids } => Arc::new(EventJudge { ids }),
             Self::Verdicts { expected } => Arc::new(VerdictJudge { expected }),
             Self::Contains { text } => Arc::new(OwnJudge { contains: text }),
+            Self::Pdf { expected } => Arc::new(PdfJudge { expected, reads_text: false }),
+        }
+    }
+
+    /// The judge for an answer before the run, where it may take its time.
+    pub fn thorough_judge(&self) -> Arc<dyn Judge> {
+        match self.clone() {
+            Self::Pdf { expected } => Arc::new(PdfJudge { expected, reads_text: true }),
+            other => other.judge(),
         }
     }
 }
@@ -83,12 +109,15 @@ mod tests {
 
     #[test]
     fn every_judge_judges_the_same_in_another_process() {
-        let judges: [Arc<dyn Judge>; 6] = [
+        let pdf = |pages| pdf::Expected { pages, words: vec!["a".into()] };
+        let judges: [Arc<dyn Judge>; 8] = [
             Arc::new(StatusJudge),
             Arc::new(ClassifyJudge { expected: vec!["n1".into(), "n2".into()] }),
             Arc::new(OwnJudge { contains: Some("n2".into()) }),
             Arc::new(OwnJudge { contains: None }),
+            Arc::new(CaptionJudge { expected: vec![None, Some("n2".into())] }),
             Arc::new(NullJudge { expected: vec![(1, "a".into()), (2, "b".into())] }),
+            Arc::new(PdfJudge { expected: vec![pdf(1), pdf(2)], reads_text: false }),
             Arc::new(VerdictJudge { expected: vec!["accepted".into(), "time_limit".into()] }),
         ];
         let answers = [
@@ -97,6 +126,7 @@ mod tests {
             "{}",
             "{\"bytes\":2,\"checksum\":\"b\"}",
             "{\"verdict\":\"time_limit\"}",
+            "{\"caption\":\"n2\"}",
         ];
         let verdicts = |judge: &Arc<dyn Judge>| -> Vec<Outcome> {
             let of =
@@ -116,7 +146,7 @@ mod tests {
         }
         seen.sort();
         seen.dedup();
-        assert_eq!(seen.len(), 5, "the answers tell the judges apart, but for the two that take any success");
+        assert_eq!(seen.len(), 6, "the answers tell the judges apart, but for the two that take any success");
     }
 
     #[test]

@@ -120,6 +120,16 @@ impl Kind {
         })
     }
 
+    /// Cargo features of the function without which it cannot serve this, with this environment.
+    pub fn cargo_features(self, env: &BTreeMap<String, String>) -> &'static [&'static str] {
+        match self {
+            Self::Pdf => pdf::cargo_features(env),
+            Self::Classify | Self::Caption | Self::GradeC | Self::GradePython | Self::Logger | Self::Null => {
+                &[]
+            }
+        }
+    }
+
     /// What a run of it sends, where the harness makes it. `say` gets a line before what takes long.
     ///
     /// # Errors
@@ -146,7 +156,8 @@ impl Kind {
     pub fn path(self, function: &FunctionChoice) -> String {
         match self {
             Self::Classify => classify::path(function.top),
-            Self::Caption | Self::Pdf | Self::GradeC | Self::GradePython | Self::Logger | Self::Null => {
+            Self::Caption => caption::path(function.size),
+            Self::Pdf | Self::GradeC | Self::GradePython | Self::Logger | Self::Null => {
                 null::PATH.to_owned()
             }
         }

@@ -115,11 +115,37 @@ pub fn file(path: &Path) -> std::io::Result<Payload> {
     Ok(Payload { name, content_type: content_type.into(), body })
 }
 
-/// The same file as `multipart/form-data` (RFC 7578), in one field of this name. The boundary is made
-/// from the seed until it does not occur in the body.
+/// One field of a form, with a file in it.
+#[derive(Debug, Clone, Copy)]
+pub struct FormPart<'a> {
+    /// Name of the field.
+    pub field: &'a str,
+    /// Name of the file.
+    pub file_name: &'a str,
+    /// Its media type.
+    pub content_type: &'a str,
+    /// What is in it.
+    pub bytes: &'a [u8],
+}
+
+/// The same file as `multipart/form-data`, in one field of this name.
 fn multipart(payload: &Payload, field: &str, seed: u64) -> Payload {
-    let occurs =
-        |boundary: &str| payload.body.windows(boundary.len()).any(|part| part == boundary.as_bytes());
+    let part = FormPart {
+        field,
+        file_name: &payload.name,
+        content_type: &payload.content_type,
+        bytes: &payload.body,
+    };
+    let (content_type, body) = form(&[part], seed);
+    Payload { name: payload.name.clone(), content_type, body }
+}
+
+/// Media type and body of a form (`multipart/form-data`, RFC 7578). The boundary is made from the
+/// seed until it occurs in no part.
+pub fn form(parts: &[FormPart], seed: u64) -> (String, Bytes) {
+    let occurs = |boundary: &str| {
+        parts.iter().any(|part| part.bytes.windows(boundary.len()).any(|w| w == boundary.as_bytes()))
+    };
     // So many boundaries of 24 letters do not fit into any body that memory holds.
     let boundary = (0..u64::from(u32::MAX))
         .map(|attempt| {
@@ -129,18 +155,20 @@ fn multipart(payload: &Payload, field: &str, seed: u64) -> Payload {
         .unwrap_or_default();
     // Quotes and line ends would end the header (RFC 7578, section 2, as browsers escape them).
     let escaped = |text: &str| text.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A");
-    let head = format!(
-        "--{boundary}\r\nContent-Disposition: form-data; name=\"{}\"; filename=\"{}\"\r\nContent-Type: {}\r\n\r\n",
-        escaped(field),
-        escaped(&payload.name),
-        payload.content_type
-    );
-    let body = [head.as_bytes(), &payload.body, format!("\r\n--{boundary}--\r\n").as_bytes()].concat();
-    Payload {
-        name: payload.name.clone(),
-        content_type: format!("multipart/form-data; boundary={boundary}"),
-        body: body.into(),
+    let mut body = Vec::new();
+    for part in parts {
+        let head = format!(
+            "--{boundary}\r\nContent-Disposition: form-data; name=\"{}\"; filename=\"{}\"\r\nContent-Type: {}\r\n\r\n",
+            escaped(part.field),
+            escaped(part.file_name),
+            part.content_type
+        );
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(part.bytes);
+        body.extend_from_slice(b"\r\n");
     }
+    body.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+    (format!("multipart/form-data; boundary={boundary}"), body.into())
 }
 
 /// Seeded random bytes: nothing on the way can make them smaller.

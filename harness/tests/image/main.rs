@@ -176,6 +176,7 @@ fn parts(dir: &Path, program: &[u8]) -> Build {
         model: Some(ModelFile {
             name: "m".into(),
             path: model,
+            files: Vec::new(),
             sha256: "of the model".into(),
             licence: "Apache-2.0".into(),
         }),

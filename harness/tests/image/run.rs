@@ -142,6 +142,7 @@ fn real(test: &str) -> Option<(Build, PathBuf)> {
     let model = ModelFile {
         name: name.into(),
         path: models.join(format!("{name}.onnx")),
+        files: Vec::new(),
         sha256: "of the model".into(),
         licence: "Apache-2.0".into(),
     };

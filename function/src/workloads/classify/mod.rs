@@ -2,8 +2,8 @@
 
 mod engine;
 mod jpeg;
-mod picture;
-mod preprocess;
+pub(in crate::workloads) mod picture;
+pub(in crate::workloads) mod preprocess;
 mod rank;
 
 use anyhow::Context as _;

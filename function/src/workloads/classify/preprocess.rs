@@ -56,7 +56,8 @@ impl Preprocessor {
                 picture.width, picture.height
             )));
         }
-        let resized = resize(picture, width, height)?;
+        let bilinear = ResizeAlg::Convolution(FilterType::Bilinear);
+        let resized = resize(picture, width, height, bilinear)?;
         let (left, top) = (centre(width, self.width), centre(height, self.height));
         let row_bytes = 3 * self.width as usize;
         let rows = resized
@@ -66,7 +67,7 @@ impl Preprocessor {
             .take(self.height as usize)
             .map(|row| &row[3 * left as usize..][..row_bytes]);
         match self.layout {
-            Layout::Nchw => self.write_planes(rows, out),
+            Layout::Nchw => planes(&self.tables, self.width, self.height, rows, out),
             Layout::Nhwc => self.write_pixels(rows, out),
         }
         Ok(())
@@ -87,22 +88,6 @@ impl Preprocessor {
         }
     }
 
-    fn write_planes<'a>(&self, rows: impl Iterator<Item = &'a [u8]>, out: &mut [f32]) {
-        let (width, plane) = (self.width as usize, self.width as usize * self.height as usize);
-        let (red, rest) = out.split_at_mut(plane);
-        let (green, blue) = rest.split_at_mut(plane);
-        let planes =
-            red.chunks_exact_mut(width).zip(green.chunks_exact_mut(width)).zip(blue.chunks_exact_mut(width));
-        for (row, ((red, green), blue)) in rows.zip(planes) {
-            let values = red.iter_mut().zip(green).zip(blue);
-            for (pixel, ((red, green), blue)) in row.as_chunks::<3>().0.iter().zip(values) {
-                *red = self.tables[0][usize::from(pixel[0])];
-                *green = self.tables[1][usize::from(pixel[1])];
-                *blue = self.tables[2][usize::from(pixel[2])];
-            }
-        }
-    }
-
     fn write_pixels<'a>(&self, rows: impl Iterator<Item = &'a [u8]>, out: &mut [f32]) {
         for (row, out) in rows.zip(out.chunks_exact_mut(3 * self.width as usize)) {
             for (pixel, out) in row.as_chunks::<3>().0.iter().zip(out.as_chunks_mut::<3>().0) {
@@ -112,14 +97,42 @@ impl Preprocessor {
     }
 }
 
-/// Pillow's `resize(size, Image.BILINEAR)`: a triangle filter as wide as the reduction asks for,
-/// on 8-bit values, first along the rows and then along the columns.
-fn resize(picture: &Picture, width: u32, height: u32) -> Result<Image<'static>, WorkloadError> {
+/// Writes rows of red, green and blue as a plane of each, every value by its channel's table.
+pub(in crate::workloads) fn planes<'a>(
+    tables: &[[f32; 256]; 3],
+    width: u32,
+    height: u32,
+    rows: impl Iterator<Item = &'a [u8]>,
+    out: &mut [f32],
+) {
+    let (width, plane) = (width as usize, width as usize * height as usize);
+    let (red, rest) = out.split_at_mut(plane);
+    let (green, blue) = rest.split_at_mut(plane);
+    let planes =
+        red.chunks_exact_mut(width).zip(green.chunks_exact_mut(width)).zip(blue.chunks_exact_mut(width));
+    for (row, ((red, green), blue)) in rows.zip(planes) {
+        let values = red.iter_mut().zip(green).zip(blue);
+        for (pixel, ((red, green), blue)) in row.as_chunks::<3>().0.iter().zip(values) {
+            *red = tables[0][usize::from(pixel[0])];
+            *green = tables[1][usize::from(pixel[1])];
+            *blue = tables[2][usize::from(pixel[2])];
+        }
+    }
+}
+
+/// Pillow's `resize(size, filter)`: a filter as wide as the reduction asks for, on 8-bit values, first along
+/// the rows and then along the columns.
+pub(in crate::workloads) fn resize(
+    picture: &Picture,
+    width: u32,
+    height: u32,
+    algorithm: ResizeAlg,
+) -> Result<Image<'static>, WorkloadError> {
     let internal = |error: &dyn std::fmt::Display| WorkloadError::Internal(format!("resize: {error}"));
     let source = ImageRef::new(picture.width, picture.height, &picture.pixels, PixelType::U8x3)
         .map_err(|error| internal(&error))?;
     let mut resized = Image::new(width, height, PixelType::U8x3);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    let options = ResizeOptions::new().resize_alg(algorithm);
     Resizer::new().resize(&source, &mut resized, &options).map_err(|error| internal(&error))?;
     Ok(resized)
 }
@@ -218,7 +231,7 @@ mod tests {
         let values: Vec<u8> =
             (0..640_u32 * 360 * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let picture = Picture { width: 640, height: 360, pixels: values.clone() };
-        let ours = resize(&picture, 224, 224).unwrap();
+        let ours = resize(&picture, 224, 224, ResizeAlg::Convolution(FilterType::Bilinear)).unwrap();
         let theirs = image::imageops::resize(
             &image::RgbImage::from_raw(640, 360, values).unwrap(),
             224,

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use self::jail::{End, Job, Report};
 use self::protocol::{
-    Compilation, Enforced, Judgement, SHOWN_BYTES, Submission, TestCase, TestResult, Verdict,
+    Compilation, Enforced, Judgement, SHOWN_BYTES, Submission, TestCase, TestResult, Verdict, WantedLimits,
 };
 use self::scratch::Scratch;
 use self::settings::{Limits, Settings};
@@ -99,7 +99,7 @@ impl Workload for Grade {
         let submission = Submission {
             source: self.language.greeting().to_vec(),
             tests: vec![TestCase { expected_output: Some("ready".into()), ..TestCase::default() }],
-            limits: Default::default(),
+            limits: WantedLimits::default(),
         };
         let judgement = self.judge(&submission, &mut Stopwatch::start())?;
         if judgement.verdict != Verdict::Accepted {
@@ -109,6 +109,10 @@ impl Workload for Grade {
                 json!(judgement)
             )));
         }
+        eprintln!(
+            "function: {} runs the programs that callers send; let nobody reach it whose programs may not run here",
+            self.name()
+        );
         for what in &judgement.enforced.missing {
             eprintln!("function: the sandbox lacks {what}");
         }

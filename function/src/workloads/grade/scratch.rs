@@ -117,22 +117,33 @@ fn private_folder(path: &Path) -> io::Result<()> {
     DirBuilder::new().mode(0o700).create(path)
 }
 
-/// Removes a folder whose owner may have closed folders in it against himself.
+/// Removes a folder, whatever lies in it.
 fn remove(folder: &Path) -> io::Result<()> {
-    if fs::remove_dir_all(folder).is_ok() {
-        return Ok(());
-    }
+    fs::remove_dir_all(folder).or_else(|_| remove_by_moving(folder))
+}
+
+/// Removes a folder whose owner may have closed folders in it against himself, or made a tree
+/// deeper than a path can be long: all folders are first moved up to the top.
+fn remove_by_moving(folder: &Path) -> io::Result<()> {
     let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
-        for entry in fs::read_dir(&folder)?.flatten() {
+    let mut done = 0;
+    while let Some(inner) = folders.get(done).cloned() {
+        done += 1;
+        for entry in fs::read_dir(&inner)?.flatten() {
             // Of links only the links themselves matter.
-            if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-                folders.push(entry.path());
+            if entry.file_type()?.is_dir() {
+                // To be moved it must be open.
+                fs::set_permissions(entry.path(), fs::Permissions::from_mode(0o700))?;
+                let moved = folder.join(format!("removed-{:016x}", rand::random::<u64>()));
+                fs::rename(entry.path(), &moved)?;
+                folders.push(moved);
+            } else {
+                fs::remove_file(entry.path())?;
             }
         }
     }
-    fs::remove_dir_all(folder)
+    // Each is empty now, the outermost last.
+    folders.iter().rev().try_for_each(fs::remove_dir)
 }
 
 #[cfg(test)]
@@ -160,5 +171,23 @@ mod tests {
         drop(scratch);
         assert!(!folder.exists());
         assert!(outside.path().join("kept").exists());
+    }
+
+    #[test]
+    fn a_tree_deeper_than_a_path_can_be_long_is_removed() {
+        let scratch = Scratch::new(None).unwrap();
+        let (name, above) = ("d".repeat(200), scratch.path("above"));
+        let tree = scratch.path(&name);
+        fs::create_dir(&tree).unwrap();
+        for _ in 0..30 {
+            fs::create_dir(&above).unwrap();
+            fs::write(above.join("file"), "x").unwrap();
+            fs::rename(&tree, above.join(&name)).unwrap();
+            fs::rename(&above, &tree).unwrap();
+        }
+        assert!((0..31).fold(tree.clone(), |path, _| path.join(&name)).metadata().is_err());
+        remove_by_moving(&scratch.folder).unwrap();
+        assert!(!scratch.folder.exists());
+        fs::create_dir(&scratch.folder).unwrap();
     }
 }

@@ -22,7 +22,7 @@ use serde_json::{Map, Value, json};
 
 use self::event::Event;
 use self::metrics::Metrics;
-pub use self::settings::{Settings, Sync};
+pub use self::settings::{FileSync, Settings};
 use self::store::Store;
 use super::{Answer, Document, Input, Query, Stopwatch, Workload, WorkloadError};
 use crate::config::Config;
@@ -90,15 +90,14 @@ impl Workload for Logger {
         let mut watch = Stopwatch::start();
         let event = Event::read(input).inspect_err(|_| self.metrics.refused())?;
         watch.lap("decode");
-        let (id, kind, mode) = (event.attributes["id"].clone(), event.attributes["type"].clone(), event.mode);
-        let kept = self.store().keep(event, SystemTime::now()).map_err(|error| {
+        let kept = self.store().keep(&event, SystemTime::now()).map_err(|error| {
             WorkloadError::Internal(format!("the event could not be written to LOGGER_FILE: {error}"))
         })?;
-        self.metrics.received(mode, &kind, kept.is_duplicate);
+        self.metrics.received(event.mode, &event.attributes["type"], kept.is_duplicate);
         watch.lap("store");
         let headers = vec![
             ("X-Event-Number", kept.number.to_string()),
-            ("X-Event-Id", crate::events::binding::encode(&id)),
+            ("X-Event-Id", crate::events::binding::encode(&event.attributes["id"])),
             ("X-Event-Duplicate", kept.is_duplicate.to_string()),
         ];
         let nothing = Document { content_type: "text/plain", bytes: Bytes::new() };

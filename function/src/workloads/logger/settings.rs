@@ -7,7 +7,7 @@ use crate::config::{ConfigError, Reader};
 
 /// When the file's bytes are on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Sync {
+pub enum FileSync {
     /// When the system writes them: they survive the end of the process, not that of the machine.
     #[default]
     Never,
@@ -15,7 +15,7 @@ pub enum Sync {
     Each,
 }
 
-impl Sync {
+impl FileSync {
     /// As `LOGGER_SYNC` spells it.
     pub fn name(self) -> &'static str {
         match self {
@@ -25,7 +25,7 @@ impl Sync {
     }
 }
 
-impl FromStr for Sync {
+impl FromStr for FileSync {
     type Err = ();
 
     fn from_str(name: &str) -> Result<Self, ()> {
@@ -43,7 +43,7 @@ pub struct Settings {
     /// `LOGGER_FILE`: gets a line of JSON for each event.
     pub file: Option<PathBuf>,
     /// `LOGGER_SYNC`.
-    pub sync: Sync,
+    pub sync: FileSync,
 }
 
 impl Settings {
@@ -56,7 +56,7 @@ impl Settings {
             keep: read.number("LOGGER_KEEP", 0..=1_000_000, 1000)?,
             remember: read.number("LOGGER_REMEMBER", 0..=10_000_000, 200_000)?,
             file: read.text("LOGGER_FILE").map(PathBuf::from),
-            sync: read.parsed("LOGGER_SYNC", "never or each", Sync::default())?,
+            sync: read.parsed("LOGGER_SYNC", "never or each", FileSync::default())?,
         })
     }
 }

@@ -11,7 +11,7 @@ use std::time::SystemTime;
 use serde_json::{Map, Value, json};
 
 use super::event::Event;
-use super::settings::{Settings, Sync};
+use super::settings::{FileSync, Settings};
 
 /// Bytes of data that are kept in memory at most.
 const MOST_KEPT_BYTES: usize = 16 << 20;
@@ -29,7 +29,7 @@ pub(super) struct Store {
     by_pair: BTreeMap<(String, String), u64>,
     others: u64,
     seen: Seen,
-    file: Option<(File, Sync)>,
+    file: Option<(File, FileSync)>,
 }
 
 struct Kept {
@@ -70,14 +70,14 @@ impl Store {
     ///
     /// # Errors
     /// If the file refuses it; the event then counts as not received.
-    pub(super) fn keep(&mut self, event: Event, now: SystemTime) -> io::Result<Receipt> {
+    pub(super) fn keep(&mut self, event: &Event, now: SystemTime) -> io::Result<Receipt> {
         let line = event.line(&humantime::format_rfc3339_nanos(now).to_string());
         if let Some((file, sync)) = &mut self.file {
             let mut text = Value::Object(line.clone()).to_string();
             text.push('\n');
             // One call, so that a crash tears the last line at most.
             file.write_all(text.as_bytes())?;
-            if *sync == Sync::Each {
+            if *sync == FileSync::Each {
                 file.sync_data()?;
             }
         }

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn logger(change: impl FnOnce(&mut Settings)) -> Logger {
-    let mut settings = Settings { keep: 10, remember: 100, file: None, sync: Sync::Never };
+    let mut settings = Settings { keep: 10, remember: 100, file: None, sync: FileSync::Never };
     change(&mut settings);
     Logger::new(settings).unwrap()
 }
@@ -114,7 +114,7 @@ fn memory_holds_the_newest_and_the_file_all_of_them_a_line_each() {
     let logger = logger(|settings| {
         settings.keep = 2;
         settings.file = Some(file.clone());
-        settings.sync = Sync::Each;
+        settings.sync = FileSync::Each;
     });
     for id in ["1", "2", "3"] {
         send(&logger, &binary(&[("id", id)]));
@@ -133,7 +133,7 @@ fn memory_holds_the_newest_and_the_file_all_of_them_a_line_each() {
 #[test]
 fn a_file_that_cannot_be_written_keeps_the_logger_from_starting() {
     let settings =
-        Settings { keep: 1, remember: 1, file: Some("/no/such/folder/x".into()), sync: Sync::Never };
+        Settings { keep: 1, remember: 1, file: Some("/no/such/folder/x".into()), sync: FileSync::Never };
     let error = format!("{:#}", Logger::new(settings).err().unwrap());
     assert!(error.contains("set LOGGER_FILE to a file that can be written"), "{error}");
 }

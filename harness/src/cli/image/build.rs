@@ -15,7 +15,7 @@ use crate::{
         reference::Reference,
     },
     runner::{function_binary, progress},
-    workloads::grade,
+    workloads::{Kind, caption, grade},
 };
 
 /// Flags of a build.
@@ -88,8 +88,10 @@ impl BuildArgs {
                 self.workload
             )));
         }
-        // A program that is judged finds no model to read.
-        let has_model = self.of == Program::Function && !self.no_model && tools.is_none();
+        let kind = self.workload.parse::<Kind>().ok().filter(|_| self.of == Program::Function);
+        // A program that is judged finds no model to read, and a page needs none.
+        let needs_model = tools.is_none() && kind != Some(Kind::Pdf);
+        let has_model = self.of == Program::Function && !self.no_model && needs_model;
         let model = if has_model { Some(self.find_model(say)?) } else { None };
         let base = match &self.base {
             Some(name) => {
@@ -100,14 +102,16 @@ impl BuildArgs {
             None => None,
         };
         let given = self.function_binary.as_deref();
-        let binary = function_binary::find_or_build_program(self.of.name(), given, say).await?;
+        let env: BTreeMap<_, _> = self.env.iter().cloned().collect();
+        let features = kind.map_or(&[][..], |kind| kind.cargo_features(&env));
+        let binary = function_binary::find_or_build_program(self.of.name(), given, features, say).await?;
         Ok(build(&Build {
             program: self.of,
             binary,
             keep_symbols: self.keep_symbols,
             model,
             workload: self.workload.clone(),
-            env: self.env.iter().cloned().collect::<BTreeMap<_, _>>(),
+            env,
             labels: self.labels.iter().cloned().collect(),
             base,
             created_s,
@@ -121,6 +125,18 @@ impl BuildArgs {
             places.models_dir.clone_from(&self.models_dir);
         }
         places.download &= !self.offline;
+        if self.workload == caption::NAME {
+            let found = caption::model(self.model.as_deref(), &places, say)?;
+            caption::notice_of(&found).iter().for_each(|notice| say(notice));
+            return Ok(ModelFile {
+                // A folder of the user's own is found by its path.
+                name: if found.licence.is_some() { found.name } else { format!("/models/{}", found.name) },
+                path: found.path,
+                files: found.files,
+                sha256: found.sha256,
+                licence: found.licence.unwrap_or_else(|| "NOASSERTION".into()),
+            });
+        }
         let found =
             find_model(&manifest, self.model.as_deref(), &places, &mut progress::download_lines(say))?;
         if found.model.generated {
@@ -129,6 +145,7 @@ impl BuildArgs {
         Ok(ModelFile {
             name: found.model.name,
             path: found.path,
+            files: Vec::new(),
             sha256: found.model.sha256,
             licence: found.model.licence,
         })

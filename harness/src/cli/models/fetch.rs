@@ -19,6 +19,10 @@ pub(super) fn fetch(entries: &[Entry], places: &Places, to: Option<&Path>) -> Re
                 let put = models::put_model(model, to, places, &mut |progress| show.progress(progress));
                 show.done(put?);
             }
+            Entry::Folder(folder) => {
+                let put = models::put_folder(folder, to, places, &mut |progress| show.progress(progress));
+                put?.into_iter().for_each(|put| show.done(put));
+            }
             Entry::Pictures(set) => {
                 for picture in &set.pictures {
                     let put = models::put_picture(set, picture, to, places, &mut |progress| {
@@ -32,7 +36,7 @@ pub(super) fn fetch(entries: &[Entry], places: &Places, to: Option<&Path>) -> Re
     Ok(())
 }
 
-/// Where an entry lies: the file of a model, the directory that holds all pictures of a set.
+/// Where an entry lies: the file of a model, the directory that holds all files of a model or set.
 pub(super) fn path(entry: Entry, places: &Places) -> Result<PathBuf, CliError> {
     let offline = Places { download: false, ..places.clone() };
     let mut directories = Vec::new();
@@ -46,7 +50,7 @@ pub(super) fn path(entry: Entry, places: &Places) -> Result<PathBuf, CliError> {
     match directories.pop() {
         Some(directory) if directories.is_empty() => Ok(directory),
         _ => Err(CliError::Failed(anyhow::anyhow!(
-            "the pictures of '{0}' lie in several directories; run `harness models fetch {0} --to DIR`",
+            "the files of '{0}' lie in several directories; run `harness models fetch {0} --to DIR`",
             entry.name()
         ))),
     }

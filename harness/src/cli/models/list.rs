@@ -14,7 +14,8 @@ pub(super) struct Row {
     name: String,
     kind: &'static str,
     about: String,
-    bytes: u64,
+    /// Size in all; none where nobody has verified it.
+    bytes: Option<u64>,
     licence: String,
     state: State,
     /// Where it lies: the file of a model, the directory of a picture set.
@@ -41,15 +42,14 @@ enum State {
 
 /// One row a model and a picture set, in the manifest's order.
 pub(super) fn rows(manifest: &Manifest, places: &Places) -> Vec<Row> {
-    let models = manifest.models.iter().map(Entry::Model);
-    models.chain(manifest.pictures.iter().map(Entry::Pictures)).map(|entry| row(entry, places)).collect()
+    Entry::all(manifest).map(|entry| row(entry, places)).collect()
 }
 
 /// The rows for people.
 pub(super) fn table(rows: &[Row]) -> String {
-    let mut text = format!("{:<22} {:>9}  {:<11} {}\n", "name", "size", "licence", "where");
+    let mut text = format!("{:<26} {:>9}  {:<11} {}\n", "name", "size", "licence", "where");
     for row in rows {
-        let size = megabytes(row.bytes);
+        let size = row.bytes.map_or_else(|| "unknown".to_owned(), megabytes);
         let place = match (&row.path, row.state) {
             (Some(path), State::Differs) => {
                 format!("{} has another size; see `harness models verify`", path.display())
@@ -61,7 +61,7 @@ pub(super) fn table(rows: &[Row]) -> String {
             (None, _) => "not here, and without a source; see models/README.md".into(),
         };
         // Writing to a String cannot fail.
-        let _ = writeln!(text, "{:<22} {size:>9}  {:<11} {place}", row.name, row.licence);
+        let _ = writeln!(text, "{:<26} {size:>9}  {:<11} {place}", row.name, row.licence);
         let _ = writeln!(text, "  {}", row.about);
     }
     text
@@ -88,13 +88,14 @@ fn row(entry: Entry, places: &Places) -> Row {
     let path = found.into_iter().next().filter(|_| all_there).map(|(path, _)| entry.place(path));
     let (name, kind, about, licence) = match entry {
         Entry::Model(model) => (&model.name, "model", &model.about, &model.licence),
+        Entry::Folder(folder) => (&folder.name, "model", &folder.about, &folder.licence),
         Entry::Pictures(set) => (&set.name, "pictures", &set.about, &set.licence),
     };
     Row {
         name: name.clone(),
         kind,
         about: about.clone(),
-        bytes: items.iter().map(|item| item.bytes).sum(),
+        bytes: items.iter().map(|item| item.contents.map(|(bytes, _)| bytes)).sum(),
         licence: licence.clone(),
         state,
         path,
@@ -102,5 +103,5 @@ fn row(entry: Entry, places: &Places) -> Row {
 }
 
 fn has_size(path: &std::path::Path, item: &Item) -> bool {
-    path.metadata().is_ok_and(|file| file.len() == item.bytes)
+    item.contents.is_none_or(|(bytes, _)| path.metadata().is_ok_and(|file| file.len() == bytes))
 }

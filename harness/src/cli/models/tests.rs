@@ -97,7 +97,7 @@ fn a_path_is_printed_once_the_thing_is_there_and_before_that_the_remedy() {
     );
     assert_eq!(
         world.path("resnet"),
-        "error: no model or picture set named 'resnet'; there are: mobilenetv2-1.0-224, mobilenetv2-12, mobilenetv2-generated, photographs, drawn"
+        "error: no model or picture set named 'resnet'; there are: mobilenetv2-1.0-224, mobilenetv2-12, mobilenetv2-generated, vit-gpt2-image-captioning, photographs, drawn"
     );
 }
 

@@ -24,6 +24,7 @@ fn inputs(dir: &Path, code: &[u8]) -> Build {
     Build {
         binary,
         model: Some(ModelFile {
+            files: Vec::new(),
             name: "m".into(),
             path: model,
             sha256: models::sha256_hex(&vec![3; 50_000]),

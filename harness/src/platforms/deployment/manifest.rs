@@ -148,7 +148,22 @@ mod tests {
         grading.env.insert("WORKLOAD".into(), "grade-python".into());
         let made = |spec: &FunctionSpec| manifests(spec, "bench", &BTreeMap::new()).unwrap().swap_remove(1);
         assert_eq!(faults(&made(&grading)), Vec::<String>::new());
-        insta::assert_snapshot!(made(&grading)["spec"], @"");
+        insta::assert_json_snapshot!(made(&grading)["spec"], @r#"
+        {
+          "ports": [
+            {
+              "name": "http",
+              "port": 80,
+              "protocol": "TCP",
+              "targetPort": 8080
+            }
+          ],
+          "selector": {
+            "testbed/function": "classify"
+          },
+          "type": "ClusterIP"
+        }
+        "#);
         grading.allow_public_grading = true;
         assert_eq!(made(&grading)["spec"]["type"], "NodePort");
     }

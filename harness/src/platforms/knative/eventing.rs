@@ -260,8 +260,8 @@ fn control(cause: String) -> PlatformError {
 mod tests {
     use super::*;
     use crate::{
-        platforms::cluster::testing::cluster,
-        replay::{Exchange, Replay},
+        platforms::cluster::testing::{cluster, refusal, spec as function},
+        replay::Replay,
         schema_check::faults,
     };
 
@@ -345,10 +345,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_cluster_without_eventing_is_told_what_to_install() {
-        let missing = Exchange::new("GET", "/apis/eventing.knative.dev/v1", 404, json!({ "kind": "Status" }));
+        let missing = refusal("GET", "/apis/eventing.knative.dev/v1", 404, "not found");
         let server = Replay::start(vec![missing]).await;
         let cluster = Arc::new(cluster(&server, "testbed"));
-        let logger = crate::platforms::cluster::testing::spec(1, 1);
+        let logger = function(1, 1);
         let error = ClusterBus::start(&cluster, BrokerClass::Channel, &logger).await.unwrap_err().to_string();
         assert!(
             error.contains("Knative Eventing is not installed on this cluster; install its core"),

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    CONTAINER, Deployed, Endpoint, Exposure, Ingress, KIND, KNATIVE_SERVICES, Knative, PlatformError, PodsOf, Replicas,
-    Running, Wish, applying, control, host,
+    CONTAINER, Deployed, Endpoint, Exposure, Ingress, KIND, KNATIVE_SERVICES, Knative, PlatformError, PodsOf,
+    Replicas, Running, Wish, applying, control, host,
     manifest::{AUTOSCALING, CLUSTER_LOCAL, VISIBILITY},
     selector,
 };

@@ -83,7 +83,9 @@ impl Ingress {
             platform: PlatformKind::Knative.name(),
             limit: format!("its ingress is not found: {}", tried.join("; ")),
             remedy: match exposure {
-                Exposure::Usual => "give its address as ingress = \"http://HOST:PORT\" in [cluster] (--ingress)".to_owned(),
+                Exposure::Usual => {
+                    "give its address as ingress = \"http://HOST:PORT\" in [cluster] (--ingress)".to_owned()
+                }
                 Exposure::InsideAlone => format!("{}, or {}", exposure::FROM_INSIDE, exposure::ALLOW),
             },
         })

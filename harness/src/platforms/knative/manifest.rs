@@ -309,7 +309,17 @@ mod tests {
             assert_eq!(manifest["metadata"]["labels"][VISIBILITY], CLUSTER_LOCAL);
             assert_eq!(faults(&manifest), Vec::<String>::new(), "{manifest:#}");
         }
-        insta::assert_snapshot!(made(&grading)[0]["metadata"], @"");
+        insta::assert_json_snapshot!(made(&grading)[0]["metadata"], @r#"
+        {
+          "labels": {
+            "app.kubernetes.io/managed-by": "serverless-testbed",
+            "networking.knative.dev/visibility": "cluster-local",
+            "testbed/run": "r1"
+          },
+          "name": "classify",
+          "namespace": "bench"
+        }
+        "#);
         grading.allow_public_grading = true;
         assert_eq!(made(&grading)[0]["metadata"]["labels"][VISIBILITY], Value::Null);
     }

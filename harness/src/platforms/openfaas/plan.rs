@@ -294,6 +294,7 @@ pub(super) mod tests {
         openfaas cannot do this: com.openfaas.scale.zero = true: not available in the Community Edition; leave it out; change or remove it in the platform's settings
         openfaas cannot do this: evaluation-interval = 5s: set for all functions when OpenFaaS is installed, not for one; remove it here (the twin alone takes it), and set it in the chart's values
         openfaas cannot do this: 'xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx' is no name for a function; use at most 63 lower-case letters, digits and hyphens, beginning with a letter
+        openfaas cannot do this: the function runs programs that callers send, and the gateway hands every function to whoever reaches the gateway; take knative or deployment, where it is then reachable inside the cluster alone, or allow whoever reaches it from outside to run programs there with --allow-public-grading
         "#);
         let mut spec = spec();
         foreign(8080)(&mut spec);

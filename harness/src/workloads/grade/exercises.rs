@@ -40,7 +40,8 @@ pub(super) struct Test {
 const DRAWN_TESTS: usize = 2;
 /// What the words of a text are drawn from.
 const WORDS: [&str; 12] = [
-    "cold", "start", "warm", "latency", "queue", "replica", "cluster", "node", "pod", "gateway", "zero", "scale",
+    "cold", "start", "warm", "latency", "queue", "replica", "cluster", "node", "pod", "gateway", "zero",
+    "scale",
 ];
 
 macro_rules! source {
@@ -115,11 +116,13 @@ fn sort(draw: &mut StdRng) -> Vec<Test> {
     let mut test = |numbers: Vec<i64>| {
         let mut sorted = numbers.clone();
         sorted.sort_unstable();
-        Test::new(&format!("{}\n{}\n", numbers.len(), joined(&numbers, " ")), &format!("{}\n", joined(&sorted, "\n")))
+        Test::new(
+            &format!("{}\n{}\n", numbers.len(), joined(&numbers, " ")),
+            &format!("{}\n", joined(&sorted, "\n")),
+        )
     };
-    let drawn: Vec<Vec<i64>> = (0..DRAWN_TESTS)
-        .map(|_| (0..200).map(|_| draw.random_range(-100_000..100_000)).collect())
-        .collect();
+    let drawn: Vec<Vec<i64>> =
+        (0..DRAWN_TESTS).map(|_| (0..200).map(|_| draw.random_range(-100_000..100_000)).collect()).collect();
     // As text, 10 comes before 9.
     std::iter::once(vec![10, 9]).chain(drawn).map(&mut test).collect()
 }
@@ -133,9 +136,8 @@ fn factors(draw: &mut StdRng) -> Vec<Test> {
         });
         Test::new(&format!("{}\n", joined(&numbers, "\n")), &lines)
     };
-    let drawn: Vec<Vec<u64>> = (0..DRAWN_TESTS)
-        .map(|_| (0..50).map(|_| draw.random_range(2..1_000_000)).collect())
-        .collect();
+    let drawn: Vec<Vec<u64>> =
+        (0..DRAWN_TESTS).map(|_| (0..50).map(|_| draw.random_range(2..1_000_000)).collect()).collect();
     std::iter::once(vec![12, 7]).chain(drawn).map(test).collect()
 }
 
