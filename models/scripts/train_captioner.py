@@ -2,7 +2,7 @@
 """Trains the small captioner that the project ships, exports it and measures it.
 
     pip install torch onnx onnxruntime numpy pillow        # in a virtual environment
-    train_captioner.py                                     # some 20 minutes on one thread
+    train_captioner.py                                     # some 10 minutes on one thread
     train_captioner.py --measure-only                      # of the files that are there
 
 The pictures come from `cargo run -p models --example scenes` (the code in `models/src/scenes/`), the
@@ -28,7 +28,7 @@ from captioner_search import Reference, pixels
 MODELS = pathlib.Path(__file__).resolve().parent.parent
 SEED = 1  # of the weights, the order and the training scenes
 CHOICE_SEED = 11  # of the held-out scenes that are looked at while training
-TEST_SEED = 21  # of the held-out scenes that are measured at the end, once
+TEST_SEED = 21  # of the held-out scenes that are measured at the end
 # As in models/src/scenes/mod.rs.
 PAYLOAD_SEED, PAYLOADS = 2026, 32
 BATCH = 32
@@ -161,7 +161,7 @@ def write_layout(folder, words):
     ids = {"bos_token_id": 0, "decoder_start_token_id": 0, "eos_token_id": 0, "pad_token_id": 0}
     write_json(folder / "config.json", {
         "architectures": ["ScenesCaptioner"], "model_type": "vision-encoder-decoder", **ids,
-        "vocab_size": len(words), "decoder": {"vocab_size": len(words)},
+        "vocab_size": len(words), "decoder": {"n_positions": LONGEST, "vocab_size": len(words)},
     })
     write_json(folder / "generation_config.json", {**ids, "max_length": LONGEST, "num_beams": 4})
     write_json(folder / "preprocessor_config.json", PREPROCESSOR)
@@ -222,9 +222,9 @@ def expected(reference, program):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=pathlib.Path, default=MODELS / "captioner")
-    parser.add_argument("--scenes", type=int, default=40_000, help="to learn from")
-    parser.add_argument("--steps", type=int, default=2_500)
-    parser.add_argument("--test-scenes", type=int, default=2_000)
+    parser.add_argument("--scenes", type=int, default=24_000, help="to learn from")
+    parser.add_argument("--steps", type=int, default=4_000)
+    parser.add_argument("--test-scenes", type=int, default=1_000)
     parser.add_argument("--program", help="the compiled example `scenes`; else cargo runs it")
     parser.add_argument("--measure-only", action="store_true")
     args = parser.parse_args()

@@ -10,7 +10,7 @@ use serde_json::Value;
 use tests::{comparison, harness, processes_with, text};
 
 /// Long enough for a busy machine; only a failure waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits until something is there, or the run has ended without it.
 fn wait_for<T>(child: &mut Child, what: &str, mut look: impl FnMut() -> Option<T>) -> T {

@@ -59,7 +59,7 @@ fn paint(picture: &mut RgbImage, placed: &Placed, random: &mut Stream) {
                 let (u, v) = (across * cosine + below * sine, below * cosine - across * sine);
                 thing.shape.holds(unit(u), unit(v))
             });
-            let covered = covered.count() as i32;
+            let covered = covered.count().cast_signed() as i32;
             if let Some(Rgb(under)) = picture.get_pixel_mut_checked(column as u32, row as u32) {
                 for (under, over) in under.iter_mut().zip(rgb) {
                     *under = clamped((i32::from(*under) * (4 - covered) + i32::from(over) * covered) / 4);

@@ -182,7 +182,7 @@ mod tests {
     fn cover(shape: Shape) -> i32 {
         let steps = || (-100..100).map(|step| step * 10 + 5);
         let held = steps().flat_map(|v| steps().map(move |u| (u, v))).filter(|&(u, v)| shape.holds(u, v));
-        held.count() as i32 / 40
+        held.count().cast_signed() as i32 / 40
     }
 
     #[test]

@@ -214,4 +214,6 @@ fn find_model(config: &Config) -> anyhow::Result<FoundFolder> {
 }
 
 #[cfg(test)]
+mod shipped;
+#[cfg(test)]
 mod tests;

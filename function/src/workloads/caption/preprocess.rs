@@ -28,6 +28,7 @@ pub struct Preprocessor {
 /// `preprocessor_config.json`, as far as it is followed.
 #[derive(Debug, Deserialize)]
 #[serde(default)]
+#[allow(clippy::struct_excessive_bools, reason = "they are the file's")]
 struct File {
     do_resize: bool,
     size: Size,
