@@ -177,7 +177,7 @@ impl Fetcher {
             }
             part.seek(SeekFrom::Start(done)).map_err(Fault::Disk)?;
             let report = |done_bytes| {
-                progress(Progress { file: item.file, url, done_bytes, total_bytes: expected_bytes })
+                progress(Progress { file: item.file, url, done_bytes, total_bytes: expected_bytes });
             };
             receive(response, part, [done, expected_bytes], report)?;
         }

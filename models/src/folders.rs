@@ -161,6 +161,6 @@ fn digests(folder: &Path, files: &[String]) -> Result<Vec<(String, String)>, Loc
 
 fn digest_of(mut files: Vec<(String, String)>) -> String {
     files.sort();
-    let lines: String = files.iter().map(|(file, sha256)| format!("{sha256}  {file}\n")).collect();
+    let lines: String = files.iter().flat_map(|(file, sha256)| [sha256, "  ", file, "\n"]).collect();
     sha256_hex(lines.as_bytes())
 }

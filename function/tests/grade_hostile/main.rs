@@ -62,15 +62,15 @@ fn submissions_at_the_same_time_neither_see_nor_end_each_other() {
         court.canary.pid(),
         include_str!("../fixtures/grade/hostile/prelude.h")
     );
-    let attack = json!({ "source": format!("{prelude}\n{attacker}"), "limits": { "run_seconds": 1.0 } });
+    let submission = json!({ "source": format!("{prelude}\n{attacker}"), "limits": { "run_seconds": 1.0 } });
     let address = court.function.address;
     let unharmed = thread::spawn(move || judged(&submit(address, &victim)));
     // The attacker looks for the victim again and again while its time lasts.
-    let attacked = judged(&submit(address, &attack));
+    let outcome = judged(&submit(address, &submission));
     let unharmed = unharmed.join().unwrap();
     assert_eq!(unharmed["verdict"], "accepted", "{unharmed}");
-    assert_eq!(court.canary.faults_in(&attacked.to_string()), Vec::<String>::new(), "{attacked}");
-    assert!(!attacked.to_string().contains("notes_of_the_victim_5be2"), "{attacked}");
+    assert_eq!(court.canary.faults_in(&outcome.to_string()), Vec::<String>::new(), "{outcome}");
+    assert!(!outcome.to_string().contains("notes_of_the_victim_5be2"), "{outcome}");
     assert_eq!(court.aftermath(), Vec::<String>::new());
 }
 
@@ -155,8 +155,8 @@ impl Court {
         let verdict = answer["verdict"].as_str().unwrap_or("none").to_owned();
         // On a busy machine anything may be cut at its time limit.
         if verdict != "time_limit" && !program.verdicts.contains(&verdict) {
-            let text: String = answer.to_string().chars().take(600).collect();
-            faults.push(format!("verdict {verdict}, not one of {:?}: {text}", program.verdicts));
+            let beginning: String = answer.to_string().chars().take(600).collect();
+            faults.push(format!("verdict {verdict}, not one of {:?}: {beginning}", program.verdicts));
         }
         let mut breaches = self.canary.faults_in(&String::from_utf8_lossy(&reply.body));
         breaches.extend(self.canary.faults());

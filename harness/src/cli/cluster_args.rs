@@ -90,7 +90,7 @@ impl ClusterArgs {
                 chosen.clone_from(flag);
             }
         }
-        choice.object_store = self.object_store(choice.object_store);
+        choice.object_store = self.object_store(choice.object_store.as_ref());
         choice.load_through_port_forward |= self.load_through_port_forward;
         if !self.endpoint.is_empty() {
             choice.endpoints.clone_from(&self.endpoint);
@@ -99,8 +99,8 @@ impl ClusterArgs {
     }
 
     /// The object storage that a file chose, with the flags on top; none if neither names one.
-    fn object_store(&self, file: Option<ObjectStore>) -> Option<ObjectStore> {
-        let mut store = file.clone().unwrap_or_default();
+    fn object_store(&self, file: Option<&ObjectStore>) -> Option<ObjectStore> {
+        let mut store = file.cloned().unwrap_or_default();
         let texts = [(&mut store.endpoint, &self.s3_endpoint), (&mut store.bucket, &self.s3_bucket)];
         for (chosen, flag) in texts {
             if let Some(flag) = flag {

@@ -92,7 +92,7 @@ fn start(experiment: Experiment, args: &ExperimentArgs) -> Result<Exit, CliError
     let options = args.options()?;
     let finished = super::block_on(async {
         let interrupt = Interrupt::on_signals().map_err(anyhow::Error::from)?;
-        Ok(runner::run(experiment, &options, interrupt).await?)
+        Ok(Box::pin(runner::run(experiment, &options, interrupt)).await?)
     })?;
     Ok(conclude(&finished, args))
 }

@@ -41,7 +41,9 @@ use crate::{
     analyse::itself,
     collect::{environment::Machine, prometheus::Collector, versions},
     drive::{self, shapes::Files},
-    experiment::{self, Arrivals, Cell, Experiment, FunctionChoice, LoadPlace, Site, Subject, label_subjects},
+    experiment::{
+        self, Arrivals, Cell, Experiment, FunctionChoice, LoadPlace, Site, Subject, label_subjects,
+    },
     interrupt::Interrupt,
     platforms::{
         AnyPlatform, Ground, Platform, PlatformError, PlatformKind,
@@ -175,12 +177,7 @@ async fn carry_out(
     }
     let mut prepared = prepare(&mut experiment, &options.sources, &|line| progress.say(line)).await?;
     let stored = inputs::store(&experiment, &mut prepared, name, &|line| progress.say(line)).await?;
-    prepared.notices.extend(pinned);
-    prepared.notices.extend(kept::notices(&experiment));
-    if experiment.on == Site::Cluster {
-        prepared.notices.extend(exposure::notice(&experiment));
-    }
-    prepared.notices.extend(reuse_notice(&experiment));
+    prepared.notices.extend(pinned.into_iter().chain(notices(&experiment)));
     prepared.files = files;
     let (found, collector) = look_around(&ground, &mut prepared).await;
     if experiment.load_from.place != LoadPlace::Here {
@@ -255,6 +252,12 @@ async fn carry_out(
     finished.interrupted = interrupt.is_raised();
     progress.finish();
     Ok(finished)
+}
+
+/// What must be known of a run before it begins, as far as the experiment alone says it.
+fn notices(experiment: &Experiment) -> impl Iterator<Item = String> {
+    let exposed = (experiment.on == Site::Cluster).then(|| exposure::notice(experiment)).flatten();
+    kept::notices(experiment).into_iter().chain(exposed).chain(reuse_notice(experiment))
 }
 
 /// The broker and the logger of a run with events; where they cannot be had, the cluster is left as it

@@ -66,13 +66,16 @@ pub async fn ask_each(
     Ok(classes)
 }
 
+/// Reads out of an answer's body what is expected of it.
+type Says = fn(&[u8]) -> Option<String>;
+
 /// Hears one answer.
 struct Listener {
     heard: Mutex<Option<Heard>>,
     /// Which payload was sent.
     payload: usize,
     /// How an answer's body says what is expected of it: a class, a caption ...
-    says: Option<fn(&[u8]) -> Option<String>>,
+    says: Option<Says>,
     /// ... or else it is judged as a whole.
     judge: Arc<dyn Judge>,
 }
@@ -86,7 +89,7 @@ struct Heard {
 
 impl Listener {
     fn new(sent: &Sent, payload: usize) -> Self {
-        let says: Option<fn(&[u8]) -> Option<String>> = match &sent.expected {
+        let says: Option<Says> = match &sent.expected {
             Expected::Classes(_) => Some(classify::top_class),
             Expected::Captions(_) => Some(caption::caption),
             Expected::Judged(_) | Expected::Checksum | Expected::Text(_) => None,

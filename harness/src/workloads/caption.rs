@@ -42,22 +42,22 @@ fn beams(size: Size) -> u32 {
 pub fn requests(experiment: &Experiment, places: &Places, say: &dyn Fn(&str)) -> anyhow::Result<Requests> {
     let choice = &experiment.function;
     let mut notices = Vec::new();
-    let model = model(Some(choice.model.as_str()).filter(|name| *name != AUTO), places, say)?;
-    notices.extend(notice_of(&model));
-    let (set, mut sent) = pictures(experiment, &model, places, &mut notices, say)?;
+    let found = model(Some(choice.model.as_str()).filter(|name| *name != AUTO), places, say)?;
+    notices.extend(notice_of(&found));
+    let (set, mut pairs) = pictures(experiment, &found, places, &mut notices, say)?;
     if choice.size == Size::Test {
-        sent.truncate(1);
+        pairs.truncate(1);
     }
-    let unknown = sent.iter().filter(|(_, expected)| expected.is_none()).count();
+    let unknown = pairs.iter().filter(|(_, expected)| expected.is_none()).count();
     if unknown > 0 {
         notices.push(format!(
             "No independent engine has named the caption of {unknown} of {} pictures for {}: the function's own \
              answer before the run is taken as right, so an answer that is wrong every time would pass.",
-            sent.len(),
-            model.name
+            pairs.len(),
+            found.name
         ));
     }
-    let (payloads, expected): (Vec<Payload>, _) = sent.into_iter().unzip();
+    let (payloads, expected): (Vec<Payload>, _) = pairs.into_iter().unzip();
     let files: Vec<_> = payloads
         .iter()
         .map(|p| json!({ "name": p.name, "bytes": p.body.len(), "sha256": models::sha256_hex(&p.body) }))
@@ -65,11 +65,11 @@ pub fn requests(experiment: &Experiment, places: &Places, say: &dyn Fn(&str)) ->
     Ok(Requests {
         path: path(choice.size),
         expected: JudgeSpec::Captions { expected },
-        env: environment(&model)?,
+        env: environment(&found)?,
         notices,
         facts: json!({
-            "model": { "name": model.name, "sha256": model.sha256, "licence": model.licence,
-                       "verified": model.is_verified },
+            "model": { "name": found.name, "sha256": found.sha256, "licence": found.licence,
+                       "verified": found.is_verified },
             "beams": beams(choice.size),
             "pictures": { "name": set, "files": files },
         }),

@@ -127,11 +127,8 @@ impl Knative {
         answer::first(wanted, ANSWER_LIMIT).await.map_err(|cause| {
             let mut cause = format!("the Service is ready, but {cause} with Host {host}");
             if spec.exposure() == Exposure::InsideAlone {
-                cause += &format!(
-                    "; it answers inside the cluster alone: {}, or {}",
-                    exposure::FROM_INSIDE,
-                    exposure::ALLOW
-                );
+                let (from_inside, allow) = (exposure::FROM_INSIDE, exposure::ALLOW);
+                cause = format!("{cause}; it answers inside the cluster alone: {from_inside}, or {allow}");
             }
             not_ready(spec, started, cause)
         })?;

@@ -147,8 +147,8 @@ fn words(draw: &mut StdRng) -> Vec<Test> {
         for word in &words {
             *counts.entry(*word).or_insert(0) += 1;
         }
-        let lines: String = counts.iter().map(|(word, count)| format!("{word} {count}\n")).collect();
-        Test::new(&format!("{}\n", words.join(" ")), &lines)
+        let lines: Vec<String> = counts.iter().map(|(word, count)| format!("{word} {count}\n")).collect();
+        Test::new(&format!("{}\n", words.join(" ")), &lines.concat())
     };
     let drawn: Vec<Vec<&str>> = (0..DRAWN_TESTS)
         .map(|_| (0..300).map(|_| WORDS[draw.next_u32() as usize % WORDS.len()]).collect())
@@ -163,7 +163,7 @@ fn prime_factors(mut number: u64) -> Vec<u64> {
         if factor * factor > number {
             factor = number;
         }
-        while number % factor == 0 {
+        while number.is_multiple_of(factor) {
             found.push(factor);
             number /= factor;
         }

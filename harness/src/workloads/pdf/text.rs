@@ -167,7 +167,7 @@ fn show(content: &[u8], fonts: &HashMap<Vec<u8>, Font>, text: &mut String) {
         match token {
             [b'/', ..] => name = token,
             b"Tf" => font = fonts.get(name),
-            [b'(', ..] | [b'<', ..] if token != b"<<" => {
+            [b'(' | b'<', ..] if token != b"<<" => {
                 let Some(font) = font else { continue };
                 for code in string(token).chunks(font.code_bytes) {
                     let code = code.iter().fold(0, |code, byte| code << 8 | u32::from(*byte));

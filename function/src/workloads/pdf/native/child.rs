@@ -49,7 +49,7 @@ fn render_standard_input(arguments: impl Iterator<Item = String>) -> ExitCode {
     let result = match give_up_rights(arguments) {
         Ok(()) => wire::read(&mut io::stdin().lock())
             .map_err(|error| Refusal::Failed(error.to_string()))
-            .and_then(|page| render_on_a_large_stack(page)),
+            .and_then(render_on_a_large_stack),
         Err(error) => Err(Refusal::Failed(error)),
     };
     let (code, answer) = match result {

@@ -126,7 +126,7 @@ fn canonical_request(request: &Parts, signed_headers: &str) -> Option<String> {
             return None;
         }
         let value = values.join(",").split_ascii_whitespace().collect::<Vec<_>>().join(" ");
-        headers.push_str(&format!("{name}:{value}\n"));
+        headers.extend([name, ":", &value, "\n"]);
     }
     let digest = text(&request.headers, "x-amz-content-sha256")?;
     Some(format!("{}\n{path}\n{query}\n{headers}\n{signed_headers}\n{digest}", request.method))

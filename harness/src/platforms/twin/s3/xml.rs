@@ -21,10 +21,11 @@ pub fn error(code: &str, message: &str, resource: &str) -> String {
 
 /// The answer to ListBuckets, of which nobody asks more than the names.
 pub fn buckets(names: &[String]) -> String {
-    let all: String = names
+    let all = names
         .iter()
         .map(|name| format!("<Bucket><Name>{name}</Name><CreationDate>{EPOCH}</CreationDate></Bucket>"))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     format!(
         "{HEAD}<ListAllMyBucketsResult xmlns=\"{NAMESPACE}\"><Owner><ID>twin</ID></Owner><Buckets>{all}</Buckets>\
          </ListAllMyBucketsResult>"
@@ -36,7 +37,7 @@ pub fn listing(bucket: &str, query: &Query, page: &Page, url_encoded: bool) -> S
     let spell = |key: &str| {
         if url_encoded { utf8_percent_encode(key, &URL).to_string() } else { escape(key) }
     };
-    let objects: String = page
+    let objects = page
         .objects
         .iter()
         .map(|(key, object)| {
@@ -49,12 +50,14 @@ pub fn listing(bucket: &str, query: &Query, page: &Page, url_encoded: bool) -> S
                 object.bytes.len()
             )
         })
-        .collect();
-    let prefixes: String = page
+        .collect::<Vec<_>>()
+        .concat();
+    let prefixes = page
         .common_prefixes
         .iter()
         .map(|prefix| format!("<CommonPrefixes><Prefix>{}</Prefix></CommonPrefixes>", spell(prefix)))
-        .collect();
+        .collect::<Vec<_>>()
+        .concat();
     let optional = |name: &str, value: &str| {
         if value.is_empty() { String::new() } else { format!("<{name}>{}</{name}>", spell(value)) }
     };
@@ -79,7 +82,7 @@ const EPOCH: &str = "1970-01-01T00:00:00.000Z";
 
 /// A continuation token for everything after a key.
 fn token(after: &str) -> String {
-    after.bytes().map(|byte| format!("{byte:02x}")).collect()
+    after.bytes().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
 }
 
 /// The key of a continuation token; none if we made no such token.
@@ -102,7 +105,7 @@ fn escape(text: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '"' => out.push_str("&quot;"),
-            '\t' | '\n' | '\r' => out.push_str(&format!("&#{};", u32::from(letter))),
+            '\t' | '\n' | '\r' => out.extend(["&#", &u32::from(letter).to_string(), ";"]),
             control if control.is_control() => out.push('?'),
             plain => out.push(plain),
         }
