@@ -235,7 +235,7 @@ def write_json(path, value):
 def write_settings(model, generation, processor, folder):
     words = vocabulary()
     write_json(folder / "config.json", model.config.to_dict())
-    write_json(folder / "generation_config.json", generation.to_dict())
+    (folder / "generation_config.json").write_text(generation.to_json_string(use_diff=True))
     write_json(folder / "preprocessor_config.json", processor.to_dict())
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     special = {

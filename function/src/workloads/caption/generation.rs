@@ -152,6 +152,7 @@ fn refuse(others: &Map<String, Value>) -> anyhow::Result<()> {
                 WITHOUT_EFFECT.contains(&name.as_str())
                     || *value == Value::Bool(false)
                     || value.as_array().is_some_and(Vec::is_empty)
+                    || value.as_object().is_some_and(Map::is_empty)
             }
         };
         ensure!(

@@ -6,6 +6,7 @@ mod engine;
 mod generation;
 mod merged;
 mod preprocess;
+mod resize;
 mod search;
 mod tokenizer;
 
@@ -107,7 +108,7 @@ impl Workload for Caption {
     fn warm_up(&self) -> Result<(), WorkloadError> {
         // With a cache, the second token is the first that takes what is remembered.
         let search = Search { beams: 2, max_length: 3, ..self.search.clone() };
-        let seen = self.engine.encode(self.engine.input(|_zeros| Ok(()))?)?;
+        let seen = self.engine.encode(self.engine.input(|_zeros| ())?)?;
         search.run(&mut self.engine.decoding(seen)).map(drop)
     }
 

@@ -2,13 +2,12 @@
 //! `transformers` does with Pillow and NumPy.
 
 use anyhow::{Context as _, bail, ensure};
-use fast_image_resize::{FilterType, ResizeAlg};
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::workloads::WorkloadError;
+use super::resize::{Filter, resize};
 use crate::workloads::classify::picture::Picture;
-use crate::workloads::classify::preprocess::{planes, resize};
+use crate::workloads::classify::preprocess::planes;
 
 /// Largest side of an encoder's input, pixels: several times what any model has.
 const LARGEST_SIDE: u32 = 4096;
@@ -20,7 +19,7 @@ pub struct Preprocessor {
     pub width: u32,
     /// Height of the encoder's input, pixels.
     pub height: u32,
-    algorithm: ResizeAlg,
+    filter: Filter,
     /// What each 8-bit value becomes, by channel.
     tables: [[f32; 256]; 3],
 }
@@ -92,30 +91,25 @@ impl Preprocessor {
             "size is {width} x {height} pixels; sides from 1 to {LARGEST_SIDE} are known"
         );
         ensure!(!file.image_std.contains(&0.0), "image_std must not be 0");
-        Ok(Self { width, height, algorithm: algorithm(file.resample)?, tables: tables(&file) })
+        Ok(Self { width, height, filter: filter(file.resample)?, tables: tables(&file) })
     }
 
     /// Writes a picture as the encoder's input: 3 x height x width values.
-    ///
-    /// # Errors
-    /// If there is no memory for it.
-    pub fn write(&self, picture: &Picture, out: &mut [f32]) -> Result<(), WorkloadError> {
-        let resized = resize(picture, self.width, self.height, self.algorithm)?;
-        let row_bytes = 3 * self.width as usize;
-        planes(&self.tables, self.width, self.height, resized.buffer().chunks_exact(row_bytes), out);
-        Ok(())
+    pub fn write(&self, picture: &Picture, out: &mut [f32]) {
+        let resized = resize(picture, self.width, self.height, self.filter);
+        planes(&self.tables, self.width, self.height, resized.chunks_exact(3 * self.width as usize), out);
     }
 }
 
 /// Pillow's filters by their numbers.
-fn algorithm(resample: u8) -> anyhow::Result<ResizeAlg> {
+fn filter(resample: u8) -> anyhow::Result<Filter> {
     Ok(match resample {
-        0 => ResizeAlg::Nearest,
-        1 => ResizeAlg::Convolution(FilterType::Lanczos3),
-        2 => ResizeAlg::Convolution(FilterType::Bilinear),
-        3 => ResizeAlg::Convolution(FilterType::CatmullRom),
-        4 => ResizeAlg::Convolution(FilterType::Box),
-        5 => ResizeAlg::Convolution(FilterType::Hamming),
+        0 => Filter::Nearest,
+        1 => Filter::Lanczos,
+        2 => Filter::Bilinear,
+        3 => Filter::Bicubic,
+        4 => Filter::Box,
+        5 => Filter::Hamming,
         other => bail!("resample is {other}; Pillow's filters have the numbers 0 to 5"),
     })
 }
@@ -167,7 +161,7 @@ mod tests {
         let preprocessor = Preprocessor::from_json(text.as_bytes()).unwrap();
         let picture = Picture { width: 2, height: 1, pixels: vec![1, 2, 3, 4, 5, 6] };
         let mut out = [0.0; 6];
-        preprocessor.write(&picture, &mut out).unwrap();
+        preprocessor.write(&picture, &mut out);
         assert_eq!(out, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
     }
 

@@ -56,8 +56,7 @@ impl Preprocessor {
                 picture.width, picture.height
             )));
         }
-        let bilinear = ResizeAlg::Convolution(FilterType::Bilinear);
-        let resized = resize(picture, width, height, bilinear)?;
+        let resized = resize(picture, width, height)?;
         let (left, top) = (centre(width, self.width), centre(height, self.height));
         let row_bytes = 3 * self.width as usize;
         let rows = resized
@@ -120,19 +119,14 @@ pub(in crate::workloads) fn planes<'a>(
     }
 }
 
-/// Pillow's `resize(size, filter)`: a filter as wide as the reduction asks for, on 8-bit values, first along
-/// the rows and then along the columns.
-pub(in crate::workloads) fn resize(
-    picture: &Picture,
-    width: u32,
-    height: u32,
-    algorithm: ResizeAlg,
-) -> Result<Image<'static>, WorkloadError> {
+/// Pillow's `resize(size, Image.BILINEAR)`: a triangle filter as wide as the reduction asks for,
+/// on 8-bit values, first along the rows and then along the columns.
+fn resize(picture: &Picture, width: u32, height: u32) -> Result<Image<'static>, WorkloadError> {
     let internal = |error: &dyn std::fmt::Display| WorkloadError::Internal(format!("resize: {error}"));
     let source = ImageRef::new(picture.width, picture.height, &picture.pixels, PixelType::U8x3)
         .map_err(|error| internal(&error))?;
     let mut resized = Image::new(width, height, PixelType::U8x3);
-    let options = ResizeOptions::new().resize_alg(algorithm);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
     Resizer::new().resize(&source, &mut resized, &options).map_err(|error| internal(&error))?;
     Ok(resized)
 }
@@ -231,7 +225,7 @@ mod tests {
         let values: Vec<u8> =
             (0..640_u32 * 360 * 3).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let picture = Picture { width: 640, height: 360, pixels: values.clone() };
-        let ours = resize(&picture, 224, 224, ResizeAlg::Convolution(FilterType::Bilinear)).unwrap();
+        let ours = resize(&picture, 224, 224).unwrap();
         let theirs = image::imageops::resize(
             &image::RgbImage::from_raw(640, 360, values).unwrap(),
             224,
