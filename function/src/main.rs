@@ -21,13 +21,9 @@ use function::workloads::pdf::chromium::launcher;
 use function::workloads::pdf::native::child;
 
 fn main() -> ExitCode {
-    // Called again by the grading workloads, to bind a submitted program, and by the native
-    // renderer of PDFs, for each page.
-    if let Some(ended) = jail::entry().or_else(child::entry) {
-        return ended;
-    }
-    // And by the workload `pdf`, to become a browser.
-    if let Some(ended) = launcher::run_if_asked() {
+    // This binary calls itself again for what a process can only do to itself: to become a browser, to
+    // bind a submitted program, to render one page. The browser's arguments need not be text.
+    if let Some(ended) = launcher::entry().or_else(jail::entry).or_else(child::entry) {
         return ended;
     }
     let start = ProcessStart::now();

@@ -41,7 +41,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             for scene in scenes {
                 let Captioned { name, jpeg, caption } = scene?;
                 std::fs::write(folder.join(&name), jpeg)?;
-                captions += &format!("{name}\t{caption}\n");
+                captions.extend([name.as_str(), "\t", caption.as_str(), "\n"]);
             }
             std::fs::write(folder.join("captions.tsv"), captions)?;
         }

@@ -8,8 +8,7 @@
 The pictures come from `cargo run -p models --example scenes` (the code in `models/src/scenes/`), the
 network is in `captioner_network.py`. Written to `models/captioner/`: the model in Hugging Face's layout,
 `model.json` (how it was made, what it can do, digests) and `expected.json` (what ONNX Runtime answers
-to the scenes that the harness sends). Everything is seeded: the same versions on the same kind of
-machine give the same weights.
+to the scenes that the harness sends). Everything is seeded and runs on one thread.
 """
 
 import argparse

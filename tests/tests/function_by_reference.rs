@@ -173,7 +173,7 @@ fn every_refusal_is_the_one_of_the_contract() {
     let running = Running::start();
     let etag = running.put("k", b"first", "text/plain");
     running.put("k", b"second", "text/plain");
-    running.put("large", &[0; 100_001], "text/plain");
+    running.put("large", &vec![0; 100_001], "text/plain");
     running.store.put("private", "k", "x".into(), "text/plain").unwrap();
     let object = |bucket: &str, key: &str| json!({ "object": { "bucket": bucket, "key": key } });
     let mut foreign = object("inputs", "k");

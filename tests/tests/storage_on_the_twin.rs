@@ -10,7 +10,7 @@ use serde_json::Value;
 use tests::{comparison, harness, processes_with, text};
 
 /// Long enough for a busy machine; only a failure waits for it.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Waits until something is there, or the run has ended without it.
 fn wait_for<T>(child: &mut Child, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
@@ -89,10 +89,11 @@ fn a_run_by_reference_tells_its_transfers_apart_and_keeps_no_credentials() {
     }
     let run = folder.path().join("runs/run");
     let page = std::fs::read_to_string(run.join("report.md")).unwrap();
-    assert!(
-        page.contains("Where the time goes inside the function") && page.contains("Download (ms)"),
-        "{page}"
-    );
+    // Tables count VALID cells alone, and a busy machine may have left none.
+    let cells = summary["cells"].as_array().unwrap();
+    let valid = cells.iter().any(|cell| cell["validity"]["problems"].as_array().is_some_and(Vec::is_empty));
+    assert_eq!(page.contains("Where the time goes inside the function"), valid, "{page}");
+    assert_eq!(page.contains("Download (ms)"), valid, "{page}");
     assert!(page.contains("by reference from an object storage; results written back to it"), "{page}");
     let environment: Value =
         serde_json::from_str(&std::fs::read_to_string(run.join("environment.json")).unwrap()).unwrap();

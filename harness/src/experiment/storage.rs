@@ -100,8 +100,14 @@ pub(super) fn store_problems(
     let mut say = |key: &str, problem: &str| list.check(false, &["cluster", "object-store", key], problem);
     let here = store.endpoint_from_here.as_deref();
     for (key, url) in [("endpoint", Some(store.endpoint.as_str())), ("endpoint-from-here", here)] {
-        if let Some(problem) = url.and_then(url_problem) {
-            say(key, &problem);
+        match url {
+            Some(url) if url.contains('@') => {
+                say(
+                    key,
+                    "the URL carries a login, which would be written to the run's folder; leave it out: keys come from the environment and the Secret",
+                );
+            }
+            url => url.and_then(url_problem).into_iter().for_each(|problem| say(key, &problem)),
         }
     }
     let fits = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'.';

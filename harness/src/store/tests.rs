@@ -67,7 +67,7 @@ prop_compose! {
             connection: words[2], instance: instance.map(Arc::from), cold,
             server: server.map(|[queue_us, decode_us, preprocess_us, inference_us, total_us]| {
                 let (download_us, upload_us) = (queue_us / 2, total_us / 3);
-                ServerTimings { queue_us, decode_us, preprocess_us, inference_us, total_us, download_us, upload_us }
+                ServerTimings { queue_us, decode_us, preprocess_us, inference_us, download_us, upload_us, total_us }
             }),
         }
     }

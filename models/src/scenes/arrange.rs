@@ -42,7 +42,7 @@ const GAP: i32 = 6;
 /// 0, 4, 8 and 12 degrees: less than would make a square another shape.
 const TURNS: [(i32, i32); 4] = [(1024, 0), (1022, 71), (1014, 143), (1002, 213)];
 /// Things of a group lie in cells of this side, pixels: three by three of them.
-const CELL: i32 = SIDE.cast_signed() / 3;
+const CELL: i32 = SIDE / 3;
 
 /// Draws an arrangement and its things, in the order in which the caption names them.
 pub(super) fn arrange(split: Split, random: &mut Stream) -> (Arrangement, Vec<Placed>) {
@@ -62,7 +62,7 @@ fn alone(split: Split, random: &mut Stream) -> Vec<Placed> {
     let large = random.pick([false, true]);
     let thing = first_thing(split, large, random);
     let radius = radius(thing, random);
-    let mut within = || random.between(radius + GAP, SIDE.cast_signed() - radius - GAP);
+    let mut within = || random.between(radius + GAP, SIDE - radius - GAP);
     let (x, y) = (within(), within());
     vec![placed(thing, (x, y), radius, random)]
 }
@@ -78,15 +78,14 @@ fn pair(split: Split, above: bool, random: &mut Stream) -> Vec<Placed> {
         }
     };
     let (first_radius, second_radius) = (radius(first, random), radius(second, random));
-    let side = SIDE.cast_signed();
     let apart = first_radius + second_radius + GAP;
-    let first_at = random.between(first_radius + GAP, side - second_radius - GAP - apart);
-    let second_at = random.between(first_at + apart, side - second_radius - GAP);
+    let first_at = random.between(first_radius + GAP, SIDE - second_radius - GAP - apart);
+    let second_at = random.between(first_at + apart, SIDE - second_radius - GAP);
     // Across the relation they lie closer than along it, so that nothing else is as true.
     let margin = first_radius.max(second_radius) + GAP;
-    let across = random.between(margin, side - margin);
+    let across = random.between(margin, SIDE - margin);
     let slant = (second_at - first_at) / 3;
-    let other = random.between((across - slant).max(margin), (across + slant).min(side - margin));
+    let other = random.between((across - slant).max(margin), (across + slant).min(SIDE - margin));
     let at = |along, across| if above { (across, along) } else { (along, across) };
     vec![
         placed(first, at(first_at, across), first_radius, random),
@@ -104,7 +103,7 @@ fn inside(split: Split, random: &mut Stream) -> Vec<Placed> {
         }
     };
     let (inner_radius, outer_radius) = (radius(inner, random), random.between(HOLDING.0, HOLDING.1));
-    let mut within = || random.between(outer_radius + GAP, SIDE.cast_signed() - outer_radius - GAP);
+    let mut within = || random.between(outer_radius + GAP, SIDE - outer_radius - GAP);
     let (x, y) = (within(), within());
     // A ring's hole has 0.56 of its radius: 40 pixels, and 27 are the most that lie in it.
     let off = 6;

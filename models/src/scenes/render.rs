@@ -8,7 +8,7 @@ use super::things::Ground;
 use crate::random::{Stream, mix};
 
 /// Width and height of every scene, pixels.
-pub(super) const SIDE: u32 = 256;
+pub(super) const SIDE: i32 = 256;
 /// JPEG quality: that of a usual photograph on the web.
 const QUALITY: u8 = 90;
 /// Most by which a thing's red, green or blue differs from its colour's.
@@ -35,8 +35,8 @@ pub(super) fn jpeg(ground: Ground, things: &[Placed], random: &mut Stream) -> Re
 fn background(ground: Ground, random: &mut Stream) -> RgbImage {
     let slope = (random.between(-20, 20), random.between(-20, 20));
     let tint: [i32; 3] = std::array::from_fn(|_| random.between(-6, 6));
-    let half = SIDE.cast_signed() / 2;
-    RgbImage::from_fn(SIDE, SIDE, |x, y| {
+    let half = SIDE / 2;
+    RgbImage::from_fn(SIDE.cast_unsigned(), SIDE.cast_unsigned(), |x, y| {
         let (across, down) = (x.cast_signed() - half, y.cast_signed() - half);
         let light = ground.brightness() + (slope.0 * across + slope.1 * down) / (2 * half);
         Rgb(tint.map(|tint| clamped(light + tint)))
@@ -54,12 +54,12 @@ fn paint(picture: &mut RgbImage, placed: &Placed, random: &mut Stream) {
     let unit = |turned: i32| turned * 125 / (512 * radius);
     for row in y - radius..=y + radius {
         for column in x - radius..=x + radius {
-            let covered = SAMPLES.iter().filter(|(right, down)| {
+            let covers = |(right, down): (i32, i32)| {
                 let (across, below) = (4 * (column - x) + right - 2, 4 * (row - y) + down - 2);
                 let (u, v) = (across * cosine + below * sine, below * cosine - across * sine);
                 thing.shape.holds(unit(u), unit(v))
-            });
-            let covered = covered.count().cast_signed() as i32;
+            };
+            let covered: i32 = SAMPLES.into_iter().map(|sample| i32::from(covers(sample))).sum();
             if let Some(Rgb(under)) = picture.get_pixel_mut_checked(column as u32, row as u32) {
                 for (under, over) in under.iter_mut().zip(rgb) {
                     *under = clamped((i32::from(*under) * (4 - covered) + i32::from(over) * covered) / 4);

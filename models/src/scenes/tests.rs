@@ -121,7 +121,7 @@ fn captions_say_how_the_things_lie() {
         }
         for placed in &scene.things {
             let (x, y, radius) = (placed.x, placed.y, placed.radius);
-            let side = render::SIDE.cast_signed();
+            let side = render::SIDE;
             assert!(x >= radius && y >= radius && x + radius < side && y + radius < side, "{caption}");
             assert_eq!(radius >= 40, placed.thing.large, "{caption}");
             let several = scene.arrangement == Arrangement::Group;

@@ -200,7 +200,7 @@ mod tests {
             let factors = prime_factors(number);
             proptest::prop_assert_eq!(factors.iter().product::<u64>(), number);
             for factor in factors {
-                proptest::prop_assert!((2..).take_while(|d| d * d <= factor).all(|d| factor % d != 0));
+                proptest::prop_assert!((2..=factor.isqrt()).all(|d| factor % d != 0));
             }
         }
     }

@@ -22,8 +22,9 @@ fn pdf() -> Vec<u8> {
     let mut pdf = "%PDF-1.4\n".to_owned();
     let mut table = format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1);
     for (i, object) in objects.iter().enumerate() {
-        table += &format!("{:010} 00000 n \n", pdf.len());
-        pdf += &format!("{} 0 obj\n{object}\nendobj\n", i + 1);
+        let at = format!("{:010} 00000 n \n", pdf.len());
+        table.push_str(&at);
+        pdf.extend([&format!("{} 0 obj\n", i + 1), object, "\nendobj\n"]);
     }
     let start = pdf.len();
     format!("{pdf}{table}trailer\n<</Root 1 0 R>>\nstartxref\n{start}\n%%EOF\n").into_bytes()

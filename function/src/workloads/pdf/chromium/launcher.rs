@@ -42,7 +42,7 @@ pub struct Orders {
 }
 
 impl Orders {
-    /// The arguments that [`run_if_asked`] understands.
+    /// The arguments that [`entry`] understands.
     pub fn arguments(&self) -> Vec<OsString> {
         let settings =
             [ARGUMENT.into(), u8::from(self.own_network).to_string(), self.process_bytes.to_string()];
@@ -60,7 +60,7 @@ impl Orders {
 
 /// Becomes the browser if the program was started for that; otherwise returns none at once. Must be
 /// called while there is one thread.
-pub fn run_if_asked() -> Option<ExitCode> {
+pub fn entry() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next()? != ARGUMENT {
         return None;

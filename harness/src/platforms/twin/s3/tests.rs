@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::TryStreamExt as _;
 use object_store::{
     Attribute, GetOptions, GetRange, ObjectStore, ObjectStoreExt as _, PutOptions,
     aws::{AmazonS3, AmazonS3Builder},
@@ -74,7 +75,6 @@ async fn an_object_comes_back_as_it_was_whatever_its_key() {
         assert_eq!(found.attributes.get(&Attribute::ContentType).unwrap().as_ref(), "image/jpeg");
         assert_eq!(found.bytes().await.unwrap(), key.as_bytes(), "{key}");
     }
-    use futures_util::TryStreamExt as _;
     let listed: Vec<_> = client.list(None).try_collect().await.unwrap();
     let mut listed: Vec<&str> = listed.iter().map(|object| object.location.as_ref()).collect();
     listed.sort_unstable();
