@@ -32,6 +32,8 @@ enum State {
     InCache,
     /// Not there, but this program makes it when it is needed.
     MadeOnDemand,
+    /// Not there, but a part of this program.
+    BuiltIn,
     /// Not there, but it has a source.
     Downloadable,
     /// Not there, and nobody offers it for download.
@@ -57,6 +59,7 @@ pub(super) fn table(rows: &[Row]) -> String {
             (Some(path), State::InCache) => format!("{} (cache)", path.display()),
             (Some(path), _) => path.display().to_string(),
             (None, State::MadeOnDemand) => "made by this program when it is named".into(),
+            (None, State::BuiltIn) => "part of this program".into(),
             (None, State::Downloadable) => format!("not here; `harness models fetch {}`", row.name),
             (None, _) => "not here, and without a source; see models/README.md".into(),
         };
@@ -81,6 +84,7 @@ fn row(entry: Entry, places: &Places) -> Row {
         Some(_) if all_there && differs => State::Differs,
         Some((_, Origin::Directory)) if all_there => State::InDirectory,
         Some(_) if all_there => State::InCache,
+        _ if matches!(entry, Entry::Folder(folder) if folder.built_in) => State::BuiltIn,
         _ if entry.is_made() => State::MadeOnDemand,
         _ if items.iter().all(|item| !item.urls.is_empty()) => State::Downloadable,
         _ => State::Missing,

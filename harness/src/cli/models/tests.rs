@@ -55,16 +55,20 @@ fn the_list_says_of_everything_where_it_is_or_how_to_have_it() {
     world.fetch("drawn").unwrap();
     let rows = list::rows(&world.manifest, &world.places());
     insta::assert_snapshot!(world.tidy(&list::table(&rows)), @r"
-    name                        size  licence     where
-    mobilenetv2-1.0-224     13.97 MB  Apache-2.0  not here, and without a source; see models/README.md
+    name                            size  licence     where
+    mobilenetv2-1.0-224         13.97 MB  Apache-2.0  not here, and without a source; see models/README.md
       MobileNetV2 1.0, 224 px, ImageNet, fp32; weights of Google's published 8-bit TensorFlow Lite model written out as floats
-    mobilenetv2-12          13.96 MB  Apache-2.0  ROOT/own/mobilenetv2-12.onnx has another size; see `harness models verify`
+    mobilenetv2-12              13.96 MB  Apache-2.0  ROOT/own/mobilenetv2-12.onnx has another size; see `harness models verify`
       MobileNetV2 1.0, 224 px, ImageNet, fp32, of the ONNX Model Zoo
-    mobilenetv2-generated   13.97 MB  Apache-2.0  made by this program when it is named
+    mobilenetv2-generated       13.97 MB  Apache-2.0  made by this program when it is named
       The same graph with seeded random weights, made by this program: right in cost, meaningless in answers
-    photographs              0.70 MB  Apache-2.0  not here; `harness models fetch photographs`
+    vit-gpt2-image-captioning    unknown  Apache-2.0  not here; `harness models fetch vit-gpt2-image-captioning`
+      ViT-GPT2, nlpconnect/vit-gpt2-image-captioning, fp32; ONNX export of Xenova's, never downloaded by the project
+    scenes-captioner             1.97 MB  Apache-2.0  part of this program
+      The project's own small captioner of drawn scenes, fp32; see models/captioner/README.md
+    photographs                  0.70 MB  Apache-2.0  not here; `harness models fetch photographs`
       A cat and a parrot, from google-coral/test_data
-    drawn                    0.26 MB  Apache-2.0  ROOT/cache/pictures (cache)
+    drawn                        0.26 MB  Apache-2.0  ROOT/cache/pictures (cache)
       Eight pictures of 320 x 240 pixels drawn by this program
     ");
 }
@@ -75,7 +79,7 @@ fn the_list_is_there_as_json_for_scripts() {
     world.fetch("mobilenetv2-generated").unwrap();
     let rows = serde_json::to_value(list::rows(&world.manifest, &world.places())).unwrap();
     let states: Vec<_> = rows.as_array().unwrap().iter().map(|row| (&row["name"], &row["state"])).collect();
-    insta::assert_snapshot!(serde_json::to_string(&states).unwrap(), @r#"[["mobilenetv2-1.0-224","missing"],["mobilenetv2-12","downloadable"],["mobilenetv2-generated","in-cache"],["photographs","downloadable"],["drawn","made-on-demand"]]"#);
+    insta::assert_snapshot!(serde_json::to_string(&states).unwrap(), @r#"[["mobilenetv2-1.0-224","missing"],["mobilenetv2-12","downloadable"],["mobilenetv2-generated","in-cache"],["vit-gpt2-image-captioning","downloadable"],["scenes-captioner","built-in"],["photographs","downloadable"],["drawn","made-on-demand"]]"#);
     assert_eq!(
         rows[2]["path"].as_str().unwrap(),
         world.root.path().join("cache/models/mobilenetv2-generated.onnx").to_str().unwrap()
@@ -97,7 +101,7 @@ fn a_path_is_printed_once_the_thing_is_there_and_before_that_the_remedy() {
     );
     assert_eq!(
         world.path("resnet"),
-        "error: no model or picture set named 'resnet'; there are: mobilenetv2-1.0-224, mobilenetv2-12, mobilenetv2-generated, vit-gpt2-image-captioning, photographs, drawn"
+        "error: no model or picture set named 'resnet'; there are: mobilenetv2-1.0-224, mobilenetv2-12, mobilenetv2-generated, vit-gpt2-image-captioning, scenes-captioner, photographs, drawn"
     );
 }
 
@@ -118,6 +122,22 @@ fn verify_finds_the_file_that_differs() {
     std::fs::write(&spoilt, bytes).unwrap();
     let (report, right) = verify::verify(&world.manifest, &world.places());
     assert!(!right && report.contains("WRONG  ") && report.ends_with("7 right, 1 wrong\n"), "{report}");
+}
+
+#[test]
+fn a_model_of_several_files_is_unpacked_into_its_folder_and_verified_file_by_file() {
+    let world = World::new();
+    assert!(world.path("scenes-captioner").contains("run `harness models fetch scenes-captioner`"));
+    world.fetch("scenes-captioner").unwrap();
+    assert_eq!(world.path("scenes-captioner"), "ROOT/cache/models/scenes-captioner");
+    let (report, right) = verify::verify(&world.manifest, &world.places());
+    assert!(right && report.ends_with("6 right, 0 wrong\n"), "{report}");
+
+    let unverified = world.root.path().join("own/vit-gpt2-image-captioning");
+    std::fs::create_dir(&unverified).unwrap();
+    std::fs::write(unverified.join("config.json"), "{}").unwrap();
+    let (report, right) = verify::verify(&world.manifest, &world.places());
+    assert!(right && report.ends_with("6 right, 0 wrong, 1 that nobody has verified\n"), "{report}");
 }
 
 #[test]
