@@ -69,7 +69,7 @@ def start(options, workload, folder):
     process = subprocess.Popen([options.function], env=environment, stdout=log, stderr=subprocess.STDOUT)
     for _ in range(600):
         log.seek(0)
-        found = re.search(r"^listening on ([\d.:]+)", log.read(), re.M)
+        found = re.search(r"^listening on ([\d.]+:\d+)", log.read(), re.M)
         if found:
             return process, f"http://{found.group(1)}"
         if process.poll() is not None:

@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn grandchildren_are_found_by_both_ways_of_looking() {
         // `cat` waits for its input, which this test holds.
-        let script = "cat & cat; wait";
+        let script = "(cat; true); true";
         let mut shell = Command::new("sh")
             .args(["-c", script])
             .stdin(Stdio::piped())
@@ -164,12 +164,12 @@ mod tests {
         let listed = Tree::below(pid, None);
         let asked = Tree { lists_children: false, ..Tree::below(pid, None) };
         let until = std::time::Instant::now() + Duration::from_secs(20);
-        // The first `cat` of a shell without job control reads nothing and may end at once.
-        while listed.descendants().is_empty() && std::time::Instant::now() < until {
+        // The shell, and the `cat` below the shell below it.
+        let are_there = |tree: &Tree| tree.descendants().len() == 2;
+        while !(are_there(&listed) && are_there(&asked)) && std::time::Instant::now() < until {
             std::thread::yield_now();
         }
-        assert!(!listed.descendants().is_empty());
-        assert!(!asked.descendants().is_empty());
+        assert!(are_there(&listed) && are_there(&asked));
         assert!(listed.look().tasks >= 1 && listed.look().resident_bytes > 0);
         drop(shell.stdin.take());
         shell.wait().unwrap();
