@@ -103,11 +103,14 @@ impl Engine {
     /// An input for the encoder that `write` fills in: 3 x height x width values, zero at first.
     ///
     /// # Errors
-    /// If there is no memory for it.
-    pub fn input(&self, write: impl FnOnce(&mut [f32])) -> Result<Tensor, WorkloadError> {
+    /// Those of `write`, or if there is no memory for it.
+    pub fn input(
+        &self,
+        write: impl FnOnce(&mut [f32]) -> Result<(), WorkloadError>,
+    ) -> Result<Tensor, WorkloadError> {
         let mut tensor = Tensor::zero::<f32>(&self.shape).map_err(|error| internal(&error))?;
         let mut view = tensor.try_as_plain_ram_mut().map_err(|error| internal(&error))?;
-        write(view.as_slice_mut().map_err(|error| internal(&error))?);
+        write(view.as_slice_mut().map_err(|error| internal(&error))?)?;
         Ok(tensor)
     }
 

@@ -108,7 +108,7 @@ impl Workload for Caption {
     fn warm_up(&self) -> Result<(), WorkloadError> {
         // With a cache, the second token is the first that takes what is remembered.
         let search = Search { beams: 2, max_length: 3, ..self.search.clone() };
-        let seen = self.engine.encode(self.engine.input(|_zeros| ())?)?;
+        let seen = self.engine.encode(self.engine.input(|_zeros| Ok(()))?)?;
         search.run(&mut self.engine.decoding(seen)).map(drop)
     }
 
@@ -117,7 +117,8 @@ impl Workload for Caption {
         let mut watch = Stopwatch::start();
         let picture = picture::decode(&input.body, self.max_pixels)?;
         watch.lap("decode");
-        let pixels = self.engine.input(|values| self.preprocessor.write(&picture, values))?;
+        let pixels =
+            self.engine.input(|values| self.preprocessor.write(&picture, self.max_pixels, values))?;
         watch.lap("preprocess");
         let seen = self.engine.encode(pixels)?;
         watch.lap("encoder");

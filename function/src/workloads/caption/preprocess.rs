@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::resize::{Filter, resize};
+use crate::workloads::WorkloadError;
 use crate::workloads::classify::picture::Picture;
 use crate::workloads::classify::preprocess::planes;
 
@@ -95,9 +96,19 @@ impl Preprocessor {
     }
 
     /// Writes a picture as the encoder's input: 3 x height x width values.
-    pub fn write(&self, picture: &Picture, out: &mut [f32]) {
+    ///
+    /// # Errors
+    /// `TooLarge` if the picture is so narrow that it has more than `max_pixels` once its rows are resized.
+    pub fn write(&self, picture: &Picture, max_pixels: u64, out: &mut [f32]) -> Result<(), WorkloadError> {
+        if u64::from(self.width) * u64::from(picture.height) > max_pixels {
+            return Err(WorkloadError::TooLarge(format!(
+                "the picture's sides, {} x {}, are too unequal to be resized",
+                picture.width, picture.height
+            )));
+        }
         let resized = resize(picture, self.width, self.height, self.filter);
         planes(&self.tables, self.width, self.height, resized.chunks_exact(3 * self.width as usize), out);
+        Ok(())
     }
 }
 
@@ -152,7 +163,7 @@ mod tests {
             "image_mean": [0, 1, 2], "image_std": [1, 2, 4], "resample": 3, "do_convert_rgb": null }"#;
         let new = Preprocessor::from_json(new.as_bytes()).unwrap();
         assert_eq!((new.width, new.height), (3, 2));
-        assert_eq!([new.tables[0][8], new.tables[1][8], new.tables[2][8]], [4.0, 1.5, 0.5]);
+        assert_eq!(new.tables.map(|table| table[8]).to_vec(), [4.0, 1.5, 0.5]);
     }
 
     #[test]
@@ -160,9 +171,17 @@ mod tests {
         let text = r#"{ "size": { "height": 1, "width": 2 }, "do_rescale": false, "do_normalize": false }"#;
         let preprocessor = Preprocessor::from_json(text.as_bytes()).unwrap();
         let picture = Picture { width: 2, height: 1, pixels: vec![1, 2, 3, 4, 5, 6] };
-        let mut out = [0.0; 6];
-        preprocessor.write(&picture, &mut out);
+        let mut out = vec![0.0; 6];
+        preprocessor.write(&picture, 2, &mut out).unwrap();
         assert_eq!(out, [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+    }
+
+    #[test]
+    fn a_picture_that_would_be_large_between_two_steps_is_refused() {
+        let preprocessor = Preprocessor::from_json(OLD.as_bytes()).unwrap();
+        let tower = Picture { width: 1, height: 1000, pixels: vec![0; 3000] };
+        let result = preprocessor.write(&tower, 1000, &mut vec![0.0; 3 * 224 * 224]);
+        assert!(matches!(result, Err(WorkloadError::TooLarge(_))), "{result:?}");
     }
 
     #[test]
