@@ -72,7 +72,10 @@ fn without_a_drain_the_request_in_flight_is_still_finished() {
 fn a_bad_setting_ends_with_2_and_one_line_that_names_the_remedy() {
     for (settings, line) in [
         (&[("PORT", "http")][..], "function: PORT=http: expected a whole number from 0 to 65535\n"),
-        (&[("WORKLOAD", "dance")], "function: WORKLOAD=dance: expected one of: classify, caption, pdf, grade-c, grade-python, logger, null\n"),
+        (
+            &[("WORKLOAD", "dance")],
+            "function: WORKLOAD=dance: expected one of: classify, caption, pdf, grade-c, grade-python, logger, null\n",
+        ),
     ] {
         assert_eq!(refused(settings), (Some(2), line.to_owned()));
     }

@@ -11,7 +11,7 @@ use function::workloads::pdf::native::Native;
 use function::workloads::pdf::page::{Asset, Page};
 use function::workloads::pdf::{Limits, Renderer as _, count};
 
-const LIMITS: Limits = Limits { render: Duration::from_secs(60), pages: 100, pdf_bytes: 10 << 20 };
+const LIMITS: Limits = Limits { render: Duration::from_mins(1), pages: 100, pdf_bytes: 10 << 20 };
 const MEMORY_BYTES: u64 = 512 << 20;
 
 /// A PNG of one red pixel.

@@ -83,7 +83,10 @@ pub struct ServerTimings {
 impl ServerTimings {
     /// What the workload itself took: all but the wait for a thread and the transfers.
     pub fn work_us(&self) -> u32 {
-        self.total_us.saturating_sub(self.queue_us).saturating_sub(self.download_us).saturating_sub(self.upload_us)
+        self.total_us
+            .saturating_sub(self.queue_us)
+            .saturating_sub(self.download_us)
+            .saturating_sub(self.upload_us)
     }
 }
 

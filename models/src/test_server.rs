@@ -93,5 +93,11 @@ pub(crate) fn refusing_url() -> String {
 
 /// A file of these bytes to be had at these URLs.
 pub(crate) fn item<'a>(bytes: &[u8], sha256: &'a str, urls: &'a [String]) -> Item<'a> {
-    Item { kind: Kind::Model, folder: None, file: "m.onnx", urls, contents: Some((bytes.len() as u64, sha256)) }
+    Item {
+        kind: Kind::Model,
+        folder: None,
+        file: "m.onnx",
+        urls,
+        contents: Some((bytes.len() as u64, sha256)),
+    }
 }

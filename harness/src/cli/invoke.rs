@@ -269,7 +269,8 @@ fn line(answer: &Answer) -> String {
         ];
         // Transfers are there only where inputs came by reference.
         let told = stages.into_iter().filter(|(name, us)| *us > 0 || !name.ends_with("load"));
-        let stages: Vec<String> = told.map(|(name, us)| format!("{name} {:.1}", f64::from(us) / 1e3)).collect();
+        let stages: Vec<String> =
+            told.map(|(name, us)| format!("{name} {:.1}", f64::from(us) / 1e3)).collect();
         _ = write!(text, "\n  in the function, ms: {}", stages.join(", "));
     }
     text + "\n"

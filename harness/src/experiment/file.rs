@@ -5,8 +5,8 @@ use std::{fmt::Write as _, ops::Range, path::Path, time::Duration};
 use toml::de::{DeTable, DeValue};
 
 use super::{
-    Arrivals, Experiment, LoadPoint, Site, cluster_checks, events, load_from, procedure_checks, stopping, thresholds,
-    variants,
+    Arrivals, Experiment, LoadPoint, Site, cluster_checks, events, load_from, procedure_checks, stopping,
+    thresholds, variants,
 };
 
 /// Why an experiment cannot be used.

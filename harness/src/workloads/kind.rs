@@ -157,9 +157,7 @@ impl Kind {
         match self {
             Self::Classify => classify::path(function.top),
             Self::Caption => caption::path(function.size),
-            Self::Pdf | Self::GradeC | Self::GradePython | Self::Logger | Self::Null => {
-                null::PATH.to_owned()
-            }
+            Self::Pdf | Self::GradeC | Self::GradePython | Self::Logger | Self::Null => null::PATH.to_owned(),
         }
     }
 }

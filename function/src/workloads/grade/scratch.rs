@@ -166,8 +166,8 @@ mod tests {
         let (folder, a_box) = (scratch.folder.clone(), scratch.new_box().unwrap());
         fs::create_dir_all(a_box.join("a/b")).unwrap();
         std::os::unix::fs::symlink(outside.path(), a_box.join("a/out")).unwrap();
-        fs::set_permissions(a_box.join("a/b"), fs::Permissions::from_mode(0)).unwrap();
-        fs::set_permissions(a_box.join("a"), fs::Permissions::from_mode(0)).unwrap();
+        fs::set_permissions(a_box.join("a/b"), fs::Permissions::from_mode(0o000)).unwrap();
+        fs::set_permissions(a_box.join("a"), fs::Permissions::from_mode(0o000)).unwrap();
         drop(scratch);
         assert!(!folder.exists());
         assert!(outside.path().join("kept").exists());

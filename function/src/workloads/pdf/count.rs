@@ -174,7 +174,8 @@ pub(crate) mod tests {
         let mut pdf = b"%PDF-1.4\n%\xe2\xe3\n".to_vec();
         let mut table = format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1);
         for (i, object) in objects.iter().enumerate() {
-            table += &format!("{:010} 00000 n \n", pdf.len());
+            let line = format!("{:010} 00000 n \n", pdf.len());
+            table.push_str(&line);
             pdf.extend_from_slice(format!("{} 0 obj\n{object}\nendobj\n", i + 1).as_bytes());
         }
         let start = pdf.len();

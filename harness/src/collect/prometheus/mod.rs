@@ -7,10 +7,10 @@
 
 pub mod catalogue;
 pub mod client;
-mod find;
-pub mod parts;
 #[cfg(test)]
 mod dashboards_tests;
+mod find;
+pub mod parts;
 #[cfg(test)]
 mod tests;
 
