@@ -4,7 +4,7 @@
     tests/bench/soak.py [--harness target/release/harness] [--function PATH] [--minutes 20]
                         [--workloads classify,caption,...] [--rate 1]
 
-One function a workload, all at once, each under a Poisson load of RATE requests/s that checks every
+Needs MODELS_DIR and PICTURES_DIR. One function a workload, all at once, each under a Poisson load of RATE requests/s that checks every
 answer (`harness load --workload`). Memory is the proportional set size (PSS) of the function and its
 children, every 10 s. Prints per workload: answers, failures, memory at the first tenth, the middle
 and the last tenth, and the slope of the second half in MiB an hour (least squares). Fails where a
@@ -16,6 +16,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -59,6 +60,17 @@ def slope(values):
     return sum((a - t) * (b - v) for a, b in zip(times, values)) / max(sum((a - t) ** 2 for a in times), 1)
 
 
+def pictures(folder):
+    """A folder with the pictures of PICTURES_DIR, and nothing else that lies there."""
+    source = os.environ.get("PICTURES_DIR") or sys.exit("classify is sent pictures; set PICTURES_DIR to a folder of them")
+    place = pathlib.Path(folder, "pictures")
+    place.mkdir()
+    for path in pathlib.Path(source).iterdir():
+        if path.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"):
+            shutil.copy(path, place)
+    return str(place)
+
+
 def start(options, workload, folder):
     # The first start without a model's files ends here, with the function's own line.
     environment = os.environ | {"WORKLOAD": workload, "PORT": "0", "BIND": "127.0.0.1", "INFERENCE_THREADS": "1"}
@@ -96,9 +108,9 @@ def main():
         try:
             loads = {}
             for name, (_, url) in functions.items():
-                pictures = os.environ.get("PICTURES_DIR")
-                what = ["--body", pictures] if name == "classify" and pictures else ["--workload", name]
-                url += "/predict" if name == "classify" else ""
+                what = ["--workload", name]
+                if name == "classify":
+                    what, url = ["--body", pictures(folder)], f"{url}/predict"
                 loads[name] = subprocess.Popen(
                     [options.harness, "load", url, *what, "--rate", str(options.rate), "--arrivals", "poisson",
                      "--duration", f"{seconds}s", "--timeout", "60s", "--quiet", "--output", "json"],

@@ -3,8 +3,9 @@
 
     tests/bench/workloads.py [--harness target/release/harness] [--sizes small]
                              [--workloads classify,caption,...] [--trials 2] [--platform knative]
+                             [--function-binary PATH]
 
-One compare a workload and size (one pinned replica of one core; a closed loop of eight connections
+One run a workload and size (one pinned replica of one core; a closed loop of eight connections
 for throughput, Poisson at half of it for the percentiles), the image built as an archive without a
 base, and the time from a fresh deployment to its first answer. What a run calls INVALID is marked
 with '!'. Image sizes are those of the testbed's own layers: compilers and browsers come with a base.
@@ -34,9 +35,9 @@ def run(command):
 def measured(options, folder, workload, size):
     """The cells of a run, by the name of their load point."""
     text = run([
-        options.harness, "compare", "--on", "twin", "--platforms", options.platform, "--workload", workload,
+        options.harness, "run", options.platform, "--on", "twin", "--workload", workload,
         "--size", size, "--trials", str(options.trials), "--runs-dir", folder, "--quiet", "--output", "json",
-        "--offline", *options.flags,
+        "--offline", *options.binary, *options.flags,
     ])
     cells = {}
     for cell in json.loads(text)["cells"]:
@@ -48,7 +49,8 @@ def image_mb(options, folder, workload):
     """Compressed size of the testbed's own layers, MB; none where it needs a base."""
     archive = pathlib.Path(folder, f"{workload}.tar")
     try:
-        run([options.harness, "image", "build", "--workload", workload, "--output", str(archive), "--offline"])
+        run([options.harness, "image", "build", "--workload", workload, "--output", str(archive), "--offline",
+             *options.binary])
     except RuntimeError as error:
         return "base" if "--base" in str(error) else "?"
     return f"{archive.stat().st_size / 1e6:.1f}"
@@ -67,8 +69,10 @@ def main():
     parser.add_argument("--sizes", default="small")
     parser.add_argument("--platform", default="knative")
     parser.add_argument("--trials", type=int, default=2)
+    parser.add_argument("--function-binary", help="with the features of all workloads [default: built for each]")
     parser.add_argument("--no-images", action="store_true", help="leave the images' sizes out")
     options, options.flags = parser.parse_known_args()
+    options.binary = ["--function-binary", options.function_binary] if options.function_binary else []
     if not os.access(options.harness, os.X_OK):
         sys.exit(f"no binary at {options.harness}: cargo build --release -p harness")
     print(ROW.format("workload", "size", "requests/s", "p50 ms", "p99 ms", "inside ms", "MiB", "image MB", "start ms"))
