@@ -89,8 +89,8 @@ impl BuildArgs {
             )));
         }
         let kind = self.workload.parse::<Kind>().ok().filter(|_| self.of == Program::Function);
-        // A program that is judged finds no model to read, and a page needs none.
-        let needs_model = tools.is_none() && kind != Some(Kind::Pdf);
+        // An unknown workload is the user's own; of ours two read a model.
+        let needs_model = matches!(kind, None | Some(Kind::Classify | Kind::Caption));
         let has_model = self.of == Program::Function && !self.no_model && needs_model;
         let model = if has_model { Some(self.find_model(say)?) } else { None };
         let base = match &self.base {
