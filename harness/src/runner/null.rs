@@ -1,24 +1,17 @@
-//! What a run of the null workload needs: bodies of the sizes that are asked for, and the function's
-//! binary on the twin. No model, no pictures.
+//! What a run of the null workload needs beside its usual requests: bodies of the sizes that load points ask
+//! for.
 
 use std::collections::BTreeMap;
 
-use anyhow::Context;
-
 use super::{
-    function_binary,
+    made,
     prepare::{Prepared, Sources},
     sent::{Expected, Sent},
-    spec,
 };
 use crate::{
-    collect::environment::sha256_file,
-    experiment::{Experiment, PayloadChoice, Site},
-    workloads::null,
+    experiment::{Experiment, PayloadChoice},
+    workloads::{Kind, null},
 };
-
-/// Name of the function on every platform.
-const FUNCTION_NAME: &str = "null";
 
 /// Finds the function's binary and makes the bodies.
 ///
@@ -29,39 +22,16 @@ pub async fn prepare(
     sources: &Sources,
     say: &dyn Fn(&str),
 ) -> anyhow::Result<Prepared> {
-    let mut spec = spec::common(experiment, FUNCTION_NAME);
-    let mut function_sha256 = None;
-    if experiment.on == Site::Twin {
-        spec.binary = function_binary::find_or_build(sources.function_binary.as_deref(), &[], say).await?;
-        let cannot = || format!("cannot read {}", spec.binary.display());
-        function_sha256 = Some(sha256_file(&spec.binary).with_context(cannot)?);
+    let mut prepared = made::prepare(Kind::Null, experiment, sources, say).await?;
+    let mut sizes = BTreeMap::new();
+    for load in &experiment.load {
+        if let Some(PayloadChoice::Sizes { bytes }) = &load.payload {
+            let sent = Sent::new(null::payloads(bytes, experiment.seed), Expected::Checksum);
+            prepared.by_load.insert(load.name.clone(), sent);
+            sizes.insert(&load.name, bytes);
+        }
     }
-    let bodies = |bytes: &[u64]| Sent::new(null::payloads(bytes, experiment.seed), Expected::Checksum);
-    let by_load: BTreeMap<String, Sent> = experiment
-        .load
-        .iter()
-        .filter_map(|load| match &load.payload {
-            Some(PayloadChoice::Sizes { bytes }) => Some((load.name.clone(), bodies(bytes))),
-            _ => None,
-        })
-        .collect();
-    let sizes: BTreeMap<&String, Vec<usize>> = by_load
-        .iter()
-        .map(|(load, all)| (load, all.payloads.iter().map(|p| p.body.len()).collect()))
-        .collect();
-    Ok(Prepared {
-        facts: serde_json::json!({
-            "function_sha256": function_sha256,
-            "image": experiment.function.image,
-            "bodies": "random bytes that follow from the seed",
-            "body_bytes": sizes,
-        }),
-        spec,
-        sent: bodies(&[null::USUAL_BYTES]),
-        by_load,
-        method: hyper::Method::POST,
-        notices: Vec::new(),
-        generator: "this machine".to_owned(),
-        files: crate::drive::shapes::Files::default(),
-    })
+    prepared.facts["bodies"] = "random bytes that follow from the seed".into();
+    prepared.facts["body_bytes"] = serde_json::json!(sizes);
+    Ok(prepared)
 }

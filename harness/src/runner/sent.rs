@@ -43,6 +43,8 @@ impl From<JudgeSpec> for Expected {
     fn from(spec: JudgeSpec) -> Self {
         match spec {
             JudgeSpec::Captions { expected } => Self::Captions(expected),
+            // Both follow from the payloads.
+            JudgeSpec::Checksum { .. } => Self::Checksum,
             other => Self::Judged(other),
         }
     }

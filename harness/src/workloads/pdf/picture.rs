@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 
+use base64::Engine as _;
 use flate2::{Compression, Crc, write::ZlibEncoder};
 use rand::{RngExt as _, rngs::StdRng};
 
@@ -54,15 +55,7 @@ fn png(width: usize, height: usize, rows: &[u8]) -> Vec<u8> {
 
 /// Standard Base64 (RFC 4648), for `data:` addresses.
 pub fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let group = |group: &[u8]| -> String {
-        let word =
-            group.iter().fold(0_u32, |word, byte| word << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
-        (0..4)
-            .map(|i| if i > group.len() { '=' } else { LETTERS[(word >> (18 - 6 * i) & 63) as usize].into() })
-            .collect()
-    };
-    bytes.chunks(3).map(group).collect()
+    base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
 #[cfg(test)]
