@@ -13,6 +13,7 @@ pub mod collect;
 mod crypto;
 pub mod doctor;
 pub mod drive;
+mod downloads;
 pub mod experiment;
 pub mod image;
 pub mod interrupt;

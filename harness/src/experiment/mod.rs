@@ -24,6 +24,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 pub use arrivals::{Arrivals, Gap, MAX_CONNECTIONS, MAX_RATE, Spacing, Spread};
 pub use cells::{deployments, expand};
+/// In place of a model's or picture set's name: the first that is found.
+pub const AUTO: &str = "auto";
+
 pub use cluster_checks::check_choice;
 pub use file::{ExperimentError, load_file, parse, validate};
 pub use load_from::{LoadFromChoice, LoadPlace};

@@ -42,7 +42,7 @@ use crate::{
     collect::{environment::Machine, prometheus::Collector, versions},
     drive::{self, shapes::Files},
     experiment::{
-        self, Arrivals, Cell, Experiment, FunctionChoice, LoadPlace, Site, Subject, label_subjects,
+        self, AUTO, Arrivals, Cell, Experiment, FunctionChoice, LoadPlace, Site, Subject, label_subjects,
     },
     interrupt::Interrupt,
     platforms::{
@@ -60,9 +60,6 @@ use inputs::StoredInputs;
 use load_from::Source;
 use prepare::{Prepared, Sources, prepare};
 use progress::Progress;
-
-/// In place of a model's or picture set's name: the first that is found.
-pub(crate) const AUTO: &str = "auto";
 
 /// How a run is carried out; nothing in it changes what is measured.
 #[derive(Debug, Clone)]
