@@ -52,7 +52,7 @@ use crate::{
     },
     screen::note,
     store::{RunFolder, RunLock, StoreError},
-    workloads::caption,
+    workloads::{Kind, caption},
 };
 use budget::Budget;
 use eventing::Eventing;
@@ -454,7 +454,15 @@ pub fn generator_core(experiment: &Experiment) -> Option<usize> {
     }
 }
 
-/// Subjects answer each picture, and show what they can serve; the slowest sets the rates. All of
+/// What the function is sent, in a word.
+fn input_word(experiment: &Experiment) -> &'static str {
+    match (&experiment.function.own, experiment.function.workload.parse::<Kind>()) {
+        (None, Ok(kind)) => kind.input(),
+        _ => "payload",
+    }
+}
+
+/// Subjects answer each input, and show what they can serve; the slowest sets the rates. All of
 /// them, where a load point asks for a share of that; one, where only the right answers are not known;
 /// else none: removing a pilot's deployment takes half a minute on a cluster. Returns the labels of
 /// those that were asked.
@@ -487,7 +495,8 @@ async fn pilot_all(
         let capacity = tried?;
         removed?;
         progress.say(&format!(
-            "pilot: {label} answers every picture as expected and serves about {capacity:.0} requests/s"
+            "pilot: {label} answers every {} as expected and serves about {capacity:.0} requests/s",
+            input_word(experiment)
         ));
         prepared.facts["pilot_rps"][&label] = capacity.into();
         slowest = Some(slowest.map_or(capacity, |s| s.min(capacity)));
