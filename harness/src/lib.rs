@@ -7,13 +7,14 @@
 
 pub mod admin;
 pub mod analyse;
+pub mod annotate;
 pub mod bucket;
 pub mod cli;
 pub mod collect;
 mod crypto;
 pub mod doctor;
-pub mod drive;
 mod downloads;
+pub mod drive;
 pub mod experiment;
 pub mod image;
 pub mod interrupt;

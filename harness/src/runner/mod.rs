@@ -39,6 +39,7 @@ pub use resume::Left;
 
 use crate::{
     analyse::itself,
+    annotate::{Annotator, Grafana},
     collect::{environment::Machine, prometheus::Collector, versions},
     drive::{self, shapes::Files},
     experiment::{
@@ -76,6 +77,8 @@ pub struct Options {
     pub live: bool,
     /// The gateway's login, if flags or environment gave one.
     pub login: Option<Login>,
+    /// Where each cell is to be shown as a span.
+    pub grafana: Option<Grafana>,
 }
 
 /// Why there is no run.
@@ -219,6 +222,7 @@ async fn carry_out(
         }
     };
     progress.begin(budget::cells_estimate(&experiment, &cells));
+    let annotator = options.grafana.as_ref().map(Annotator::new);
     let run = measure::Run {
         experiment: &experiment,
         prepared: &prepared,
@@ -230,12 +234,18 @@ async fn carry_out(
         asked: Mutex::new(asked),
         source: &source,
         eventing: eventing.as_ref(),
+        annotator: annotator.as_ref(),
     };
     run.all(&cells, &mut progress).await;
     if let Err(error) = source.end().await {
         progress.say(&format!("error: {error}"));
     }
     if let Err(error) = leave().await {
+        progress.say(&format!("error: {error}"));
+    }
+    if let Some(annotator) = &annotator
+        && let Err(error) = annotator.finish(&folder, &|line| progress.say(line)).await
+    {
         progress.say(&format!("error: {error}"));
     }
     progress.now("writing the report");
