@@ -16,17 +16,19 @@ mod slo;
 mod stopping;
 mod storage;
 mod subjects;
+#[cfg(test)]
+mod testing;
 mod thresholds;
 mod variants;
 mod vary;
 
 use std::{collections::BTreeMap, time::Duration};
 
-pub use arrivals::{Arrivals, Gap, MAX_CONNECTIONS, MAX_RATE, Spacing, Spread};
-pub use cells::{deployments, expand};
 /// In place of a model's or picture set's name: the first that is found.
 pub const AUTO: &str = "auto";
 
+pub use arrivals::{Arrivals, Gap, MAX_CONNECTIONS, MAX_RATE, Spacing, Spread};
+pub use cells::{deployments, expand};
 pub use cluster_checks::check_choice;
 pub use file::{ExperimentError, load_file, parse, validate};
 pub use load_from::{LoadFromChoice, LoadPlace};
