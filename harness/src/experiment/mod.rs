@@ -24,9 +24,6 @@ mod vary;
 
 use std::{collections::BTreeMap, time::Duration};
 
-/// In place of a model's or picture set's name: the first that is found.
-pub const AUTO: &str = "auto";
-
 pub use arrivals::{Arrivals, Gap, MAX_CONNECTIONS, MAX_RATE, Spacing, Spread};
 pub use cells::{deployments, expand};
 pub use cluster_checks::check_choice;
@@ -48,6 +45,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::drive::ConnectionPolicy;
 use crate::platforms::{PlatformKind, ReplicaBounds, RevisionShare, cluster::ClusterChoice};
+
+/// In place of a model's or picture set's name: the first that is found.
+pub const AUTO: &str = "auto";
 
 /// A validated plan: platforms x variants x load points x trials.
 ///

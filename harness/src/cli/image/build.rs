@@ -239,6 +239,23 @@ mod tests {
         }
     }
 
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: BuildArgs,
+    }
+
+    #[test]
+    fn an_image_is_named_after_its_workload_or_its_program() {
+        let name = |flags: &str| {
+            let line: Line = clap::Parser::parse_from(["x"].into_iter().chain(flags.split_whitespace()));
+            line.args.usual_name()
+        };
+        assert_eq!(name(""), "classify:latest");
+        assert_eq!(name("--workload pdf"), "pdf:latest");
+        assert_eq!(name("--of harness"), "harness:latest");
+    }
+
     #[test]
     fn a_label_is_a_name_and_a_value_that_may_hold_equals_signs() {
         assert_eq!(pair("a=b=c").unwrap(), ("a".into(), "b=c".into()));
