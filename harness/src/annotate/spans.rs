@@ -1,6 +1,9 @@
 //! Sends annotations: of a run while it goes on, and of whatever a run's folder holds.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+};
 
 use super::{Annotated, Grafana, GrafanaError, of_cell};
 use crate::{
@@ -12,48 +15,56 @@ use crate::{
 #[derive(Debug)]
 pub struct Annotator<'a> {
     grafana: &'a Grafana,
-    /// Whether something did not get there. Nothing is tried again before the run's end: a run must not
-    /// wait for a Grafana that is gone, deployment after deployment.
-    failed: AtomicBool,
+    so_far: Mutex<SoFar>,
+}
+
+#[derive(Debug, Default)]
+struct SoFar {
+    /// Cells whose annotation got there.
+    sent: BTreeSet<String>,
+    /// Whether one did not. Nothing is tried again before the run's end: a run must not wait for a Grafana
+    /// that is gone, deployment after deployment.
+    has_failed: bool,
 }
 
 impl<'a> Annotator<'a> {
     /// One for a run.
     pub fn new(grafana: &'a Grafana) -> Self {
-        Self { grafana, failed: AtomicBool::new(false) }
+        Self { grafana, so_far: Mutex::default() }
+    }
+
+    fn so_far<T>(&self, of: impl FnOnce(&mut SoFar) -> T) -> T {
+        of(&mut self.so_far.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Sends the annotations of cells that have just been measured. The first failure is said, once.
     pub async fn cells(&self, folder: &RunFolder, e: &Experiment, cells: &[Cell], say: &dyn Fn(&str)) {
         for cell in cells {
-            if self.failed.load(Ordering::Relaxed) {
+            if self.so_far(|so_far| so_far.has_failed) {
                 return;
             }
             // What cannot be read now is tried again at the end, from the same folder.
             let annotation = folder.cell(cell).ok().and_then(|data| of_cell(&folder.id(), e, &data));
             let Some(annotation) = annotation else { continue };
-            if let Err(error) = self.grafana.add(&annotation).await {
-                self.failed.store(true, Ordering::Relaxed);
-                say(&format!(
-                    "note: no annotation in Grafana: {error}; the run goes on, and tries again at its end"
-                ));
+            match self.grafana.add(&annotation).await {
+                Ok(()) => _ = self.so_far(|so_far| so_far.sent.insert(cell.id.clone())),
+                Err(error) => {
+                    self.so_far(|so_far| so_far.has_failed = true);
+                    say(&format!(
+                        "note: no annotation in Grafana: {error}; the run goes on, and tries again at its end"
+                    ));
+                }
             }
         }
     }
 
-    /// Sends what did not get there, and notes in the run's folder what still did not.
+    /// Sends what did not get there, and notes in the run's folder what still did not: its report says so.
     ///
     /// # Errors
     /// If the note cannot be written.
-    pub async fn finish(&self, folder: &RunFolder, say: &dyn Fn(&str)) -> Result<(), StoreError> {
-        let annotated = match send_missing(self.grafana, folder).await? {
-            Ok(sent) => sent.annotated,
-            Err(annotated) => annotated,
-        };
-        if let (Some(why), true) = (&annotated.why, annotated.missing > 0) {
-            say(&format!("note: {} cells have no annotation in Grafana: {why}", annotated.missing));
-        }
-        Ok(())
+    pub async fn finish(&self, folder: &RunFolder) -> Result<(), StoreError> {
+        let sent = self.so_far(|so_far| so_far.sent.clone());
+        send_missing(self.grafana, folder, &sent).await.map(drop)
     }
 }
 
@@ -67,14 +78,16 @@ pub struct Sent {
 }
 
 /// Sends the annotations of a run's cells that Grafana does not have yet, and notes in the run's folder
-/// how things stand. The inner error says what is missing still.
+/// how things stand: what Grafana does not take is missing there, with the reason. `known` are cells that
+/// are there.
 ///
 /// # Errors
 /// If the folder cannot be read or written.
 pub async fn send_missing(
     grafana: &Grafana,
     folder: &RunFolder,
-) -> Result<Result<Sent, Annotated>, StoreError> {
+    known: &BTreeSet<String>,
+) -> Result<Sent, StoreError> {
     let (run, experiment) = (folder.id(), folder.read_experiment()?);
     let mut annotations = Vec::new();
     for cell in folder.cells()? {
@@ -82,8 +95,12 @@ pub async fn send_missing(
         annotations.extend(of_cell(&run, &experiment, &data).map(|span| (data.meta.cell.id.clone(), span)));
     }
     let all = annotations.len();
-    let (mut shown, mut new) = (0, 0);
+    annotations.retain(|(id, _)| !known.contains(id));
+    let (mut shown, mut new) = (all - annotations.len(), 0);
     let mut send = async || -> Result<(), GrafanaError> {
+        if annotations.is_empty() {
+            return Ok(());
+        }
         let there = grafana.cells(&run).await?;
         annotations.retain(|(id, _)| !there.contains(id));
         shown = all - annotations.len();
@@ -97,7 +114,7 @@ pub async fn send_missing(
     let why = send().await.err().map(|error| error.to_string());
     let annotated = Annotated { grafana: grafana.url().to_owned(), shown, missing: all - shown, why };
     folder.write_annotated(&annotated)?;
-    Ok(if annotated.why.is_none() { Ok(Sent { new, annotated }) } else { Err(annotated) })
+    Ok(Sent { new, annotated })
 }
 
 #[cfg(test)]
@@ -150,14 +167,14 @@ mod tests {
         let (folder, cells) = run_of(dir.path(), 3);
         let server = Replay::start([there(&[&cells[1].id]), added()]).await;
         let grafana = Grafana::new(&server.url(), None).unwrap();
-        let sent = send_missing(&grafana, &folder).await.unwrap().unwrap();
+        let sent = send_missing(&grafana, &folder, &BTreeSet::new()).await.unwrap();
         assert_eq!((sent.new, sent.annotated.shown, sent.annotated.missing), (2, 3, 0));
         assert_eq!(posts(&server), 2);
 
         let all: Vec<&str> = cells.iter().map(|cell| cell.id.as_str()).collect();
         let whole = Replay::start([there(&all)]).await;
         let grafana = Grafana::new(&whole.url(), None).unwrap();
-        assert_eq!(send_missing(&grafana, &folder).await.unwrap().unwrap().new, 0);
+        assert_eq!(send_missing(&grafana, &folder, &BTreeSet::new()).await.unwrap().new, 0);
         assert_eq!(posts(&whole), 0);
     }
 
@@ -181,10 +198,34 @@ mod tests {
         }
         assert_eq!(posts(&server), 1, "a Grafana that is gone is not asked again before the end");
         assert_eq!(said.lock().unwrap().len(), 1);
-        annotator.finish(&folder, &say).await.unwrap();
+        annotator.finish(&folder).await.unwrap();
         assert_eq!(posts(&server), 4);
+        assert_eq!(said.lock().unwrap().len(), 1);
         let annotated = folder.read_annotated().unwrap().unwrap();
         assert_eq!((annotated.shown, annotated.missing), (3, 0));
+    }
+
+    #[tokio::test]
+    async fn what_was_sent_counts_as_there_even_if_grafana_does_not_say_so_at_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, cells) = run_of(dir.path(), 3);
+        let experiment = folder.read_experiment().unwrap();
+        let server =
+            Replay::start([added(), Exchange::hang_up("POST", API), Exchange::hang_up("GET", API)]).await;
+        let grafana = Grafana::new(&server.url(), None).unwrap();
+        let annotator = Annotator::new(&grafana);
+        annotator.cells(&folder, &experiment, &cells, &|_| ()).await;
+        annotator.finish(&folder).await.unwrap();
+        let annotated = folder.read_annotated().unwrap().unwrap();
+        assert_eq!((annotated.shown, annotated.missing), (1, 2));
+
+        let healthy = Replay::start([added()]).await;
+        let grafana = Grafana::new(&healthy.url(), None).unwrap();
+        let annotator = Annotator::new(&grafana);
+        annotator.cells(&folder, &experiment, &cells, &|_| ()).await;
+        annotator.finish(&folder).await.unwrap();
+        assert_eq!(healthy.calls().len(), 3, "nothing is asked where nothing is missing");
+        assert_eq!(folder.read_annotated().unwrap().unwrap().missing, 0);
     }
 
     #[tokio::test]
@@ -194,7 +235,7 @@ mod tests {
         let server = Replay::start([Exchange::new("GET", API, 403, json!({ "message": "Forbidden" }))]).await;
         let token = crate::secret::Secret::new("glsa_hush");
         let grafana = Grafana::new(&server.url(), Some(token)).unwrap();
-        Annotator::new(&grafana).finish(&folder, &|_| ()).await.unwrap();
+        Annotator::new(&grafana).finish(&folder).await.unwrap();
         let annotated = folder.read_annotated().unwrap().unwrap();
         assert_eq!((annotated.shown, annotated.missing), (0, 2));
         assert!(annotated.why.as_ref().is_some_and(|why| why.contains("GRAFANA_TOKEN")), "{annotated:?}");

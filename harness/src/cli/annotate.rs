@@ -1,6 +1,6 @@
 //! `harness annotate`: shows the cells of a run that is over in Grafana.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use super::{CliError, Exit, experiment_args::Output, grafana_args::GrafanaArgs};
 use crate::{
@@ -37,15 +37,14 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
     let folder = RunFolder::open(&args.run).map_err(usage)?;
     let had_notice = folder.read_annotated().map_err(usage)?.is_some_and(|earlier| earlier.missing > 0);
     let sent = super::block_on(async {
-        let sent = annotate::send_missing(&grafana, &folder).await.map_err(anyhow::Error::from)?;
-        sent.map_err(|annotated| {
-            let why = annotated.why.unwrap_or_default();
-            CliError::Failed(anyhow::anyhow!(
-                "{} cells have no annotation in Grafana: {why}",
-                annotated.missing
-            ))
-        })
+        Ok(annotate::send_missing(&grafana, &folder, &BTreeSet::new()).await.map_err(anyhow::Error::from)?)
     })?;
+    if let Some(why) = &sent.annotated.why {
+        let missing = sent.annotated.missing;
+        return Err(CliError::Failed(anyhow::anyhow!(
+            "{missing} cells have no annotation in Grafana: {why}"
+        )));
+    }
     match args.output {
         Output::Text => {
             let cells = sent.annotated.shown;

@@ -244,7 +244,7 @@ async fn carry_out(
         progress.say(&format!("error: {error}"));
     }
     if let Some(annotator) = &annotator
-        && let Err(error) = annotator.finish(&folder, &|line| progress.say(line)).await
+        && let Err(error) = annotator.finish(&folder).await
     {
         progress.say(&format!("error: {error}"));
     }
