@@ -10,6 +10,8 @@ pub mod analyse;
 pub mod annotate;
 pub mod bucket;
 pub mod cli;
+#[cfg(test)]
+mod cluster_setup_tests;
 pub mod collect;
 mod crypto;
 pub mod doctor;
