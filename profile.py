@@ -13,7 +13,7 @@ import geni.portal as portal
 import geni.rspec.igext as igext
 import geni.rspec.pg as pg
 
-NETWORK = "10.10.1"  # node0 has .1; .200 to .239 are MetalLB's
+NETWORK = "10.10.1"  # node0 has .1; .240 to .250 are MetalLB's
 NETMASK = "255.255.255.0"
 NODES_MAX = 50
 SETUP = "/local/repository/cluster-setup/cloudlab/setup-node.sh"
@@ -32,12 +32,16 @@ context.defineParameter(
     "public_addresses", "Public addresses for MetalLB", portal.ParameterType.INTEGER, 0,
     longDescription="0: services get addresses of the experiment's LAN, which only its nodes reach. "
     "More makes what you deploy reachable from the internet.")
+context.defineParameter(
+    "disk_gb", "Disk for container images, in GB", portal.ParameterType.INTEGER, 0,
+    longDescription="0: images lie on the node's root disk. More mounts that much of its other disk space at /var/lib/containers.")
 parameters = context.bindParameters()
 
 if not 1 <= parameters.nodes <= NODES_MAX:
     context.reportError(portal.ParameterError("Between 1 and %d nodes." % NODES_MAX, ["nodes"]))
-if parameters.public_addresses < 0:
-    context.reportError(portal.ParameterError("0 or more public addresses.", ["public_addresses"]))
+for name in ("public_addresses", "disk_gb"):
+    if getattr(parameters, name) < 0:
+        context.reportError(portal.ParameterError("%s: 0 or more." % name, [name]))
 context.verifyParameters()
 
 request = context.makeRequestRSpec()
@@ -50,8 +54,11 @@ for number in range(parameters.nodes):
     interface = node.addInterface("lan")
     interface.addAddress(pg.IPv4Address("%s.%d" % (NETWORK, number + 1), NETMASK))
     lan.addInterface(interface)
+    if parameters.disk_gb > 0:
+        disk = node.Blockstore("images%d" % number, "/var/lib/containers")
+        disk.size = "%dGB" % parameters.disk_gb
     node.addService(pg.Execute(shell="bash", command=(
-        "sudo bash %s --lan %s.0/24 --control-plane %s.1 --private-pool %s.200-%s.239"
+        "sudo bash %s --lan %s.0/24 --control-plane %s.1 --private-pool %s.240-%s.250"
         % (SETUP, NETWORK, NETWORK, NETWORK, NETWORK))))
 request.addResource(lan)
 if parameters.public_addresses > 0:

@@ -6,11 +6,12 @@ import pathlib
 import shutil
 import subprocess
 import tempfile
+import tomllib
 import unittest
 
 CHECKS = pathlib.Path(__file__).resolve().parent
 CLUSTER_SETUP = CHECKS.parent
-PROGRAMS = """apt-get apt-mark crictl curl dpkg-query geni-get gpg hostname ip ip6tables-restore ip6tables-save iptables-restore
+PROGRAMS = """apt-get apt-mark crictl curl df dpkg-query geni-get gpg hostname ip ip6tables-restore ip6tables-save iptables-restore
 iptables-save kubeadm kubectl modprobe nproc swapoff swapon sysctl systemctl""".split()
 CALICO = """spec:
           env:
@@ -20,8 +21,9 @@ CALICO = """spec:
               value: "Always"
 """
 MANIFEST = """<rspec xmlns="http://www.geni.net/resources/rspec/3" xmlns:emulab="http://www.protogeni.net/resources/rspec/ext/emulab/1"><node
- client_id="node0"><host ipv4="192.0.2.9"/></node><emulab:routable_pool client_id="load-balancer" count="2" type="any"><emulab:ipv4
- address="192.0.2.50" netmask="255.255.255.0"/><emulab:ipv4 address="192.0.2.51" netmask="255.255.255.0"/></emulab:routable_pool><emulab:vlan
+ client_id="node0"><host ipv4="192.0.2.9"/></node><emulab:routable_pool client_id="load-balancer" count="3" type="any"><emulab:ipv4
+ address="192.0.2.51" netmask="255.255.255.0"/><emulab:ipv4 address="198.51.100.7" netmask="255.255.255.0"/><emulab:ipv4
+ address="192.0.2.50" netmask="255.255.255.0"/></emulab:routable_pool><emulab:vlan
  address="192.0.2.99"/></rspec>
 """
 
@@ -50,9 +52,8 @@ class FakeNodes:
     def _write_versions(self):
         """versions.toml with the checksum of the stubs' Calico: the check of it stays on."""
         text = (CLUSTER_SETUP / "versions.toml").read_text()
-        ours = hashlib.sha256(CALICO.encode()).hexdigest()
-        lines = [f'sha256 = "{ours}"' if line.startswith("sha256") else line for line in text.split("[cni]")[1].splitlines()]
-        (self.cluster_setup / "versions.toml").write_text(text.split("[cni]")[0] + "[cni]" + "\n".join(lines) + "\n")
+        pinned, ours = tomllib.loads(text)["cni"]["sha256"], hashlib.sha256(CALICO.encode()).hexdigest()
+        (self.cluster_setup / "versions.toml").write_text(text.replace(pinned, ours))
 
     def _make_node(self, name, cloudlab):
         root = self.nodes / name

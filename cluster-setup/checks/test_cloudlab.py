@@ -37,10 +37,10 @@ class Profile(unittest.TestCase):
         self.assertNotIn("routable_pool", (CLOUDLAB / "expected.rspec.xml").read_text())
 
     def test_count_type_and_public_addresses_follow_the_parameters(self):
-        self.expect("expected-public.rspec.xml", "nodes=2", "hardware_type=c220g5", "public_addresses=3")
+        self.expect("expected-public.rspec.xml", "nodes=2", "hardware_type=c220g5", "public_addresses=3", "disk_gb=50")
 
     def test_a_wrong_parameter_is_named(self):
-        for setting, message in (("nodes=0", "Between 1 and 50 nodes."), ("public_addresses=-1", "0 or more public addresses.")):
+        for setting, message in (("nodes=0", "Between 1 and 50 nodes."), ("public_addresses=-1", "public_addresses: 0 or more.")):
             made = self.rspec(setting)
             self.assertNotEqual(made.returncode, 0)
             self.assertIn(message, made.stderr)
@@ -96,10 +96,11 @@ class SetUp(unittest.TestCase):
             self.assertFalse(self.nodes.file(node, "root/.ssh/authorized_keys2").exists())
 
         # Public addresses from the manifest; cluster.sh recognises the nodes and only waits.
-        self.assertEqual(self.nodes.file("node0", "var/lib/testbed/load-balancer-addresses").read_text(), "192.0.2.50/32\n192.0.2.51/32\n")
+        self.assertEqual(self.nodes.file("node0", "var/lib/testbed/load-balancer-addresses").read_text(), "192.0.2.50-192.0.2.51\n198.51.100.7-198.51.100.7\n")
         self.nodes.forget_calls()
         up = self.nodes.run("kubeadm/cluster.sh", "node0", "node1", "node2")
         self.assertEqual(up.returncode, 0, up.stderr)
+        self.assertIn("addresses for load balancers: 192.0.2.50-192.0.2.51 198.51.100.7-198.51.100.7\n", up.stdout)
         self.assertIn("STEP 4/8 node0: sets itself up (CloudLab)", up.stdout)
         self.assertEqual([line for node in ("node0", "node1", "node2") for line in self.nodes.calls(node, "apt-get")], [])
 
@@ -122,7 +123,7 @@ class SetUp(unittest.TestCase):
         self.assertEqual(up.returncode, 1)
         self.assertIn("once mended: sudo bash /local/repository/cluster-setup/cloudlab/setup-node.sh", up.stderr)
         self.boot("node0")
-        self.assertEqual(self.nodes.file("node0", "var/lib/testbed/load-balancer-addresses").read_text(), "10.10.1.200-10.10.1.239\n")
+        self.assertEqual(self.nodes.file("node0", "var/lib/testbed/load-balancer-addresses").read_text(), "10.10.1.240-10.10.1.250\n")
 
     def test_a_machine_that_is_none_of_the_profiles_is_refused(self):
         self.nodes.file("node1", "etc/hostname").write_text("laptop\n")

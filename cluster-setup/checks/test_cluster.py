@@ -167,8 +167,10 @@ class Cluster(unittest.TestCase):
     def test_an_unfit_machine_is_told_why_before_anything_changes(self):
         self.nodes.file("node2", "sys/fs/cgroup/cgroup.controllers").unlink()
         self.nodes.file("node1", "etc/os-release").write_text("ID=fedora\n")
+        self.nodes.fail_once("node0", "df-gib", "4")
         up = self.up()
         self.assertEqual(up.returncode, 1)
         self.assertRegex(up.stderr, "FAILED node2: .*cgroup v2 is off")
         self.assertRegex(up.stderr, "FAILED user@node1: .*this is fedora")
+        self.assertRegex(up.stderr, "FAILED node0: .*4 GiB are free for images in /var/lib/containers, 10 are needed")
         self.assertEqual(self.nodes.calls("node2", "apt-get"), [])

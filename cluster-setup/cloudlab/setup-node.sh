@@ -18,7 +18,7 @@ CLUSTER_SETUP=$(cd "$(dirname "$0")/.." && pwd)
 
 LAN=10.10.1.0/24
 CONTROL_PLANE=10.10.1.1
-PRIVATE_POOL=10.10.1.200-10.10.1.239
+PRIVATE_POOL=10.10.1.240-10.10.1.250
 while [ $# -gt 0 ]; do
   case $1 in
     --lan) LAN=$(value_of "$@"); shift ;;
@@ -76,15 +76,21 @@ allow_joining() {
   } | write_file "$file" 600
 }
 
-# The public addresses that the profile asked for, from the experiment's manifest; none if it asked for none.
+# The public addresses that the profile asked for, from the experiment's manifest, as ranges FIRST-LAST, one a line; none if it
+# asked for none.
 public_addresses() {
   geni-get manifest | tr '<' '\n' | awk '
     /^[a-z0-9]*:?routable_pool / { inside = 1 }
     /^\/[a-z0-9]*:?routable_pool/ { inside = 0 }
-    inside && match($0, /address="[0-9.]+"/) { print substr($0, RSTART + 9, RLENGTH - 10) "/32" }'
+    inside && match($0, /address="[0-9.]+"/) { print substr($0, RSTART + 9, RLENGTH - 10) }' | sort -t . -k 1,1n -k 2,2n -k 3,3n -k 4,4n | awk '
+    { split($0, part, "."); number = ((part[1] * 256 + part[2]) * 256 + part[3]) * 256 + part[4] }
+    NR > 1 && number != before + 1 { print first "-" last; first = "" }
+    first == "" { first = $0 }
+    { last = $0; before = number }
+    END { if (NR) print first "-" last }'
 }
 
-# Addresses for MetalLB, one a line, where whoever installs it can read them.
+# Ranges for MetalLB, one a line, where whoever installs it can read them.
 load_balancer_addresses() {
   local addresses
   begin "addresses for MetalLB"

@@ -168,6 +168,9 @@ each "wait until ${#NODES[@]} of ${#NODES[@]} nodes are Ready" all_ready "$CONTR
 each "fetch the kubeconfig" fetch_kubeconfig "$CONTROL_PLANE"
 if $DRY_RUN; then echo "would write: $KUBECONFIG_OUT"; exit 0; fi
 echo "kubeconfig: $KUBECONFIG_OUT"
+if [ "${KIND_OF[$CONTROL_PLANE]}" = cloudlab ]; then
+  echo "addresses for load balancers: $(on "$CONTROL_PLANE" "as_root cat $STATE_DIR/load-balancer-addresses" </dev/null | paste -sd ' ')"
+fi
 server=$(sed -n 's#^ *server: https://##p' "$KUBECONFIG_OUT")
 if ! timeout 5 bash -c ": </dev/tcp/${server%:*}/${server##*:}" 2>/dev/null; then
   echo "note: $server does not answer from this machine; forward it (ssh -L ${server##*:}:localhost:${server##*:} $CONTROL_PLANE) and name localhost as the server in $KUBECONFIG_OUT" >&2

@@ -19,11 +19,12 @@ done
 
 KUBERNETES_VERSION=$(version kubernetes version)
 CRIO_VERSION=$(version crio version)
+DISK_MIN_GIB=10
 APT=(apt-get -o DPkg::Lock::Timeout=600 -o Acquire::Retries=5 --quiet)
 export DEBIAN_FRONTEND=noninteractive
 
 fitness() {
-  local id memory_mib
+  local id memory_mib free_gib
   step "is this machine fit?"
   id=$(. /etc/os-release && printf '%s %s' "$ID" "${ID_LIKE:-}")
   [[ " $id " == *" debian "* || " $id " == *" ubuntu "* ]] || fail "this is $id; these scripts know Debian and Ubuntu"
@@ -34,6 +35,10 @@ fitness() {
   memory_mib=$(awk '$1 == "MemTotal:" { print int($2 / 1024) }' /proc/meminfo)
   [ "$memory_mib" -ge 1700 ] || fail "this machine has $memory_mib MiB of memory; kubeadm asks for 1700 at least"
   [ "$(nproc)" -ge 2 ] || fail "this machine has one core; kubeadm asks for two at least"
+  mkdir -p /var/lib/containers
+  free_gib=$(df --output=avail --block-size=1G /var/lib/containers | tail -n 1)
+  [ "$free_gib" -ge "$DISK_MIN_GIB" ] || all_installed ||
+    fail "$free_gib GiB are free for images in /var/lib/containers, $DISK_MIN_GIB are needed: mount a disk there (on CloudLab: the profile's parameter disk_gb)"
 }
 
 kernel() {

@@ -64,7 +64,7 @@ reset_here() {
     return
   fi
   step "the cluster"
-  if $DRY_RUN || command -v kubeadm >/dev/null; then run kubeadm reset --force --cri-socket "$CRI_SOCKET"; fi
+  if $DRY_RUN || command -v kubeadm >/dev/null; then run kubeadm reset --force --cri-socket "$CRI_SOCKET" || echo "note: kubeadm reset ended with an error; going on"; fi
   if $DRY_RUN || command -v crictl >/dev/null; then run crictl --runtime-endpoint "$CRI_SOCKET" rmi --all || true; fi
   network_away
   packages_away
