@@ -48,11 +48,13 @@ WORKERS=("${NODES[@]:1}")
 declare -A NAME_OF KIND_OF
 
 # What a node says of itself: "node NAME KIND STATE", where KIND is cloudlab or plain, and STATE what setup-node.sh wrote last.
+# One line, because csh, which may be the user's shell there, takes no other.
 # shellcheck disable=SC2016  # the node expands it
-PROBE='
-  as_root true || { echo "error: sudo asks for a password here" >&2; exit 1; }
-  kind=plain; [ -d /local/repository/cluster-setup/cloudlab ] && kind=cloudlab
-  echo "node $(hostname -s | tr A-Z a-z) $kind $(as_root cat '$STATE_DIR'/setup-state 2>/dev/null || echo none)"'
+PROBE='as_root true || { echo "error: sudo asks for a password here" >&2; exit 1; }; '
+# shellcheck disable=SC2016
+PROBE+='kind=plain; [ -d /local/repository/cluster-setup/cloudlab ] && kind=cloudlab; '
+# shellcheck disable=SC2016
+PROBE+='echo "node $(hostname -s | tr A-Z a-z) $kind $(as_root cat '$STATE_DIR'/setup-state 2>/dev/null || echo none)"'
 probe() { on "$1" "$PROBE"; }
 
 # Fills NAME_OF and KIND_OF from what the probe put into the logs.
@@ -108,16 +110,16 @@ all_ready() {
 # holds the name "kubernetes", so that it is checked whatever that address is (a public name of CloudLab, a tunnel).
 FIRST_LINE='# Written by cluster.sh: administrator of the testbed cluster. Keep it secret.'
 fetch_kubeconfig() {
-  local host
+  local host text
   host=$("${SSH[@]}" -G "$1" | awk '$1 == "hostname" { print $2 }')
   if [[ $host == *:* ]]; then host="[$host]"; fi
+  text=$(on "$1" "as_root cat $ADMIN_CONF" | sed -n '/^apiVersion:/,$p')
+  [[ $text == *"server: https://"* ]] || fail "the control plane's $ADMIN_CONF names no server"
   mkdir -p "$(dirname "$KUBECONFIG_OUT")"
   (
     umask 077
-    { echo "$FIRST_LINE"; on "$1" "as_root cat $ADMIN_CONF"; } |
-      sed -E "s#^( *)server: https://.*:([0-9]+)\$#\1server: https://$host:\2\n\1tls-server-name: kubernetes#" >"$KUBECONFIG_OUT.new"
+    { echo "$FIRST_LINE"; sed -E "s#^( *)server: https://.*:([0-9]+)\$#\1server: https://$host:\2\n\1tls-server-name: kubernetes#" <<<"$text"; } >"$KUBECONFIG_OUT.new"
   )
-  grep -q '^ *tls-server-name: kubernetes$' "$KUBECONFIG_OUT.new" || fail "the control plane's $ADMIN_CONF names no server"
   mv "$KUBECONFIG_OUT.new" "$KUBECONFIG_OUT"
 }
 
@@ -156,6 +158,7 @@ STEPS_ALL=$((4 * ${#NODES[@]} + 2))
 each "answers over SSH, with root's rights" probe "${NODES[@]}"
 if ! $DRY_RUN; then read_probes; fi
 if ! $DRY_RUN && [ "${KIND_OF[$CONTROL_PLANE]}" = cloudlab ]; then
+  if [ -n "$LAN_OPTION" ]; then echo "note: --lan is not used here: CloudLab's nodes have their LAN from the profile" >&2; fi
   STEPS_ALL=$((2 * ${#NODES[@]} + 2))
   each "sets itself up (CloudLab): waiting until it has" await_cloudlab "${NODES[@]}"
 else
