@@ -148,13 +148,13 @@ async fn start(command: Command) -> Result<Exit, CliError> {
             let to = Reference::parse_with_registry(&to)?;
             let options = registry.options()?;
             let say = |line: &str| show.say(line);
-            let of = build.of;
+            let next = build.next_command(from.is_none());
             let image = match from {
                 Some(path) => base::load_path(&path, build::architecture())?.image,
                 None => build.image(&say).await?,
             };
             let pushed = push(&image, &to, &options, &say).await?;
-            show.print(&pushed, &show::pushed(&pushed, of));
+            show.print(&pushed, &show::pushed(&pushed, &next));
         }
         Command::Digest { reference, registry, show } => {
             let resolved = resolve_digest(&reference, &registry.options()?).await?;

@@ -73,7 +73,16 @@ pub fn load(load: &LoadPoint) -> String {
             let numbers: Vec<String> = connections.iter().map(u32::to_string).collect();
             format!("closed loops of {} connections; {} each", numbers.join(", "), each())
         }
-        _ => format!("{}; {}", arrivals(&load.arrivals), each()),
+        Procedure::Cold { starts, zero_within } => format!(
+            "{starts} times a trial: wait for zero replicas (up to {}), send one request, and the same request warm \
+             right after its answer",
+            duration(*zero_within)
+        ),
+        Procedure::Eviction { at_most } => format!(
+            "once a trial: one request, then silence until no replica is ready, for up to {}",
+            duration(*at_most)
+        ),
+        Procedure::Play => format!("{}; {}", arrivals(&load.arrivals), each()),
     }
 }
 

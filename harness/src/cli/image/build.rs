@@ -87,6 +87,24 @@ impl BuildArgs {
         format!("{what}:latest")
     }
 
+    /// What comes after a push: a command that the reference completes. `built`: by these flags, so that its workload
+    /// is known.
+    pub(super) fn next_command(&self, built: bool) -> String {
+        match self.of {
+            Program::Function if built && self.workload != "classify" => format!(
+                "The same digest goes to every platform:\n  harness compare --platforms knative,openfaas --workload {} \
+                 --image",
+                self.workload
+            ),
+            Program::Function => {
+                "The same digest goes to every platform:\n  harness compare --platforms knative,openfaas --image".into()
+            }
+            Program::Harness => {
+                "Load from pods of a cluster:\n  harness compare --load-from cluster --workers 3 --worker-image".into()
+            }
+        }
+    }
+
     /// Finds all parts, and builds.
     pub(super) async fn image(&self, say: &dyn Fn(&str)) -> Result<Image, CliError> {
         let created_s = source_date_epoch(std::env::var("SOURCE_DATE_EPOCH").ok().as_deref())?;
@@ -245,12 +263,21 @@ mod tests {
         args: BuildArgs,
     }
 
+    fn args(flags: &str) -> BuildArgs {
+        let line: Line = clap::Parser::parse_from(["x"].into_iter().chain(flags.split_whitespace()));
+        line.args
+    }
+
+    #[test]
+    fn a_push_names_the_workload_where_it_is_known() {
+        assert!(args("--workload pdf").next_command(true).contains("--workload pdf --image"));
+        assert!(!args("--workload pdf").next_command(false).contains("--workload"));
+        assert!(args("--of harness").next_command(true).ends_with("--worker-image"));
+    }
+
     #[test]
     fn an_image_is_named_after_its_workload_or_its_program() {
-        let name = |flags: &str| {
-            let line: Line = clap::Parser::parse_from(["x"].into_iter().chain(flags.split_whitespace()));
-            line.args.usual_name()
-        };
+        let name = |flags: &str| args(flags).usual_name();
         assert_eq!(name(""), "classify:latest");
         assert_eq!(name("--workload pdf"), "pdf:latest");
         assert_eq!(name("--of harness"), "harness:latest");

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use serde::Serialize;
 
-use crate::image::{Image, Program, Pushed, reference::Reference, short, size_text};
+use crate::image::{Image, Pushed, reference::Reference, short, size_text};
 
 /// An image that was built.
 #[derive(Debug, Serialize)]
@@ -94,16 +94,8 @@ impl Built {
     }
 }
 
-/// What was sent, for people.
-pub(super) fn pushed(pushed: &Pushed, of: Program) -> String {
-    let next = match of {
-        Program::Function => {
-            "The same digest goes to every platform:\n  harness compare --platforms knative,openfaas --image"
-        }
-        Program::Harness => {
-            "Load from pods of a cluster:\n  harness compare --load-from cluster --workers 3 --worker-image"
-        }
-    };
+/// What was sent, for people, and what it is good for.
+pub(super) fn pushed(pushed: &Pushed, next: &str) -> String {
     format!(
         "sent {} of {} blobs, {}\n{}\n{next} {}\n",
         pushed.sent_blobs,
@@ -173,12 +165,11 @@ mod tests {
             sent_bytes: 2_000_000,
             present_blobs: 3,
         };
-        assert!(pushed(&result, Program::Harness).contains("--worker-image r.example/classify@sha256:ff"));
-        insta::assert_snapshot!(pushed(&result, Program::Function), @r"
+        insta::assert_snapshot!(pushed(&result, "It is used so:\n  harness compare --image"), @r"
         sent 1 of 4 blobs, 2.00 MB
         r.example/classify@sha256:ff
-        The same digest goes to every platform:
-          harness compare --platforms knative,openfaas --image r.example/classify@sha256:ff
+        It is used so:
+          harness compare --image r.example/classify@sha256:ff
         ");
     }
 }

@@ -8,7 +8,7 @@ use crate::{
         eviction::Eviction,
         summary::CellSummary,
     },
-    experiment::{LoadPoint, Procedure},
+    experiment::LoadPoint,
     reports::{Document, format},
 };
 
@@ -24,22 +24,6 @@ pub(super) fn blocks(document: &Document, load: &LoadPoint) -> Vec<Block> {
         blocks.push(Block::List(limits));
     }
     blocks
-}
-
-/// What is done instead of a load, in words; none for a load that is played.
-pub(super) fn procedure(load: &LoadPoint) -> Option<String> {
-    match &load.procedure {
-        Procedure::Cold { starts, zero_within } => Some(format!(
-            "Done {starts} times a trial: wait for zero replicas (up to {}), send one request, and the same request \
-             warm right after its answer.",
-            format::duration(*zero_within)
-        )),
-        Procedure::Eviction { at_most } => Some(format!(
-            "Done once a trial: one request, then silence until no replica is ready, for up to {}.",
-            format::duration(*at_most)
-        )),
-        _ => None,
-    }
 }
 
 /// One subject's VALID cells that hold something, with their trials.

@@ -131,10 +131,7 @@ pub fn sections(document: &Document, drawn: &[Plot]) -> Vec<Section> {
     let mut out = vec![section("answers", "Answers", answers(document))];
     out.extend(certainty::thresholds(document).map(|blocks| section("thresholds", "Thresholds", blocks)));
     for load in &document.experiment.load {
-        let mut blocks = vec![Block::Text(life_cycle::procedure(load).map_or_else(
-            || format!("{} Load: {}.", load.question, format::load(load)),
-            |words| format!("{} {words}", load.question),
-        ))];
+        let mut blocks = vec![Block::Text(format!("{} Load: {}.", load.question, format::load(load)))];
         if load.procedure.is_play() {
             blocks.push(Block::Table(headline::table(document, &load.name)));
         }

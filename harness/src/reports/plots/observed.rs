@@ -42,6 +42,10 @@ struct Line {
 }
 
 pub(super) fn draw(document: &Document, load: &LoadPoint, subject: usize) -> Picture {
+    // A procedure is many loads, or none: it has no time axis of its own.
+    if !load.procedure.is_play() {
+        return Ok(None);
+    }
     let Some(label) = document.summary.subjects.get(subject) else { return Ok(None) };
     let Some((data, valid)) = document.median_observed(label, &load.name) else { return Ok(None) };
     let Some(series) = &data.series else { return Ok(None) };
