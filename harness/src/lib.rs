@@ -9,6 +9,8 @@ pub mod admin;
 pub mod analyse;
 pub mod bucket;
 pub mod cli;
+#[cfg(test)]
+mod cluster_setup_tests;
 pub mod collect;
 mod crypto;
 pub mod doctor;

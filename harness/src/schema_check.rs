@@ -22,6 +22,28 @@ pub fn faults(object: &Value) -> Vec<String> {
     vec![format!("no schema for {} {}", object["apiVersion"], object["kind"])]
 }
 
+/// The same, by the schemas as the server published them: `GROUP_VERSION.json` in a folder, as a
+/// checkout in CI has them beside it (`../shared/schemas`).
+pub fn faults_by_server(folder: &Path, object: &Value) -> Vec<String> {
+    let (api, kind) = (object["apiVersion"].as_str().unwrap_or_default(), &object["kind"]);
+    let file = if api.contains('/') { api.replace('/', "_") } else { format!("core_{api}") };
+    let Ok(text) = fs::read_to_string(folder.join(format!("{file}.json"))) else {
+        return vec![format!("no schemas of {api}")];
+    };
+    let mut file: Value = serde_json::from_str(&text).unwrap();
+    let Value::Object(schemas) = file["components"]["schemas"].take() else {
+        return vec![format!("the schemas of {api} cannot be read")];
+    };
+    // Definitions of others' kinds carry no `x-kubernetes-group-version-kind`.
+    let is_it = |name: &str| name.rsplit('.').next() == kind.as_str() && !name.contains(".apimachinery.");
+    let Some((_, schema)) = schemas.iter().find(|(name, _)| is_it(name)) else {
+        return vec![format!("no schema for {api} {kind}")];
+    };
+    let mut faults = Vec::new();
+    Checker { schemas: &schemas, faults: &mut faults }.check(schema, object, "");
+    faults
+}
+
 fn read(file: &str) -> Map<String, Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/fixtures/schemas/{file}.json"));
     let text = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -48,6 +70,7 @@ struct Checker<'a> {
 impl Checker<'_> {
     fn check(&mut self, schema: &Value, value: &Value, at: &str) {
         if let Some(name) = schema["$ref"].as_str() {
+            let name = name.trim_start_matches("#/components/schemas/");
             return match self.schemas.get(name) {
                 Some(schema) => self.check(schema, value, at),
                 None => self.faults.push(format!("{at}: the fixture lacks the schema {name}")),
