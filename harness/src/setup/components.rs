@@ -230,7 +230,8 @@ impl Components {
     /// What is wrong with it.
     pub fn read(text: &str) -> Result<Self, SetupError> {
         let wrong = |cause: String| SetupError::File { file: super::COMPONENTS_FILE.into(), cause };
-        let components: Self = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        let components: Self = toml::from_str(text)
+            .map_err(|error| wrong(crate::words::one_line(&error.to_string())))?;
         components.check().map_err(wrong)?;
         Ok(components)
     }

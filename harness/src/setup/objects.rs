@@ -77,8 +77,10 @@ impl fmt::Display for Reference {
 /// What is wrong with it.
 pub fn read(file: &str, text: &str) -> Result<Vec<Value>, SetupError> {
     let wrong = |cause: String| SetupError::File { file: file.to_owned(), cause };
-    let documents: Vec<Value> =
-        serde_saphyr::from_multiple(text).map_err(|error| wrong(crate::words::one_line(&error.to_string())))?;
+    // As kubectl reads it: `defaultMode: 0420` is octal.
+    let options = serde_saphyr::options! { legacy_octal_numbers: true };
+    let documents: Vec<Value> = serde_saphyr::from_multiple_with_options(text, options)
+        .map_err(|error| wrong(crate::words::one_line(&error.to_string())))?;
     let mut objects = Vec::new();
     for document in documents {
         match document {
@@ -141,12 +143,19 @@ mod tests {
 
     #[test]
     fn objects_are_read_in_the_order_in_which_they_can_be_applied() {
-        let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a, namespace: n }\n---\n---\n\
-                    apiVersion: v1\nkind: List\nitems:\n- { apiVersion: v1, kind: Namespace, metadata: { name: n } }\n---\n\
+        let text = "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: a, namespace: ns }\n---\n---\n\
+                    apiVersion: v1\nkind: List\nitems:\n- { apiVersion: v1, kind: Namespace, metadata: { name: ns } }\n---\n\
                     apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: { name: x.y }\n";
         let names: Vec<String> =
             read("f", text).unwrap().iter().map(|object| Reference::of(object).to_string()).collect();
-        assert_eq!(names, ["CustomResourceDefinition x.y", "Namespace n", "ConfigMap n/a"]);
+        assert_eq!(names, ["CustomResourceDefinition x.y", "Namespace ns", "ConfigMap ns/a"]);
+    }
+
+    #[test]
+    fn modes_of_files_are_octal() {
+        let text = "apiVersion: v1\nkind: X\nmetadata: { name: a }\nmode: 0420\ntext: \"0420\"\n";
+        let object = &read("f", text).unwrap()[0];
+        assert_eq!((&object["mode"], &object["text"]), (&json!(0o420), &json!("0420")));
     }
 
     #[test]

@@ -163,8 +163,8 @@ pub fn need(program: &str, versions: &Versions) -> Result<(), SetupError> {
     let remedy = match (program, versions.tool(program)) {
         ("ssh", _) => "install OpenSSH's client (apt-get install openssh-client)".to_owned(),
         (_, Some(tool)) => {
-            let from = tool.url_for(std::env::consts::ARCH).map(|url| format!(" from {url}")).unwrap_or_default();
-            format!("install {program} {}{from}", tool.version)
+            let how = tool.url.as_ref().map(|url| format!(" ({url})")).unwrap_or_default();
+            format!("install {program} {}{how}", tool.version)
         }
         (_, None) => format!("install {program}"),
     };
@@ -217,9 +217,9 @@ mod tests {
 
     #[test]
     fn a_missing_program_is_named_with_the_version_to_install() {
-        let versions = "[tools.no-such-program]\nversion = \"1.2\"";
+        let versions = "[tools.no-such-program]\nversion = \"1.2\"\nurl = \"https://x.example\"";
         let said = need("no-such-program", &Versions::read(versions).unwrap()).unwrap_err().to_string();
-        assert_eq!(said, "no-such-program is not on the PATH; install no-such-program 1.2");
+        assert_eq!(said, "no-such-program is not on the PATH; install no-such-program 1.2 (https://x.example)");
         assert!(need("sh", &Versions::default()).is_ok());
     }
 }

@@ -53,21 +53,8 @@ pub struct Manifest {
 pub struct Tool {
     /// The version that this was made for.
     pub version: String,
-    /// Where it is to be had, by architecture.
-    #[serde(default)]
-    pub url: BTreeMap<String, String>,
-}
-
-impl Tool {
-    /// Where it is to be had for this machine.
-    pub fn url_for(&self, architecture: &str) -> Option<&str> {
-        let name = match architecture {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            other => other,
-        };
-        self.url.get(name).map(String::as_str)
-    }
+    /// Where to read how it is installed.
+    pub url: Option<String>,
 }
 
 impl Versions {
@@ -77,7 +64,7 @@ impl Versions {
     /// What is wrong with it.
     pub fn read(text: &str) -> Result<Self, SetupError> {
         let wrong = |cause: String| SetupError::File { file: super::VERSIONS_FILE.into(), cause };
-        let versions: Self = toml::from_str(text).map_err(|error| wrong(error.to_string()))?;
+        let versions: Self = toml::from_str(text).map_err(|error| wrong(crate::words::one_line(&error.to_string())))?;
         let charts = versions.charts.iter().map(|(key, chart)| (key, &chart.repository, &chart.sha256));
         let manifests = versions.manifests.iter().map(|(key, manifest)| (key, &manifest.url, &manifest.sha256));
         for (key, url, sha256) in charts.chain(manifests) {
@@ -138,7 +125,7 @@ mod tests {
         let sum = "0a".repeat(32);
         let text = format!(
             "[kubernetes]\nversion = \"1.36.5\"\n[tools.helm]\nversion = \"3.19.0\"\n\
-             url.amd64 = \"https://h.example\"\nsha256.amd64 = \"00\"\n[charts.metallb]\n\
+             url = \"https://h.example\"\n[tools.helm.linux-amd64]\nsha256 = \"00\"\n[charts.metallb]\n\
              repository = \"https://x.example\"\nchart = \"metallb\"\nversion = \"1\"\n[manifests.serving]\n\
              url = \"https://y.example/s.yaml\"\nversion = \"2\"\nsha256 = \"{sum}\"\n"
         );
@@ -146,7 +133,7 @@ mod tests {
         assert_eq!(versions.chart("metallb").unwrap().version, "1");
         assert_eq!(versions.manifest("serving").unwrap().sha256, Some(sum));
         let helm = versions.tool("helm").unwrap();
-        assert_eq!((helm.version.as_str(), helm.url_for("x86_64")), ("3.19.0", Some("https://h.example")));
+        assert_eq!((helm.version.as_str(), helm.url.as_deref()), ("3.19.0", Some("https://h.example")));
         let said = versions.chart("nosuch").unwrap_err().to_string();
         assert_eq!(said, "versions.toml: [charts] has no nosuch, which components.toml names; add it");
     }

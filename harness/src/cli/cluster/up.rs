@@ -76,7 +76,10 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
         out!("next: {}", doctor(&access));
         return Ok(Exit::Valid);
     }
-    // A value that is missing now may have been given the last time; all else is said at once.
+    // A value that is missing now may have been given the last time; a wrong file is said at once.
+    if let Err(error @ SetupError::File { .. }) = parts {
+        return Err(error.into());
+    }
     let steps = chosen.iter().map(|component| component.steps.len()).sum();
     need_programs(&folder, &base, &chosen)?;
     super::super::block_on(async {

@@ -175,6 +175,7 @@ pub struct Api {
     patience: Patience,
     calls: Arc<Mutex<BTreeSet<Call>>>,
     /// Whether the caller needs an administrator's rights anyway, beyond the table of rights.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the table is compared in tests alone"))]
     as_administrator: bool,
 }
 
