@@ -31,7 +31,7 @@ pub fn faults_by_server(folder: &Path, object: &Value) -> Vec<String> {
         return vec![format!("no schemas of {api}")];
     };
     let mut file: Value = serde_json::from_str(&text).unwrap();
-    let Value::Object(schemas) = file["components"]["schemas"].take() else {
+    let Value::Object(schemas) = plain(file["components"]["schemas"].take()) else {
         return vec![format!("the schemas of {api} cannot be read")];
     };
     // Definitions of others' kinds carry no `x-kubernetes-group-version-kind`.
@@ -42,6 +42,25 @@ pub fn faults_by_server(folder: &Path, object: &Value) -> Vec<String> {
     let mut faults = Vec::new();
     Checker { schemas: &schemas, faults: &mut faults }.check(schema, object, "");
     faults
+}
+
+/// A schema as OpenAPI writes it. For kinds that others defined the server published the parts of its own
+/// structure instead: `{"SchemaProps": {"type": ...}, "ArbitraryKeys": {"x-...": ...}}`.
+fn plain(value: Value) -> Value {
+    match value {
+        Value::Object(mut fields) => {
+            if fields.contains_key("SchemaProps") {
+                for part in ["SchemaProps", "ArbitraryKeys", "SwaggerSchemaProps"] {
+                    if let Some(Value::Object(inner)) = fields.remove(part) {
+                        fields.extend(inner);
+                    }
+                }
+            }
+            Value::Object(fields.into_iter().map(|(name, value)| (name, plain(value))).collect())
+        }
+        Value::Array(items) => Value::Array(items.into_iter().map(plain).collect()),
+        other => other,
+    }
 }
 
 fn read(file: &str) -> Map<String, Value> {
