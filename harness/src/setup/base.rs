@@ -173,7 +173,7 @@ mod tests {
             make(&over_ssh).unwrap(),
             "cs/kubeadm/cluster.sh --kubeconfig /own --lan 10.0.0.0/24 a@h1 h2"
         );
-        assert_eq!(over_ssh.remove(|name| name.to_owned()).unwrap().to_string(), "kubeadm/reset.sh a@h1 h2");
+        assert_eq!(over_ssh.remove(str::to_owned).unwrap().to_string(), "kubeadm/reset.sh a@h1 h2");
         assert_eq!(make(&base(Profile::Existing, &[])), None);
         assert_eq!(make(&base(Profile::Cloudlab, &[])), None);
     }

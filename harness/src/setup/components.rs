@@ -213,9 +213,10 @@ impl TryFrom<StepTable> for Step {
         .into_iter()
         .flatten();
         match (steps.next(), steps.next()) {
-            (Some(Self::Wait(wait)), None) if wait.ready == wait.condition.is_some() => {
-                Err(format!("the wait for {} {} wants either `condition` or `ready = true`", wait.kind, wait.name))
-            }
+            (Some(Self::Wait(wait)), None) if wait.ready == wait.condition.is_some() => Err(format!(
+                "the wait for {} {} wants either `condition` or `ready = true`",
+                wait.kind, wait.name
+            )),
             (Some(step), None) => Ok(step),
             _ => Err("a step wants exactly one of chart, manifest, files, patch, wait, secret, dashboards"
                 .to_owned()),
@@ -230,8 +231,8 @@ impl Components {
     /// What is wrong with it.
     pub fn read(text: &str) -> Result<Self, SetupError> {
         let wrong = |cause: String| SetupError::File { file: super::COMPONENTS_FILE.into(), cause };
-        let components: Self = toml::from_str(text)
-            .map_err(|error| wrong(crate::words::one_line(&error.to_string())))?;
+        let components: Self =
+            toml::from_str(text).map_err(|error| wrong(crate::words::one_line(&error.to_string())))?;
         components.check().map_err(wrong)?;
         Ok(components)
     }
@@ -348,7 +349,9 @@ mod tests {
     #[test]
     fn what_makes_no_sense_is_refused_with_its_name() {
         let part = |name: &str, rest: &str| {
-            format!("[[component]]\nname = \"{name}\"\nabout = \"\"\n{rest}\n[[component.step]]\nfiles = []\n")
+            format!(
+                "[[component]]\nname = \"{name}\"\nabout = \"\"\n{rest}\n[[component.step]]\nfiles = []\n"
+            )
         };
         for (text, word) in [
             (part("A b", ""), "`A b` is no name"),
@@ -359,8 +362,7 @@ mod tests {
             (part("a", "nonsense = 1"), "nonsense"),
             (part("a", "") + "chart = \"c\"", "exactly one of"),
             (
-                part("a", "")
-                    + "[[component.step]]\nwait = { kind = \"Pod\", name = \"x\", seconds = 1 }",
+                part("a", "") + "[[component.step]]\nwait = { kind = \"Pod\", name = \"x\", seconds = 1 }",
                 "either `condition` or `ready = true`",
             ),
             (part("a", "") + "values = \"c\"", "`values` belongs to a `chart`"),

@@ -14,7 +14,11 @@ use super::{
     state::{Made, Record, State},
 };
 use crate::{
-    platforms::cluster::{api::Selection, follow::keep, resources::{CRDS, NAMESPACES, Resource}},
+    platforms::cluster::{
+        api::Selection,
+        follow::keep,
+        resources::{CRDS, NAMESPACES, Resource},
+    },
     reports::format::plural,
 };
 
@@ -199,7 +203,9 @@ mod tests {
 
     fn components() -> Components {
         let part = |name: &str, needs: &str| {
-            format!("[[component]]\nname = \"{name}\"\nabout = \"\"\nneeds = [{needs}]\n[[component.step]]\nfiles = []\n")
+            format!(
+                "[[component]]\nname = \"{name}\"\nabout = \"\"\nneeds = [{needs}]\n[[component.step]]\nfiles = []\n"
+            )
         };
         Components::read(&(part("a", "") + &part("b", "\"a\"") + &part("c", ""))).unwrap()
     }

@@ -77,10 +77,11 @@ impl Source for Folder {
 
     fn json_files(&self, folder: &str) -> Result<Vec<String>, SetupError> {
         let wrong = |cause: String| SetupError::File { file: folder.to_owned(), cause };
-        let entries =
-            std::fs::read_dir(self.path.join(folder)).map_err(|error| wrong(format!("it cannot be read ({error})")))?;
+        let entries = std::fs::read_dir(self.path.join(folder))
+            .map_err(|error| wrong(format!("it cannot be read ({error})")))?;
         let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let mut names: Vec<String> = names.filter(|name| name.ends_with(".json")).collect();
+        let mut names: Vec<String> =
+            names.filter(|name| Path::new(name).extension().is_some_and(|end| end == "json")).collect();
         names.sort();
         if names.is_empty() {
             return Err(wrong("there is no JSON file in it".to_owned()));

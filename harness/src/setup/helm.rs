@@ -1,6 +1,6 @@
 //! Charts, by the program helm: pulled into the cache, checked, and installed from there.
 
-use super::{Site, SetupError, base::Access, download::Cache, plan::Release, program::Call};
+use super::{SetupError, Site, base::Access, download::Cache, plan::Release, program::Call};
 use crate::platforms::cluster::{api::Selection, resources::SECRETS};
 
 /// Downloads the chart's archive.
@@ -62,7 +62,8 @@ pub async fn perform(site: &Site, release: &Release) -> Result<(), SetupError> {
     };
     std::fs::create_dir_all(cache.folder()).map_err(unwritable)?;
     if !cache.archive(&release.chart).is_file() {
-        site.progress.now(&format!("downloading the chart {} {}", release.chart.chart, release.chart.version));
+        site.progress
+            .now(&format!("downloading the chart {} {}", release.chart.chart, release.chart.version));
         pull(release, cache).run(&site.interrupt, |_| ()).await?;
     }
     cache.check_archive(&release.chart)?;

@@ -19,11 +19,11 @@ pub mod objects;
 pub mod plan;
 pub mod program;
 pub mod progress;
+#[cfg(test)]
+mod real_files;
 pub mod select;
 pub mod state;
 pub mod status;
-#[cfg(test)]
-mod real_files;
 pub mod up;
 pub mod variables;
 pub mod versions;
@@ -83,7 +83,9 @@ pub enum SetupError {
         source: ApiError,
     },
     /// The kubeconfig's user may not do it.
-    #[error("{what}: not allowed ({said}); setting up wants an administrator: choose one with --kubeconfig or --context")]
+    #[error(
+        "{what}: not allowed ({said}); setting up wants an administrator: choose one with --kubeconfig or --context"
+    )]
     Rights {
         /// What was done.
         what: String,

@@ -55,7 +55,8 @@ impl Reference {
 
     /// The object without any field: applied by an owner of fields, it gives them up.
     pub fn bare(&self) -> Value {
-        let mut object = json!({ "apiVersion": self.api, "kind": self.kind, "metadata": { "name": self.name } });
+        let mut object =
+            json!({ "apiVersion": self.api, "kind": self.kind, "metadata": { "name": self.name } });
         if let Some(namespace) = &self.namespace {
             object["metadata"]["namespace"] = namespace.as_str().into();
         }

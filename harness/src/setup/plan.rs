@@ -109,7 +109,8 @@ pub fn part(
     let values = variables::values(component, given, last)?;
     let planner = Planner { component, versions, source, values: &values };
     let actions = component.steps.iter().map(|step| planner.action(step)).collect::<Result<Vec<_>, _>>()?;
-    let mut namespaces: Vec<String> = component.namespace.iter().chain(&component.namespaces).cloned().collect();
+    let mut namespaces: Vec<String> =
+        component.namespace.iter().chain(&component.namespaces).cloned().collect();
     namespaces.dedup();
     let all = json!({ "namespace": component.namespace, "namespaces": namespaces, "actions": actions });
     Ok(Part {

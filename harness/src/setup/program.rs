@@ -183,7 +183,8 @@ mod tests {
     async fn lines_are_told_as_they_come_and_the_output_is_given() {
         let heard = std::cell::RefCell::new(Vec::new());
         let call = shell("echo one; printf '\\033[1mtwo\\033[0m\\n' >&2; echo three");
-        let out = call.run(&Interrupt::never(), |line| heard.borrow_mut().push(line.to_owned())).await.unwrap();
+        let out =
+            call.run(&Interrupt::never(), |line| heard.borrow_mut().push(line.to_owned())).await.unwrap();
         assert_eq!(out, "one\nthree\n");
         let mut heard = heard.into_inner();
         heard.sort();
@@ -219,7 +220,10 @@ mod tests {
     fn a_missing_program_is_named_with_the_version_to_install() {
         let versions = "[tools.no-such-program]\nversion = \"1.2\"\nurl = \"https://x.example\"";
         let said = need("no-such-program", &Versions::read(versions).unwrap()).unwrap_err().to_string();
-        assert_eq!(said, "no-such-program is not on the PATH; install no-such-program 1.2 (https://x.example)");
+        assert_eq!(
+            said,
+            "no-such-program is not on the PATH; install no-such-program 1.2 (https://x.example)"
+        );
         assert!(need("sh", &Versions::default()).is_ok());
     }
 }

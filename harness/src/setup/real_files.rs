@@ -6,7 +6,7 @@ use std::{collections::BTreeSet, path::Path};
 use serde_json::Value;
 
 use super::{
-    base::{Access, Base},
+    base::Base,
     components::{Profile, Step},
     download::Cache,
     dry_run,
@@ -44,7 +44,9 @@ fn objects(parts: &[Part]) -> Vec<(&str, &Value)> {
     for part in parts {
         for action in &part.actions {
             match action {
-                Action::Apply { objects, .. } => found.extend(objects.iter().map(|o| (part.name.as_str(), o))),
+                Action::Apply { objects, .. } => {
+                    found.extend(objects.iter().map(|object| (part.name.as_str(), object)));
+                }
                 Action::Patch { object, .. } => found.push((part.name.as_str(), object)),
                 _ => {}
             }
@@ -143,5 +145,4 @@ fn what_each_profile_would_do_reads_like_this() {
     let parts = parts(&folder, Profile::Cloudlab, &istio);
     let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
     assert!(names.contains(&"istio") && !names.contains(&"kourier"), "{names:?}");
-    assert!(!dry_run::lines(None, &parts, &cache, &Access::default()).contains("kourier"));
 }

@@ -99,11 +99,7 @@ fn exchange<'a>(
 }
 
 /// Adds a component and what it needs.
-fn add<'a>(
-    components: &'a Components,
-    chosen: &mut BTreeSet<&'a str>,
-    name: &str,
-) -> Result<(), SetupError> {
+fn add<'a>(components: &'a Components, chosen: &mut BTreeSet<&'a str>, name: &str) -> Result<(), SetupError> {
     let component = components.get(name)?;
     if chosen.insert(&component.name) {
         for need in &component.needs {
@@ -192,9 +188,13 @@ mod tests {
         let lacking = Wishes { without: list("serving"), ..Wishes::default() };
         assert!(names(Profile::Kind, &lacking).unwrap_err().starts_with("kourier needs serving; add --with"));
         let unknown = Wishes { only: list("nosuch"), ..Wishes::default() };
-        assert!(names(Profile::Kind, &unknown).unwrap_err().starts_with("there is no component nosuch; there"));
+        assert!(
+            names(Profile::Kind, &unknown).unwrap_err().starts_with("there is no component nosuch; there")
+        );
         let mixed = Wishes { only: list("kafka"), with: list("events"), ..Wishes::default() };
         assert!(names(Profile::Kind, &mixed).unwrap_err().contains("--only names everything"));
-        assert!(names(Profile::Existing, &Wishes::default()).unwrap_err().starts_with("no component is chosen"));
+        assert!(
+            names(Profile::Existing, &Wishes::default()).unwrap_err().starts_with("no component is chosen")
+        );
     }
 }

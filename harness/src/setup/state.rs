@@ -84,11 +84,6 @@ impl Record {
         })
     }
 
-    /// Whether it made this release.
-    pub fn has_release(&self, wanted: &str) -> bool {
-        self.made.iter().any(|made| matches!(made, Made::Release { name, .. } if name == wanted))
-    }
-
     /// Whether anything of it lies in a namespace.
     pub fn uses(&self, wanted: &str) -> bool {
         self.namespace.as_deref() == Some(wanted)
@@ -148,8 +143,10 @@ impl State {
 
     fn object(&self) -> Value {
         let choice = self.choice.iter().map(|choice| (CHOICE.to_owned(), json!(choice).to_string()));
-        let records =
-            self.components.iter().map(|(name, record)| (format!("{PREFIX}{name}"), json!(record).to_string()));
+        let records = self
+            .components
+            .iter()
+            .map(|(name, record)| (format!("{PREFIX}{name}"), json!(record).to_string()));
         let data: BTreeMap<String, String> = choice.chain(records).collect();
         json!({
             "apiVersion": "v1", "kind": "ConfigMap",

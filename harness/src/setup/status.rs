@@ -74,7 +74,13 @@ pub async fn all(
         let wanted = wanted.contains(&part.name);
         if wanted || record.is_some() {
             let (state, reason) = standing(site, part, record).await?;
-            lines.push(Line { component: part.name.clone(), about: part.about.clone(), state, wanted, reason });
+            lines.push(Line {
+                component: part.name.clone(),
+                about: part.about.clone(),
+                state,
+                wanted,
+                reason,
+            });
         }
     }
     // What an older version of the files knew.
@@ -130,9 +136,7 @@ fn waits(part: &Part) -> impl Iterator<Item = &Wait> {
 async fn gone(site: &Site, record: &Record) -> Result<Vec<String>, SetupError> {
     let namespace = record.namespace.as_deref();
     let asked = record.made.iter().map(async |made| match made {
-        Made::Object(of) => {
-            Ok((owner(site, of, namespace).await? == Owner::Nobody).then(|| of.to_string()))
-        }
+        Made::Object(of) => Ok((owner(site, of, namespace).await? == Owner::Nobody).then(|| of.to_string())),
         Made::Release { name, namespace } => {
             Ok((!helm::is_there(site, name, namespace).await?).then(|| format!("release {name}")))
         }

@@ -119,25 +119,25 @@ fn made(part: &Part) -> Vec<Made> {
 }
 
 /// What somebody else made is not taken over, and so never taken away either. A namespace may be
-/// shared, and a secret that is there is used.
+/// shared, and a secret that is there is used. What an interrupted `up` had in mind was nobody's then;
+/// a part that was applied before the whole has made it without a label.
 async fn refuse_strangers(site: &Site, part: &Part, before: &Record) -> Result<(), SetupError> {
-    let foreign =
-        |what: String| Err(SetupError::Foreign { what, component: part.name.clone() });
     for action in part.actions.iter().filter(|action| !matches!(action, Action::Secret(_))) {
         for made in made_by(action) {
             site.go_on()?;
-            match made {
-                Made::Object(of) if !of.is_namespace() => {
-                    if apply::owner(site, &of, part.namespace.as_deref()).await? == Owner::Stranger {
-                        return foreign(of.to_string());
-                    }
+            let (is_strange, what) = match &made {
+                Made::Object(of) if !of.is_namespace() && !before.made.contains(&made) => {
+                    let owner = apply::owner(site, of, part.namespace.as_deref()).await?;
+                    (owner == Owner::Stranger, of.to_string())
                 }
-                Made::Release { name, namespace } if !before.has_release(&name) => {
-                    if helm::is_there(site, &name, &namespace).await? {
-                        return foreign(format!("the Helm release {namespace}/{name}"));
-                    }
+                Made::Release { name, namespace } if !before.made.contains(&made) => {
+                    let is_there = helm::is_there(site, name, namespace).await?;
+                    (is_there, format!("the Helm release {namespace}/{name}"))
                 }
-                _ => {}
+                _ => continue,
+            };
+            if is_strange {
+                return Err(SetupError::Foreign { what, component: part.name.clone() });
             }
         }
     }

@@ -64,9 +64,11 @@ impl Versions {
     /// What is wrong with it.
     pub fn read(text: &str) -> Result<Self, SetupError> {
         let wrong = |cause: String| SetupError::File { file: super::VERSIONS_FILE.into(), cause };
-        let versions: Self = toml::from_str(text).map_err(|error| wrong(crate::words::one_line(&error.to_string())))?;
+        let versions: Self =
+            toml::from_str(text).map_err(|error| wrong(crate::words::one_line(&error.to_string())))?;
         let charts = versions.charts.iter().map(|(key, chart)| (key, &chart.repository, &chart.sha256));
-        let manifests = versions.manifests.iter().map(|(key, manifest)| (key, &manifest.url, &manifest.sha256));
+        let manifests =
+            versions.manifests.iter().map(|(key, manifest)| (key, &manifest.url, &manifest.sha256));
         for (key, url, sha256) in charts.chain(manifests) {
             if !["https://", "http://", "oci://"].iter().any(|scheme| url.starts_with(scheme)) {
                 return Err(wrong(format!("{key}: `{url}` is no address; it wants to begin with https://")));

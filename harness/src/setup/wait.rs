@@ -196,7 +196,8 @@ mod tests {
             unmet(&deployment(&json!({ "conditions": conditions })), &wait(Some("Available"))).unwrap()
         };
         assert_eq!(of(&conditions), "Available is not True (Minimum)");
-        conditions.push(json!({ "type": "ReplicaFailure", "status": "True", "message": "exceeded quota: q" }));
+        conditions
+            .push(json!({ "type": "ReplicaFailure", "status": "True", "message": "exceeded quota: q" }));
         assert_eq!(of(&conditions), "Available is not True (exceeded quota: q)");
         assert_eq!(of(&[]), "it has no condition Available yet");
     }
@@ -205,7 +206,8 @@ mod tests {
     fn kinds_without_conditions_are_ready_with_all_their_replicas() {
         let ready = |n: u32| unmet(&deployment(&json!({ "readyReplicas": n })), &wait(None));
         assert_eq!((ready(1).unwrap().as_str(), ready(2)), ("1 of 2 replicas are ready", None));
-        let daemons = json!({ "kind": "DaemonSet", "status": { "numberReady": 2, "desiredNumberScheduled": 3 } });
+        let daemons =
+            json!({ "kind": "DaemonSet", "status": { "numberReady": 2, "desiredNumberScheduled": 3 } });
         assert_eq!(unmet(&daemons, &wait(None)).unwrap(), "2 of 3 replicas are ready");
     }
 }

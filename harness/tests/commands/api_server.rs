@@ -249,9 +249,12 @@ fn answer(state: &mut State, method: &str, path: &str, query: &str, text: &str) 
 fn kinds(state: &State, path: &str) -> Option<Value> {
     let version = path.strip_prefix("/apis/").or_else(|| path.strip_prefix("/api/"))?;
     let of_version = KINDS.iter().filter(|(api, ..)| *api == version);
-    let served = of_version.filter(|(_, kind, ..)| *kind != "Thing" || state.objects.contains_key(DEFINITION));
+    let served =
+        of_version.filter(|(_, kind, ..)| *kind != "Thing" || state.objects.contains_key(DEFINITION));
     let resources: Vec<Value> = served
-        .map(|(_, kind, plural, namespaced)| json!({ "name": plural, "kind": kind, "namespaced": namespaced }))
+        .map(
+            |(_, kind, plural, namespaced)| json!({ "name": plural, "kind": kind, "namespaced": namespaced }),
+        )
         .collect();
     (!resources.is_empty()).then(|| json!({ "kind": "APIResourceList", "resources": resources }))
 }

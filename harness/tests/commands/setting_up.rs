@@ -4,8 +4,13 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    time::{Duration, Instant},
 };
 
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -18,6 +23,7 @@ const DEFINITION: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinition
 const WEB: &str = "/apis/apps/v1/namespaces/base/deployments/web";
 const SECRET: &str = "/api/v1/namespaces/base/secrets/login";
 const SETTINGS: &str = "/api/v1/namespaces/base/configmaps/settings";
+const EARLY: &str = "/api/v1/namespaces/shared/configmaps/early";
 const EXTRA: &str = "/api/v1/namespaces/shared/configmaps/extra";
 
 /// `base`: every kind of step but a chart, which `charted` has. `extra` lies in a namespace of others.
@@ -46,6 +52,8 @@ about = "in a namespace that others made"
 profiles = ["existing"]
 needs = ["base"]
 namespace = "shared"
+  [[component.step]]
+  patch = { kind = "ConfigMap", namespace = "shared", name = "early", file = "part.yaml" }
   [[component.step]]
   files = ["extra.yaml"]
   [[component.step]]
@@ -88,7 +96,11 @@ impl Place {
                  spec: { replicas: 1, selector: { matchLabels: { app: web } }, size: \"${SIZE}\" }\n",
             ),
             ("part.yaml", "data:\n  colour: blue\n"),
-            ("extra.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: extra }\n"),
+            (
+                "extra.yaml",
+                "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: extra }\n---\n\
+                 apiVersion: v1\nkind: ConfigMap\nmetadata: { name: early }\n",
+            ),
             ("values.yaml", "a: 1\n"),
             ("boards/one.json", "{}"),
         ] {
@@ -132,7 +144,14 @@ impl Place {
     }
 
     fn run(&self, arguments: &str) -> Ran {
-        let output = Command::new(env!("CARGO_BIN_EXE_harness"))
+        let output = self.command(arguments).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
+    fn command(&self, arguments: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_harness"));
+        command
             .arg("cluster")
             .args(arguments.split_whitespace())
             .current_dir(self.root.path())
@@ -140,11 +159,8 @@ impl Place {
             .env("HOME", self.root.path())
             .env("PATH", format!("{}:/usr/bin:/bin", self.path("bin").display()))
             .env("KUBECONFIG", self.path("kubeconfig"))
-            .stdin(Stdio::null())
-            .output()
-            .unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        Ran { code: output.status.code().unwrap(), out: text(output.stdout), err: text(output.stderr) }
+            .stdin(Stdio::null());
+        command
     }
 }
 
@@ -154,13 +170,17 @@ fn base_name(path: &str) -> &str {
 
 /// A cluster with controllers that make everything ready at once, a namespace and a ConfigMap of others.
 fn cluster() -> ApiServer {
-    let available = json!({ "updatedReplicas": 1, "conditions": [{ "type": "Available", "status": "True" }] });
+    let available =
+        json!({ "updatedReplicas": 1, "conditions": [{ "type": "Available", "status": "True" }] });
     let established = json!({ "conditions": [{ "type": "Established", "status": "True" }] });
     let server = ApiServer::start().becoming(WEB, available).becoming(DEFINITION, established);
     for (path, namespace, name) in
         [("/api/v1/namespaces/shared", None, "shared"), (SETTINGS, Some("base"), "settings")]
     {
-        server.put(path, json!({ "metadata": { "name": name, "namespace": namespace }, "data": { "theirs": "1" } }));
+        server.put(
+            path,
+            json!({ "metadata": { "name": name, "namespace": namespace }, "data": { "theirs": "1" } }),
+        );
     }
     server
 }
@@ -186,7 +206,8 @@ fn up_makes_everything_once_and_a_second_up_and_status_find_it_ready() {
     assert_eq!(board["metadata"]["labels"]["grafana_dashboard"], "1");
     assert_eq!(server.object("/api/v1/namespaces/shared")["metadata"]["labels"], Value::Null, "not ours");
     let applied = server.applied();
-    let order: Vec<&str> = applied.iter().map(|(path, ..)| path.as_str()).filter(|path| *path != STATE).collect();
+    let order: Vec<&str> =
+        applied.iter().map(|(path, ..)| path.as_str()).filter(|path| *path != STATE).collect();
     assert_eq!(order[..3], ["/api/v1/namespaces/base", DEFINITION, THING], "definitions come first");
     assert_eq!(applied[0].0, STATE, "it is remembered before it is made");
     let owner = |wanted: &str| applied.iter().find(|(path, ..)| path == wanted).unwrap().1.clone();
@@ -217,7 +238,12 @@ fn down_takes_away_what_up_made_in_the_opposite_order_and_leaves_what_others_mad
     let unasked = place.run("down --profile existing");
     assert_eq!(unasked.code, 2, "{}", unasked.err);
     let look = place.run("down --profile existing --dry-run");
-    assert!(look.err.contains("extra: 2 objects") && look.out.ends_with("nothing was touched\n"), "{}", look.err);
+    assert!(
+        look.err.contains("extra: 3 objects, what it set in 1 object")
+            && look.out.ends_with("nothing was touched\n"),
+        "{}",
+        look.err
+    );
     assert!(server.has(EXTRA) && server.has(THING));
 
     server.forget();
@@ -225,11 +251,12 @@ fn down_takes_away_what_up_made_in_the_opposite_order_and_leaves_what_others_mad
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     assert_eq!(ran.out, "gone: extra, base\n");
     assert!(ran.err.contains("namespace shared stays: it was there before"), "{}", ran.err);
-    for path in [EXTRA, THING, DEFINITION, WEB, SECRET, "/api/v1/namespaces/base", STATE] {
+    for path in [EXTRA, EARLY, THING, DEFINITION, WEB, SECRET, "/api/v1/namespaces/base", STATE] {
         assert!(!server.has(path), "{path} is left");
     }
     assert!(server.has("/api/v1/namespaces/shared") && server.has(SETTINGS), "theirs");
-    let deleted: Vec<String> = server.changes().into_iter().filter(|line| line.starts_with("DELETE")).collect();
+    let deleted: Vec<String> =
+        server.changes().into_iter().filter(|line| line.starts_with("DELETE")).collect();
     let at = |path: &str| deleted.iter().position(|line| line.ends_with(path)).unwrap();
     assert!(at(EXTRA) < at(THING) && at(THING) < at(DEFINITION) && at(DEFINITION) < at(WEB), "{deleted:#?}");
     let (path, manager, bare) = server.applied().into_iter().find(|(path, ..)| path == SETTINGS).unwrap();
@@ -248,7 +275,10 @@ fn what_failed_half_way_is_remembered_and_gone_on_with() {
     let ran = place.run("up --profile existing");
     assert_eq!(ran.code, 1);
     let last = ran.err.lines().last().unwrap();
-    assert!(last.starts_with("error: applying ConfigMap extra: ") && last.contains("no such colour"), "{last}");
+    assert!(
+        last.starts_with("error: applying ConfigMap extra: ") && last.contains("no such colour"),
+        "{last}"
+    );
     assert_eq!([&record(&server, "base")["done"], &record(&server, "extra")["done"]], [true, false]);
     let status = place.run("status");
     assert_eq!(status.code, 1);
@@ -285,11 +315,18 @@ fn a_wait_that_ends_in_vain_names_the_pod_and_what_it_hangs_on() {
 #[test]
 fn what_somebody_else_made_is_neither_taken_over_nor_taken_away() {
     let server = cluster();
-    server.put(WEB, json!({ "metadata": { "name": "web", "namespace": "base" }, "spec": { "size": "theirs" } }));
+    server.put(
+        WEB,
+        json!({ "metadata": { "name": "web", "namespace": "base" }, "spec": { "size": "theirs" } }),
+    );
     let place = Place::new(&server);
     let ran = place.run("up --profile existing --only base");
     assert_eq!(ran.code, 1);
-    assert!(ran.err.contains("Deployment web is there, and `harness cluster` did not make it"), "{}", ran.err);
+    assert!(
+        ran.err.contains("Deployment web is there, and `harness cluster` did not make it"),
+        "{}",
+        ran.err
+    );
     assert!(ran.err.contains("--without base"), "{}", ran.err);
     assert!(server.applied().is_empty(), "{:?}", server.applied());
     let status = place.run("status");
@@ -316,10 +353,7 @@ fn what_the_files_no_longer_hold_is_taken_away() {
     let server = cluster();
     let place = Place::new(&server);
     assert_eq!(place.run("up --profile existing").code, 0);
-    place.write(
-        "cluster-setup/extra.yaml",
-        "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: other }\n",
-    );
+    place.write("cluster-setup/extra.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: { name: other }\n");
     let status = place.run("status");
     assert!(status.out.contains("differs  extra"), "{}", status.out);
     assert_eq!(place.run("up --profile existing").code, 0);
@@ -359,6 +393,36 @@ fn a_chart_is_pulled_checked_and_installed_by_helm() {
     server.put("/api/v1/namespaces/charted/secrets/sh.helm.release.v1.charted.v1", json!({ "metadata": {} }));
     let ran = place.run("up --profile existing --only charted");
     assert!(ran.code == 1 && ran.err.contains("another file the first time"), "{}", ran.err);
+}
+
+#[test]
+fn ctrl_c_ends_helm_and_the_next_up_goes_on() {
+    let server = cluster();
+    let place = Place::new(&server);
+    place.helm();
+    let archive = ".cache/serverless-testbed/cluster-setup/demo-1.2.3.tgz";
+    place.write(archive, "chart");
+    place.program("bin/helm", "trap 'echo ended >> calls; exit 1' TERM; sleep 60 & wait");
+    let mut up = place.command("up --profile existing --only base,charted");
+    let up = up.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while place.calls().is_empty() {
+        assert!(Instant::now() < deadline, "helm was not called");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    kill(Pid::from_raw(i32::try_from(up.id()).unwrap()), Signal::SIGINT).unwrap();
+    let ended = up.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.ends_with("error: interrupted; the same command again goes on from here\n"), "{said}");
+    assert_eq!(place.calls().last().unwrap(), "ended");
+    assert_eq!([&record(&server, "base")["done"], &record(&server, "charted")["done"]], [true, false]);
+
+    place.helm();
+    let again = place.run("up --profile existing --only base,charted");
+    assert_eq!(again.code, 0, "{}", again.err);
+    assert!(again.err.contains("base: as wanted\n"), "{}", again.err);
+    assert_eq!(record(&server, "charted")["done"], true);
 }
 
 #[test]
@@ -413,7 +477,10 @@ fn machines_over_ssh_become_a_cluster_step_by_step() {
     assert_eq!(place.run("down --profile kubeadm --nodes me@node0,node1 --yes").code, 0);
     assert_eq!(
         place.calls(),
-        ["cluster.sh --kubeconfig ROOT/.local/state/testbed/kubeconfig me@node0 node1", "reset.sh me@node0 node1"]
+        [
+            "cluster.sh --kubeconfig ROOT/.local/state/testbed/kubeconfig me@node0 node1",
+            "reset.sh me@node0 node1"
+        ]
     );
 }
 
@@ -443,15 +510,26 @@ fn mistakes_are_said_in_one_line() {
     let server = cluster();
     let place = Place::new(&server);
     for (arguments, word) in [
-        ("up --profile existing --with nosuch", "there is no component nosuch; there are base, extra, charted"),
+        (
+            "up --profile existing --with nosuch",
+            "there is no component nosuch; there are base, extra, charted",
+        ),
         ("up --profile existing --set NOSUCH=1", "leave open only SIZE (how big)"),
         ("up --profile existing --without base", "extra needs base"),
         ("up --profile kind --nodes a", "--nodes belongs to the profiles kubeadm and cloudlab"),
         ("up --profile existing --setup nowhere", "there is no components.toml in it"),
-        ("down --profile existing --only extra --yes", "extra is not set up on this cluster; there is nothing"),
+        (
+            "down --profile existing --only extra --yes",
+            "extra is not set up on this cluster; there is nothing",
+        ),
     ] {
         let ran = place.run(arguments);
-        assert_eq!((ran.code, ran.err.lines().filter(|l| l.starts_with("error: ")).count()), (2, 1), "{}", ran.err);
+        assert_eq!(
+            (ran.code, ran.err.lines().filter(|l| l.starts_with("error: ")).count()),
+            (2, 1),
+            "{}",
+            ran.err
+        );
         assert!(ran.err.contains(word), "{arguments}: {}", ran.err);
     }
     std::fs::rename(place.path("cluster-setup"), place.path("elsewhere")).unwrap();

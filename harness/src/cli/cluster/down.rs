@@ -103,8 +103,7 @@ async fn components(
         out!("nothing is set up on this cluster");
         return Ok(Exit::Valid);
     }
-    let lines: Vec<String> =
-        names.iter().map(|name| down::describe(name, &state.components[name])).collect();
+    let lines: Vec<String> = names.iter().map(|name| down::describe(name, &state.components[name])).collect();
     if !is_wanted(args, &lines)? {
         out!("would be removed: {}; nothing was touched", names.join(", "));
         return Ok(Exit::Valid);

@@ -72,12 +72,11 @@ fn parts(
     profile: Profile,
     state: &State,
 ) -> Result<(Vec<plan::Part>, Vec<String>), SetupError> {
-    let wanted: Vec<String> = match &state.choice {
-        Some(choice) => choice.components.clone(),
-        None => {
-            let chosen = select::select(&folder.components, profile, &Wishes::default())?;
-            chosen.iter().map(|component| component.name.clone()).collect()
-        }
+    let wanted: Vec<String> = if let Some(choice) = &state.choice {
+        choice.components.clone()
+    } else {
+        let chosen = select::select(&folder.components, profile, &Wishes::default())?;
+        chosen.iter().map(|component| component.name.clone()).collect()
     };
     let all = select::ordered(&folder.components).into_iter();
     let parts = all
@@ -131,7 +130,12 @@ mod tests {
         };
         let lines = [
             line("policies", Standing::Ready, true, None),
-            line("knative-serving", Standing::Present, true, Some("Deployment knative-serving/webhook: pod w: …")),
+            line(
+                "knative-serving",
+                Standing::Present,
+                true,
+                Some("Deployment knative-serving/webhook: pod w: …"),
+            ),
             line("minio", Standing::Missing, true, Some("`harness cluster up --only minio` sets it up")),
             line("kafka", Standing::Ready, false, None),
         ];

@@ -221,7 +221,10 @@ impl Api {
         let call = Call { verb, group: group.to_owned(), resource: resource.to_owned() };
         // Every test that makes a call checks that the manifest of rights covers it.
         #[cfg(test)]
-        assert!(self.as_administrator || super::rights::covers(&call), "{call:?} is not in platforms/cluster/rights.rs");
+        assert!(
+            self.as_administrator || super::rights::covers(&call),
+            "{call:?} is not in platforms/cluster/rights.rs"
+        );
         if let Ok(mut calls) = self.calls.lock() {
             calls.insert(call);
         }

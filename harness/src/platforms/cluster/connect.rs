@@ -70,10 +70,7 @@ impl Cluster {
     }
 }
 
-async fn config(
-    kubeconfig: Option<&Path>,
-    context: Option<&str>,
-) -> Result<(Config, String), ClusterError> {
+async fn config(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<(Config, String), ClusterError> {
     let bad = |error: &dyn std::fmt::Display| ClusterError::Config(error.to_string());
     if kubeconfig.is_none() && crate::platforms::kubeconfig_path().is_none() {
         if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {

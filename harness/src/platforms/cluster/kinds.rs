@@ -81,7 +81,9 @@ impl Kinds {
                     what: format!("find the kind {kind}"),
                     code: 404,
                     reason: "NotFound".to_owned(),
-                    message: format!("it serves no {kind} of {api_version}; set up the component that defines it first"),
+                    message: format!(
+                        "it serves no {kind} of {api_version}; set up the component that defines it first"
+                    ),
                 });
             }
             tokio::time::sleep(PAUSE).await;
