@@ -84,13 +84,22 @@ pub fn describe(name: &str, record: &Record) -> String {
 ///
 /// # Errors
 /// At the first that does not go; the same call goes on from there.
-pub async fn down(site: &Site, state: &mut State, names: &[String]) -> Result<(), SetupError> {
+pub async fn down(
+    site: &Site,
+    components: &Components,
+    state: &mut State,
+    names: &[String],
+) -> Result<(), SetupError> {
     for name in names {
         site.go_on()?;
         let Some(record) = state.components.get(name).cloned() else { continue };
         site.progress.say(&format!("removing {name}"));
         component(site, state, name, &record).await?;
         state.components.remove(name);
+        if let Ok(component) = components.get(name) {
+            // Fields that it had set are gone now; the manifests that they were of may want them.
+            state.not_done(component.needs.iter().map(String::as_str));
+        }
         if let Some(choice) = &mut state.choice {
             choice.components.retain(|chosen| chosen != name);
         }

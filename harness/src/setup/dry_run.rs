@@ -82,9 +82,6 @@ fn fields(object: &serde_json::Value) -> Vec<String> {
                 let of = ["labels", "annotations"].into_iter().filter(|key| !value[key].is_null());
                 found.extend(of.map(|key| format!("metadata.{key}")));
             }
-            "data" => {
-                found.extend(value.as_object().into_iter().flatten().map(|(key, _)| format!("data.{key}")))
-            }
             other => {
                 let inner = value.as_object().into_iter().flatten();
                 found.extend(inner.map(|(key, _)| format!("{other}.{key}")));

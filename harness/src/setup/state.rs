@@ -41,7 +41,7 @@ pub struct Choice {
 pub struct Record {
     /// Of its plan: the same as now, or not.
     pub hash: String,
-    /// Whether its last step was done.
+    /// Whether its last step was done, and nothing under it was touched since.
     pub done: bool,
     /// Namespace of whatever does not name its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -154,6 +154,15 @@ impl State {
                 "labels": { "app.kubernetes.io/part-of": "serverless-testbed" } },
             "data": data,
         })
+    }
+
+    /// Has these components, as far as they are set up, set up again by the next `up`.
+    pub fn not_done<'a>(&mut self, names: impl IntoIterator<Item = &'a str>) {
+        for name in names {
+            if let Some(record) = self.components.get_mut(name) {
+                record.done = false;
+            }
+        }
     }
 
     /// The values of a component the last time.

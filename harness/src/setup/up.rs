@@ -37,7 +37,13 @@ pub fn check_beside(components: &Components, state: &State, parts: &[Part]) -> R
 ///
 /// # Errors
 /// At the first that fails; the same call goes on from there.
-pub async fn up(site: &Site, state: &mut State, parts: &[Part], choice: Choice) -> Result<(), SetupError> {
+pub async fn up(
+    site: &Site,
+    components: &Components,
+    state: &mut State,
+    parts: &[Part],
+    choice: Choice,
+) -> Result<(), SetupError> {
     state.choice = Some(choice);
     for part in parts {
         site.go_on()?;
@@ -51,6 +57,9 @@ pub async fn up(site: &Site, state: &mut State, parts: &[Part], choice: Choice) 
         site.progress.say(&format!("{}: {}", part.name, part.about));
         let mut part = part.clone();
         fetch(site, &mut part).await?;
+        // What stands on it may have changed parts of it, which are now as the manifest has them.
+        let above = components.all().iter().filter(|other| other.needs.contains(&part.name));
+        state.not_done(above.map(|other| other.name.as_str()));
         set_up(site, state, &part).await?;
         site.progress.say(&format!("{}: ready, {}", part.name, plural(steps, "step")));
     }
@@ -62,7 +71,7 @@ async fn fetch(site: &Site, part: &mut Part) -> Result<(), SetupError> {
     for action in &mut part.actions {
         let Action::Manifest { key, source } = action else { continue };
         site.go_on()?;
-        site.progress.now(&format!("downloading {}", source.url));
+        site.progress.now(&format!("fetching {}", source.url));
         let (cache, name, wanted) = (site.cache.clone(), key.clone(), source.clone());
         let text = tokio::task::spawn_blocking(move || cache.manifest(&name, &wanted))
             .await

@@ -282,7 +282,7 @@ fn what_failed_half_way_is_remembered_and_gone_on_with() {
     assert_eq!([&record(&server, "base")["done"], &record(&server, "extra")["done"]], [true, false]);
     let status = place.run("status");
     assert_eq!(status.code, 1);
-    assert!(status.out.contains("differs  extra") && status.out.contains("interrupted"), "{}", status.out);
+    assert!(status.out.contains("differs  extra") && status.out.contains("did not end"), "{}", status.out);
 
     server.relent();
     let again = place.run("up --profile existing");
@@ -346,6 +346,21 @@ fn a_value_is_kept_and_another_one_is_applied() {
     let again = place.run("up --profile existing --only base");
     assert!(again.err.contains("base: as wanted"), "{}", again.err);
     assert_eq!(server.object(WEB)["spec"]["size"], "huge");
+}
+
+#[test]
+fn what_stands_on_something_is_set_up_again_with_it() {
+    let server = cluster();
+    let place = Place::new(&server);
+    assert_eq!(place.run("up --profile existing").code, 0);
+    assert_eq!(place.run("up --profile existing --only base --set SIZE=big").code, 0);
+    let status = place.run("status");
+    assert!(status.out.contains("differs  extra"), "{}", status.out);
+    let again = place.run("up --profile existing");
+    assert!(again.err.contains("base: as wanted\nextra: in a namespace"), "{}", again.err);
+    assert_eq!(place.run("status").code, 0);
+    assert_eq!(place.run("down --profile existing --only extra --yes").code, 0);
+    assert_eq!(record(&server, "base")["done"], false, "its own values of what extra had set may be wanted");
 }
 
 #[test]

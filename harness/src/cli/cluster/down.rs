@@ -108,7 +108,7 @@ async fn components(
         out!("would be removed: {}; nothing was touched", names.join(", "));
         return Ok(Exit::Valid);
     }
-    let done = down::down(&site, &mut state, &names).await;
+    let done = down::down(&site, &folder.components, &mut state, &names).await;
     site.progress.finish();
     done?;
     out!("gone: {}", names.join(", "));

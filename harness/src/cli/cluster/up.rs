@@ -90,7 +90,7 @@ pub(super) fn run(args: &Args) -> Result<Exit, CliError> {
         let parts = plans(&folder, &chosen, &given, &state)?;
         up::check_beside(&folder.components, &state, &parts)?;
         let choice = choice(args, &chosen, &state);
-        let done = up::up(&site, &mut state, &parts, choice).await;
+        let done = up::up(&site, &folder.components, &mut state, &parts, choice).await;
         site.progress.finish();
         done?;
         out!("ready: {}", chosen.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", "));
