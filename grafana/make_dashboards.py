@@ -77,14 +77,16 @@ def dashboard(uid, title, description, panels, variables=()):
     annotations = [{
         "name": "Cells of the harness", "enable": True, "iconColor": "rgba(80, 120, 200, 0.5)",
         "datasource": {"type": "grafana", "uid": "-- Grafana --"},
-        "target": {"type": "tags", "tags": ["serverless-testbed"], "matchAny": True, "limit": 500},
+        # Of the runs whose name is in `run`; an empty tag asks for nothing.
+        "target": {"type": "tags", "tags": ["serverless-testbed", "$run"], "matchAny": False, "limit": 500},
     }]
     data = {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus", "refresh": 1,
             "current": {}}
+    run = {"name": "run", "label": "Run (empty: all)", "type": "textbox", "query": "", "current": {"text": "", "value": ""}}
     return {
         "uid": uid, "title": title, "description": description, "tags": ["serverless-testbed"], "timezone": "utc",
         "schemaVersion": 39, "editable": True, "graphTooltip": 1, "refresh": "10s", "time": {"from": "now-30m", "to": "now"},
-        "templating": {"list": [data, *variables]}, "annotations": {"list": annotations}, "links": [], "panels": placed,
+        "templating": {"list": [data, *variables, run]}, "annotations": {"list": annotations}, "links": [], "panels": placed,
     }
 
 

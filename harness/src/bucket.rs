@@ -13,10 +13,18 @@ use object_store::{
 
 use crate::{experiment::ObjectStore as Choice, secret::Secret};
 
+/// Above all runs' folders in a bucket.
+pub const FOLDER: &str = "testbed";
 /// Deadline of one transfer, its retries included.
 const LIMIT: Duration = Duration::from_secs(30);
 /// Objects that are removed side by side.
 const AT_ONCE: usize = 8;
+
+/// The folder of a run in its bucket.
+pub fn folder_of(run: &str) -> String {
+    // Names of runs are names of folders: they hold no slash, and are neither '.' nor '..'.
+    format!("{FOLDER}/{run}")
+}
 
 /// A key pair.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,7 +133,8 @@ impl Bucket {
     /// If the storage fails; what is left then is found again by the same call.
     pub async fn remove_below(&self, folder: &str) -> anyhow::Result<usize> {
         let keys = self.keys_below(folder).await?;
-        futures_util::stream::iter(&keys)
+        let count = keys.len();
+        futures_util::stream::iter(keys)
             .map(
                 |key| async move { self.store.delete(&Path::parse(key)?).await.map_err(anyhow::Error::from) },
             )
@@ -133,7 +142,7 @@ impl Bucket {
             .try_collect::<Vec<()>>()
             .await
             .with_context(|| self.remedy("cannot be cleaned"))?;
-        Ok(keys.len())
+        Ok(count)
     }
 
     fn remedy(&self, what: &str) -> String {

@@ -7,6 +7,7 @@
 
 pub mod admin;
 pub mod analyse;
+pub mod annotate;
 pub mod bucket;
 pub mod cli;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod cluster_setup_tests;
 pub mod collect;
 mod crypto;
 pub mod doctor;
+mod downloads;
 pub mod drive;
 pub mod experiment;
 pub mod image;

@@ -10,12 +10,11 @@ use anyhow::{Context, anyhow, bail};
 use bytes::Bytes;
 
 use crate::{
-    drive::{
-        self, Endpoint, Judge, Judgement, Load, Payload, Plan, PlayOptions, SinkError, answer::StatusJudge,
-    },
+    drive::{self, Endpoint, Judge, Judgement, Load, Payload, Plan, PlayOptions, SinkError},
     interrupt::Interrupt,
     platforms::{AnyPlatform, Platform, ZeroProof},
     record::{Outcome, Record},
+    workloads::JudgeSpec,
 };
 
 /// What is sent.
@@ -27,6 +26,8 @@ pub struct Question {
     pub method: hyper::Method,
     /// The body.
     pub payload: Payload,
+    /// What counts as a right answer.
+    pub expected: JudgeSpec,
     /// Deadline of each request.
     pub timeout: Duration,
 }
@@ -52,7 +53,7 @@ impl Answer {
 /// # Errors
 /// If the address cannot be used. Requests that fail are answers.
 pub async fn ask(question: &Question, count: u64, interrupt: Interrupt) -> anyhow::Result<Vec<Answer>> {
-    let listener = Arc::new(Listener::default());
+    let listener = Arc::new(Listener { bodies: Mutex::default(), judge: question.expected.thorough_judge() });
     let plan = Plan::Closed { connections: 1, think_time_ns: 0, duration_ns: None, requests: Some(count) };
     let payloads = Arc::new([question.payload.clone()]);
     let load = Load {
@@ -79,10 +80,10 @@ pub async fn ask(question: &Question, count: u64, interrupt: Interrupt) -> anyho
     Ok(records.into_iter().map(answer).collect())
 }
 
-/// Keeps bodies; judges by status alone.
-#[derive(Default)]
+/// Keeps bodies, beside a judge.
 struct Listener {
     bodies: Mutex<VecDeque<Bytes>>,
+    judge: Arc<dyn Judge>,
 }
 
 impl Judge for Listener {
@@ -90,7 +91,7 @@ impl Judge for Listener {
         if let Ok(mut bodies) = self.bodies.lock() {
             bodies.push_back(Bytes::copy_from_slice(body));
         }
-        StatusJudge.judge(payload, status, headers, body)
+        self.judge.judge(payload, status, headers, body)
     }
 }
 
@@ -211,12 +212,19 @@ mod tests {
             endpoint: Endpoint { url, headers: Vec::new() },
             method: hyper::Method::POST,
             payload: Payload { name: "x".into(), content_type: "text/plain".into(), body: "hi".into() },
+            expected: JudgeSpec::Contains { text: Some("1".into()) },
             timeout: Duration::from_secs(5),
         };
         let asked = ask(&question(format!("{}/run", server.url())), 2, Interrupt::never()).await.unwrap();
         assert_eq!(asked.len(), 2);
         assert!(asked.iter().all(|a| a.record.status == 200 && &a.body[..] == br#"{"n":1}"#));
         assert_eq!(server.calls(), ["POST /run", "POST /run"]);
+        let strict = Question {
+            expected: JudgeSpec::Contains { text: Some("2".into()) },
+            ..question(format!("{}/run", server.url()))
+        };
+        let wrong = ask(&strict, 1, Interrupt::never()).await.unwrap();
+        assert_eq!((wrong[0].record.outcome, &wrong[0].body[..]), (Outcome::WrongAnswer, &br#"{"n":1}"#[..]));
 
         let closed = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
         let refused = ask(&question(format!("http://{closed}/")), 1, Interrupt::never()).await.unwrap();

@@ -4,6 +4,7 @@
 //! Everything works without a run: what is there is found by its labels (`inventory`), so that
 //! whatever a crashed or killed harness left behind is found too.
 
+pub mod asked;
 pub mod clean;
 pub mod export;
 pub mod inventory;

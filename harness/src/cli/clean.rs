@@ -13,10 +13,9 @@ use crate::{
         clean::{self, Outcome},
         inventory::{self, Inventory, Owner, Thing},
     },
-    bucket::Bucket,
+    bucket::{self, Bucket},
     platforms::cluster::{Cluster, ClusterChoice, RunLabel},
     reports::format,
-    runner::inputs,
     screen::{self, note, out, show},
 };
 
@@ -80,7 +79,7 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
 
 /// Removes what runs put into a bucket. The question was asked, if one had to be.
 async fn objects(bucket: &Bucket, args: &Args, so_far: Exit) -> Result<Exit, CliError> {
-    let folder = args.run.as_deref().map_or_else(|| inputs::FOLDER.to_owned(), inputs::folder_of);
+    let folder = args.run.as_deref().map_or_else(|| bucket::FOLDER.to_owned(), bucket::folder_of);
     if args.how.dry_run {
         let keys = bucket.keys_below(&folder).await?;
         eprintln!("would remove {} below {folder} in the bucket", format::plural(keys.len(), "object"));

@@ -130,7 +130,7 @@ impl ClusterArgs {
 
     fn login_from(&self, variable: Option<String>, input: &mut dyn Read) -> Result<Option<Login>, CliError> {
         let password = match &self.gateway_password_file {
-            Some(path) => Some(password(path, input)?),
+            Some(path) => Some(secret_from("--gateway-password-file", "password", path, input)?),
             None => variable.filter(|text| !text.is_empty()),
         };
         Ok(password.map(|text| Login { user: self.gateway_user.clone(), password: Secret::new(text) }))
@@ -156,7 +156,16 @@ impl From<ClusterError> for CliError {
     }
 }
 
-fn password(path: &Path, input: &mut dyn Read) -> Result<String, CliError> {
+/// A secret in a file or on standard input. `flag` named the file, `what` it is.
+///
+/// # Errors
+/// If it cannot be read, or is empty.
+pub(super) fn secret_from(
+    flag: &str,
+    what: &str,
+    path: &Path,
+    input: &mut dyn Read,
+) -> Result<String, CliError> {
     let read = if path == Path::new("-") {
         let mut text = String::new();
         input.read_to_string(&mut text).map(|_| text)
@@ -165,17 +174,14 @@ fn password(path: &Path, input: &mut dyn Read) -> Result<String, CliError> {
     };
     let text = read.map_err(|error| {
         CliError::Usage(format!(
-            "--gateway-password-file {} cannot be read ({error}); name a readable file, or - for standard input",
+            "{flag} {} cannot be read ({error}); name a readable file, or - for standard input",
             path.display()
         ))
     })?;
-    // Files and `echo` end in a newline that is no part of the password.
+    // Files and `echo` end in a newline that is no part of the secret.
     let text = text.trim_end_matches(['\n', '\r']);
     if text.is_empty() {
-        return Err(CliError::Usage(format!(
-            "--gateway-password-file {} is empty; write the password into it",
-            path.display()
-        )));
+        return Err(CliError::Usage(format!("{flag} {} is empty; write the {what} into it", path.display())));
     }
     Ok(text.to_owned())
 }

@@ -3,15 +3,14 @@
 use std::{
     fmt::Write as _,
     io::{IsTerminal, Write as _},
+    path::PathBuf,
 };
 
 use super::{CliError, Exit, cluster_args::ClusterArgs, experiment_args::Output};
 use crate::{
     doctor::{self, Finding, Verdict, Wishes},
-    platforms::{
-        PlatformKind,
-        cluster::{ClusterChoice, RunLabel},
-    },
+    experiment::{self, Experiment, Site, Via, events::BrokerClass},
+    platforms::{PlatformKind, cluster::RunLabel},
     screen::{out, show},
 };
 
@@ -24,23 +23,36 @@ const NAMES: usize = 21;
   harness doctor
   harness doctor --platforms knative --image registry.example/function:v1 --replicas 4
   harness doctor --context lab --gateway http://10.0.0.7:31112 --output json
+  harness doctor --events Kafka                       also what emitting events needs
+  harness doctor --storage --s3-endpoint http://minio.minio.svc:9000 --s3-bucket testbed
+  harness doctor --experiment experiment.toml         whatever that experiment needs
 
-It changes nothing on the cluster.
+It changes nothing on the cluster; --storage writes one small object and removes it.
 
 Exit code: 0 nothing FAILs, 1 something does, 2 bad usage.")]
 pub struct Args {
-    /// Platforms that are to be compared
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "knative,openfaas")]
+    /// Experiment whose platforms, size, image, events and storage are to be there
+    #[arg(long, value_name = "FILE")]
+    experiment: Option<PathBuf>,
+    /// Platforms that are to be compared [default: knative,openfaas, or the experiment's]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
     platforms: Vec<PlatformKind>,
     /// Image that is to be deployed
     #[arg(long, value_name = "REF")]
     image: Option<String>,
-    /// CPU of a replica, cores
-    #[arg(long, value_name = "CORES", default_value_t = 1.0)]
-    cpu: f64,
-    /// Replicas at once
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    replicas: u32,
+    /// CPU of a replica, cores [default: 1, or the experiment's]
+    #[arg(long, value_name = "CORES")]
+    cpu: Option<f64>,
+    /// Replicas at once [default: 1, or the experiment's]
+    #[arg(long, value_name = "N")]
+    replicas: Option<u32>,
+    /// Look also at Knative Eventing, for a broker of this class
+    #[arg(long, value_name = "CLASS", value_parser = broker_class, num_args = 0..=1,
+          default_missing_value = BrokerClass::Channel.name())]
+    events: Option<BrokerClass>,
+    /// Look also at the object storage that --inputs storage needs (--s3-endpoint, --s3-bucket)
+    #[arg(long)]
+    storage: bool,
     /// What is printed
     #[arg(long, value_enum, default_value = "text")]
     output: Output,
@@ -50,7 +62,7 @@ pub struct Args {
 
 /// Runs it.
 pub fn run(args: &Args) -> Result<Exit, CliError> {
-    if !(args.cpu > 0.0 && args.cpu.is_finite()) || args.replicas == 0 {
+    if args.cpu.is_some_and(|cpu| !(cpu > 0.0 && cpu.is_finite())) || args.replicas == Some(0) {
         return Err(CliError::Usage("--cpu and --replicas want to be above 0".to_owned()));
     }
     let findings = super::block_on(examine(args))?;
@@ -72,8 +84,16 @@ async fn examine(args: &Args) -> Result<Vec<Finding>, CliError> {
             _ = std::io::stdout().flush();
         }
     };
-    let choice = args.cluster.over(ClusterChoice::default());
-    crate::experiment::check_choice(&choice).map_err(|error| CliError::Usage(error.to_string()))?;
+    let file = match &args.experiment {
+        Some(path) => Some(
+            experiment::load_file(path, Some(Site::Cluster))
+                .map_err(|error| CliError::Usage(error.to_string()))?,
+        ),
+        None => None,
+    };
+    let wishes = wishes(args, file.as_ref());
+    let choice = args.cluster.over(file.map(|file| file.cluster).unwrap_or_default());
+    experiment::check_choice(&choice).map_err(|error| CliError::Usage(error.to_string()))?;
     let login = args.cluster.login()?;
     let cluster =
         match crate::platforms::cluster::Cluster::connect(choice, login, RunLabel::new("doctor")).await {
@@ -84,13 +104,31 @@ async fn examine(args: &Args) -> Result<Vec<Finding>, CliError> {
                 return Ok(vec![finding]);
             }
         };
-    let wishes = Wishes {
-        platforms: args.platforms.clone(),
-        cpu_cores: args.cpu,
-        replicas: args.replicas,
-        image: args.image.clone(),
-    };
     Ok(doctor::examine(&cluster, &wishes, tell).await)
+}
+
+/// What is to be there: what the flags say, else the experiment, else a usual comparison.
+fn wishes(args: &Args, file: Option<&Experiment>) -> Wishes {
+    let platforms = match (args.platforms.as_slice(), file) {
+        ([], Some(file)) => file.platforms(),
+        ([], None) => vec![PlatformKind::Knative, PlatformKind::OpenFaas],
+        (given, _) => given.to_vec(),
+    };
+    Wishes {
+        platforms,
+        cpu_cores: args.cpu.or(file.map(|file| file.function.cpu_cores)).unwrap_or(1.0),
+        replicas: args.replicas.or(file.map(|file| file.replicas.max)).unwrap_or(1),
+        image: args.image.clone().or_else(|| file?.function.image.clone()),
+        events: args.events.or_else(|| Some(file?.events.as_ref()?.broker_class)),
+        storage: args.storage || file.is_some_and(|file| file.function.inputs == Via::Storage),
+    }
+}
+
+fn broker_class(name: &str) -> Result<BrokerClass, String> {
+    let classes = [BrokerClass::Channel, BrokerClass::Kafka];
+    classes.into_iter().find(|class| class.name() == name).ok_or_else(|| {
+        format!("there is no class '{name}'; there are: {}", classes.map(BrokerClass::name).join(", "))
+    })
 }
 
 /// A finding in a line, with its remedy under it.
@@ -127,6 +165,46 @@ mod tests {
 
     fn finding(check: &'static str, verdict: Verdict, says: &str, remedy: Option<&str>) -> Finding {
         Finding { check, verdict, says: says.to_owned(), remedy: remedy.map(str::to_owned) }
+    }
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn wished(flags: &str, file: Option<&str>) -> Wishes {
+        let line: Line =
+            clap::Parser::try_parse_from(["x"].into_iter().chain(flags.split_whitespace())).unwrap();
+        let file = file.map(|text| experiment::parse(text, "x.toml").unwrap());
+        wishes(&line.args, file.as_ref())
+    }
+
+    #[test]
+    fn an_experiment_says_what_is_to_be_there_and_flags_count_more() {
+        let plain = wished("", None);
+        assert_eq!(plain.platforms, [PlatformKind::Knative, PlatformKind::OpenFaas]);
+        assert_eq!((plain.events, plain.storage, plain.replicas), (None, false, 1));
+        assert_eq!(wished("--events", None).events, Some(BrokerClass::Channel));
+        assert_eq!(wished("--events Kafka", None).events, Some(BrokerClass::Kafka));
+        assert!(broker_class("Rabbit").unwrap_err().contains("MTChannelBasedBroker, Kafka"));
+        let file = "
+on = 'cluster'
+[events]
+broker-class = 'Kafka'
+[function]
+inputs = 'storage'
+cpu-cores = 2.5
+image = 'r/f:1'
+[cluster.object-store]
+endpoint = 'http://minio.minio.svc:9000'
+bucket = 'testbed'
+secret = 's3'
+";
+        let of_file = wished("--platforms openfaas --image r/f:2", Some(file));
+        assert_eq!(of_file.platforms, [PlatformKind::OpenFaas]);
+        assert_eq!((of_file.events, of_file.storage), (Some(BrokerClass::Kafka), true));
+        assert_eq!((of_file.cpu_cores, of_file.image.as_deref()), (2.5, Some("r/f:2")));
     }
 
     #[test]

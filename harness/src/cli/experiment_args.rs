@@ -6,8 +6,8 @@ use models::Places;
 
 use super::{
     CliError, cluster_args::ClusterArgs, connection_args::ConnectionArgs, function_args::FunctionArgs,
-    load_from_args::LoadFromArgs, matrix_args::MatrixArgs, question_args::QuestionArgs,
-    screen_args::ScreenArgs, verdict_args::VerdictArgs,
+    grafana_args::GrafanaArgs, load_from_args::LoadFromArgs, matrix_args::MatrixArgs,
+    question_args::QuestionArgs, screen_args::ScreenArgs, verdict_args::VerdictArgs,
 };
 use crate::{
     experiment::{self, Arrivals, Experiment, Site},
@@ -91,6 +91,8 @@ pub struct ExperimentArgs {
     pub cluster: ClusterArgs,
     #[command(flatten)]
     pub verdict: VerdictArgs,
+    #[command(flatten)]
+    pub grafana: GrafanaArgs,
 }
 
 /// Form of a command's result.
@@ -180,6 +182,7 @@ impl ExperimentArgs {
             quiet: self.quiet,
             live: !self.screen.no_live,
             login: self.cluster.login()?,
+            grafana: self.grafana.grafana()?,
         })
     }
 }

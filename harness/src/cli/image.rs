@@ -47,9 +47,9 @@ Examples:
         /// Where to write it: an archive if it ends in .tar, else an OCI layout folder; without it nothing is written
         #[arg(long, value_name = "DIR|FILE")]
         output: Option<PathBuf>,
-        /// Name in the archive
-        #[arg(long, value_name = "NAME:TAG", default_value = "classify:latest")]
-        name: String,
+        /// Name in the archive [default: the workload's, with the tag latest]
+        #[arg(long, value_name = "NAME:TAG")]
+        name: Option<String>,
         /// What an archive is written for
         #[arg(long, value_enum, default_value = "oci")]
         format: Format,
@@ -132,7 +132,7 @@ pub fn run(args: Args) -> Result<Exit, CliError> {
 async fn start(command: Command) -> Result<Exit, CliError> {
     match command {
         Command::Build { build, output, name, format, show } => {
-            let name = Reference::parse(&name)?;
+            let name = Reference::parse(&name.unwrap_or_else(|| build.usual_name()))?;
             if name.digest().is_some() {
                 return Err(CliError::Usage(
                     "--name takes NAME:TAG; the digest follows from the image".into(),

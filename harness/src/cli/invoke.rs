@@ -12,14 +12,15 @@ use super::{
     deploy::FUNCTION_NAME,
     experiment_args::Output,
     invoke_async::{self, AsyncArgs},
-    load::payload as body,
+    load::{names_no_path, payload as body},
 };
 use crate::{
     admin::{
         BY_HAND,
+        asked::{self, About, Asked},
         invoke::{self, Answer, ColdStart, Question},
     },
-    drive::{Endpoint, Payload},
+    drive::Endpoint,
     interrupt::Interrupt,
     platforms::{
         AnyPlatform, Ground, Platform, PlatformKind,
@@ -27,6 +28,7 @@ use crate::{
     },
     record::Outcome,
     screen::{note, out, show},
+    workloads::{JudgeSpec, Kind, Size, null},
 };
 
 /// Lines of an answer that are shown.
@@ -35,13 +37,17 @@ const LINES: usize = 10;
 /// Arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  harness invoke knative                              one drawn picture to the function 'classify'
+  harness invoke knative                              one request of whatever the function 'classify' serves
+  harness invoke knative --name pdf --workload pdf    without asking it first; the answer is checked
   harness invoke openfaas --body cat.jpg --count 5
   harness invoke openfaas --async --callback-host 10.0.0.7   through the queue, until the call-back
   harness invoke knative --cold                       wait for zero replicas, then prove a cold start
   harness invoke http://127.0.0.1:8080/predict?top=2 --body cat.jpg
 
-Exit code: 0 every request was answered with success, 1 not, or no cold start was proved, 2 bad usage.")]
+Without --workload and --body the function is asked what it serves (which wakes one that sleeps).
+
+Exit code: 0 every request was answered, and rightly where its answer is known, 1 not, or no cold start was
+proved, 2 bad usage.")]
 pub struct Args {
     /// Platform with a deployed function, or a URL
     #[arg(value_name = "PLATFORM|URL", value_parser = target)]
@@ -49,12 +55,18 @@ pub struct Args {
     /// Name of the function
     #[arg(long, value_name = "NAME", default_value = FUNCTION_NAME)]
     name: String,
-    /// Path and query of the invocation, on a platform
-    #[arg(long, value_name = "PATH", default_value = "/predict?top=5")]
-    path: String,
-    /// What is sent (default: a picture that the harness draws)
-    #[arg(long, value_name = "FILE")]
+    /// Path and query of the invocation, on a platform [default: the workload's; with --body /predict]
+    #[arg(long, value_name = "PATH")]
+    path: Option<String>,
+    /// What is sent [default: a request of the workload]
+    #[arg(long, value_name = "FILE", conflicts_with = "workload")]
     body: Option<PathBuf>,
+    /// Send what this workload takes, and check the answers [default: what the function says that it serves]
+    #[arg(long, value_name = "NAME")]
+    workload: Option<Kind>,
+    /// How much work the request is
+    #[arg(long, value_name = "SIZE", value_enum, default_value = "test", conflicts_with = "body")]
+    size: Size,
     /// HTTP method; with GET and HEAD nothing is sent unless --body is given
     #[arg(long, value_name = "METHOD", default_value = "POST")]
     method: String,
@@ -103,7 +115,7 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
     if args.cold && !matches!(args.target, Target::Platform(_)) {
         return Err(CliError::Usage("--cold needs a platform: a URL does not show its replicas".into()));
     }
-    if !args.path.starts_with('/') {
+    if args.path.as_ref().is_some_and(|path| !path.starts_with('/')) {
         return Err(CliError::Usage("--path must begin with /; write for example /predict?top=5".into()));
     }
     let Ok(method) = hyper::Method::from_bytes(args.method.to_ascii_uppercase().as_bytes()) else {
@@ -112,24 +124,12 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
             args.method
         )));
     };
-    let payload = match &args.body {
-        Some(path) => body(Some(path))?,
-        None if matches!(method, hyper::Method::GET | hyper::Method::HEAD) => body(None)?,
-        None => drawn_picture()?,
-    };
-    if args.calls.asynchronous {
-        if args.target != Target::Platform(PlatformKind::OpenFaas) || args.cold {
-            return Err(CliError::Usage("--async is for `harness invoke openfaas`, without --cold".into()));
-        }
-        let wanted = invoke_async::Wanted {
-            name: &args.name,
-            body: payload.body.clone(),
-            count: args.count,
-            timeout: args.timeout,
-            output: args.output,
-        };
-        return super::block_on(invoke_async::run(wanted, &args.calls, &args.cluster));
+    if args.calls.asynchronous && (args.target != Target::Platform(PlatformKind::OpenFaas) || args.cold) {
+        return Err(CliError::Usage("--async is for `harness invoke openfaas`, without --cold".into()));
     }
+    let sends_nothing = args.body.is_none() && matches!(method, hyper::Method::GET | hyper::Method::HEAD);
+    // A file that cannot be read is said before a cluster is looked for.
+    let given = if args.body.is_some() || sends_nothing { Some(body(args.body.as_deref())?) } else { None };
     super::block_on(async {
         let interrupt = Interrupt::on_signals().map_err(anyhow::Error::from)?;
         let (platform, endpoint) = match &args.target {
@@ -139,7 +139,23 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
                 (Some(platform), endpoint)
             }
         };
-        let question = Question { endpoint, method, payload, timeout: args.timeout };
+        let asked = match given {
+            Some(payload) => Asked { path: null::PATH.to_owned(), payload, expected: JudgeSpec::Status },
+            None => asked_for(args, &endpoint, &interrupt).await?,
+        };
+        if args.calls.asynchronous {
+            let wanted = invoke_async::Wanted {
+                name: &args.name,
+                payload: asked.payload,
+                count: args.count,
+                timeout: args.timeout,
+                output: args.output,
+            };
+            return invoke_async::run(wanted, &args.calls, &args.cluster).await;
+        }
+        let endpoint = aimed(endpoint, &args.target, args.path.as_deref().unwrap_or(&asked.path));
+        let Asked { payload, expected, .. } = asked;
+        let question = Question { endpoint, method, payload, expected, timeout: args.timeout };
         note!("{} {}", question.method, question.endpoint.url);
         match platform.filter(|_| args.cold) {
             Some(platform) => cold(&platform, &question, args, &interrupt).await,
@@ -162,11 +178,32 @@ async fn found(kind: PlatformKind, args: &Args) -> Result<(AnyPlatform, Endpoint
         )
         .into());
     };
-    let mut endpoint = deployed.endpoints.into_iter().next().context("the platform named no endpoint")?;
-    if kind != PlatformKind::Endpoint {
-        endpoint.url.push_str(&args.path);
-    }
+    let endpoint = deployed.endpoints.into_iter().next().context("the platform named no endpoint")?;
     Ok((platform, endpoint))
+}
+
+/// A request of the workload that was named, or that the function says it serves.
+async fn asked_for(args: &Args, endpoint: &Endpoint, interrupt: &Interrupt) -> Result<Asked, CliError> {
+    let about = match args.workload {
+        Some(workload) => About { workload, model: None },
+        None => asked::about(endpoint, args.timeout, interrupt.clone()).await?,
+    };
+    let say = |line: &str| note!("{line}");
+    let asked = asked::request(&about, args.size, &models::Places::from_env(), &say)?;
+    note!("{}: {}", about.workload, asked.payload.name);
+    Ok(asked)
+}
+
+/// The address of an invocation: URLs that name a path are taken as they are.
+fn aimed(mut endpoint: Endpoint, target: &Target, path: &str) -> Endpoint {
+    let takes_path = match target {
+        Target::Platform(kind) => *kind != PlatformKind::Endpoint,
+        Target::Url(url) => names_no_path(url),
+    };
+    if takes_path {
+        endpoint.url = format!("{}{path}", endpoint.url.trim_end_matches('/'));
+    }
+    endpoint
 }
 
 async fn warm(question: &Question, args: &Args, interrupt: Interrupt) -> Result<Exit, CliError> {
@@ -219,16 +256,6 @@ async fn cold(
     Ok(Exit::Valid)
 }
 
-/// The first of the pictures that our own code draws.
-fn drawn_picture() -> Result<Payload, CliError> {
-    let manifest = models::Manifest::builtin().context("this build is broken")?;
-    let found = models::find_pictures(&manifest, Some("drawn"), &models::Places::from_env(), &mut |_| ())
-        .context("cannot draw a picture; give a file with --body")?;
-    let picture =
-        found.pictures.into_iter().next().context("no picture was drawn; give a file with --body")?;
-    Ok(Payload { name: picture.name, content_type: picture.content_type.into(), body: picture.bytes.into() })
-}
-
 fn ms(ns: u64) -> f64 {
     ns as f64 / 1e6
 }
@@ -256,6 +283,9 @@ fn line(answer: &Answer) -> String {
             text.push_str(" from the platform, not from the function");
         }
         None => {}
+    }
+    if record.outcome == Outcome::WrongAnswer {
+        text.push_str(", WRONG: not the answer that is expected");
     }
     if let Some(server) = &record.server {
         let stages = [
@@ -353,6 +383,20 @@ mod tests {
         assert_eq!(shown(&[0xff, 0xfe]), "  (2 bytes, no text)\n");
         let long = (0..12).map(|i| i.to_string()).collect::<Vec<_>>().join("\n");
         assert!(shown(long.as_bytes()).ends_with("  9\n  (2 more lines)\n"));
+    }
+
+    #[test]
+    fn a_url_that_names_a_path_is_taken_as_it_is_and_any_other_gets_the_workloads() {
+        let at = |text: &str| {
+            let endpoint = Endpoint { url: text.into(), headers: Vec::new() };
+            aimed(endpoint, &target(text).unwrap(), "/predict?beams=1").url
+        };
+        assert_eq!(at("http://h:1"), "http://h:1/predict?beams=1");
+        assert_eq!(at("http://h:1/"), "http://h:1/predict?beams=1");
+        assert_eq!(at("http://h:1/predict?top=2"), "http://h:1/predict?top=2");
+        let base = Endpoint { url: "http://gateway/function/f".into(), headers: Vec::new() };
+        let on = aimed(base, &Target::Platform(PlatformKind::OpenFaas), "/predict");
+        assert_eq!(on.url, "http://gateway/function/f/predict");
     }
 
     #[test]

@@ -2,12 +2,12 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use bytes::Bytes;
 use serde_json::json;
 
 use super::{CliError, Exit, cluster_args::ClusterArgs, experiment_args::Output};
 use crate::{
     admin::BY_HAND,
+    drive::Payload,
     platforms::{
         cluster::{ClusterChoice, RunLabel},
         openfaas::{
@@ -40,8 +40,8 @@ pub struct AsyncArgs {
 pub struct Wanted<'a> {
     /// Name of the function.
     pub name: &'a str,
-    /// Body of each call.
-    pub body: Bytes,
+    /// What each call sends.
+    pub payload: Payload,
     /// How many calls.
     pub count: u64,
     /// How long a call-back is waited for.
@@ -57,9 +57,9 @@ pub async fn run(wanted: Wanted<'_>, args: &AsyncArgs, cluster: &ClusterArgs) ->
     let cluster = cluster.connect(ClusterChoice::default(), RunLabel::new(BY_HAND)).await?;
     note!("{}", cluster.describe());
     let entry = enter(&cluster, Purpose::Control).await.map_err(anyhow::Error::from)?;
-    let bodies = vec![wanted.body; usize::try_from(wanted.count).unwrap_or(usize::MAX)];
+    let payloads = vec![wanted.payload; usize::try_from(wanted.count).unwrap_or(usize::MAX)];
     let plan = AsyncPlan { in_flight: args.in_flight, call_back_limit: wanted.timeout };
-    let calls = call(&entry.gateway, &receiver, wanted.name, &bodies, plan).await.map_err(refused)?;
+    let calls = call(&entry.gateway, &receiver, wanted.name, &payloads, plan).await.map_err(refused)?;
     match wanted.output {
         Output::Text => calls.iter().for_each(|call| out!("{}", line(call))),
         Output::Json => out!("{}", super::json(&calls.iter().map(as_json).collect::<Vec<_>>())),
@@ -123,7 +123,7 @@ mod tests {
                 at: Duration::from_millis(ms),
                 function_status: Some(200),
                 function_duration: Some(Duration::from_millis(30)),
-                body: Bytes::new(),
+                body: bytes::Bytes::new(),
             }),
         }
     }

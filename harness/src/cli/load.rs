@@ -12,7 +12,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::ValueEnum;
 
-pub(super) use request::payload;
+pub(super) use request::{names_no_path, payload};
 
 use super::{
     CliError, Exit, experiment_args::Output, load_from_args::LoadFromArgs, screen_args::ScreenArgs,

@@ -1,5 +1,6 @@
 //! The command line: arguments to calls, errors to exit codes. One file a command.
 
+mod annotate;
 mod calibrate;
 mod clean;
 mod cluster;
@@ -13,6 +14,7 @@ mod experiment_args;
 mod export;
 mod function_args;
 mod goose_driver;
+mod grafana_args;
 mod image;
 mod invoke;
 mod invoke_async;
@@ -136,6 +138,8 @@ enum Command {
     Export(export::Args),
     /// Rebuild the report of a run from its folder.
     Report(report::Args),
+    /// Show the cells of a run as spans in Grafana.
+    Annotate(annotate::Args),
     /// Compare a run with an earlier one: better, worse, or cannot tell.
     Diff(diff::Args),
     /// Drive load at any HTTP endpoint and say what it did.
@@ -190,6 +194,7 @@ pub fn main() -> ExitCode {
         Command::Clean(args) => clean::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Annotate(args) => annotate::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Load(args) => load::run(args),
         Command::Cluster(args) => cluster::run(&args),

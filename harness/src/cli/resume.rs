@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Flags that change nothing of what is measured: where things are found, and what is shown.
-const ALLOWED: [&str; 12] = [
+const ALLOWED: [&str; 14] = [
     "resume",
     "quiet",
     "output",
@@ -22,6 +22,8 @@ const ALLOWED: [&str; 12] = [
     "pictures_dir",
     "gateway_user",
     "gateway_password_file",
+    "grafana",
+    "grafana_token_file",
     "allow_invalid",
     "no_live",
 ];

@@ -13,8 +13,12 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use serde::Serialize;
 
-use crate::collect::clock;
-use crate::platforms::{PlatformKind, cluster::Cluster};
+use crate::{
+    bucket::KeyPair,
+    collect::clock,
+    experiment::events::BrokerClass,
+    platforms::{PlatformKind, cluster::Cluster},
+};
 
 /// How a check ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -67,6 +71,10 @@ pub struct Wishes {
     pub replicas: u32,
     /// The image that is to be deployed.
     pub image: Option<String>,
+    /// The class of the broker, where functions are to emit events.
+    pub events: Option<BrokerClass>,
+    /// Whether inputs are to come from an object storage.
+    pub storage: bool,
 }
 
 /// What a check says, before it knows its name.
@@ -99,6 +107,8 @@ struct Patient<'a> {
     cluster: &'a Cluster,
     wishes: &'a Wishes,
     http: http::Http,
+    /// The key of the object storage, or why there is none.
+    keys: Result<KeyPair, String>,
     /// Between two questions for the time.
     clock_pause: Duration,
 }
@@ -110,6 +120,8 @@ enum Part {
     Knative,
     OpenFaas,
     Prometheus,
+    Eventing,
+    Storage,
 }
 
 /// One check.
@@ -121,7 +133,8 @@ struct Check {
 
 /// Examines a cluster, check by check; `tell` gets each finding as soon as it is there.
 pub async fn examine(cluster: &Cluster, wishes: &Wishes, tell: impl FnMut(&Finding)) -> Vec<Finding> {
-    let patient = Patient { cluster, wishes, http: http::Http::new(), clock_pause: clock::PAUSE };
+    let keys = KeyPair::from_env().map_err(|error| error.to_string());
+    let patient = Patient { cluster, wishes, http: http::Http::new(), keys, clock_pause: clock::PAUSE };
     examine_patient(&patient, tell).await
 }
 
@@ -135,6 +148,8 @@ async fn examine_patient(patient: &Patient<'_>, mut tell: impl FnMut(&Finding)) 
             Part::Cluster | Part::Prometheus => true,
             Part::Knative => wishes.platforms.contains(&PlatformKind::Knative),
             Part::OpenFaas => wishes.platforms.contains(&PlatformKind::OpenFaas),
+            Part::Eventing => wishes.events.is_some(),
+            Part::Storage => wishes.storage,
         };
         if !asked {
             continue;

@@ -10,15 +10,21 @@ use serde_json::{Value, json};
 
 use super::{Finding, Patient, Verdict, Wishes, examine_patient, http::Http};
 use crate::{
+    bucket::KeyPair,
+    experiment::{ObjectStore, events::BrokerClass},
     platforms::{
         PlatformKind,
         cluster::{Cluster, ClusterChoice, Login, RunLabel, Secret},
+        twin::s3::{Credentials, Server, Store},
     },
     replay::{Exchange, Replay},
 };
 
 const SERVING: &str = "/apis/apps/v1/namespaces/knative-serving/deployments";
 const CONFIG: &str = "/api/v1/namespaces/knative-serving/configmaps";
+const EVENTING: &str = "/apis/apps/v1/namespaces/knative-eventing/deployments";
+const EVENTING_CONFIG: &str = "/api/v1/namespaces/knative-eventing/configmaps";
+const BROKERS: &str = "/apis/eventing.knative.dev/v1/namespaces/testbed/brokers";
 const NODES: &str = "/api/v1/nodes";
 const SUMMARY: &str = "/api/v1/nodes/bench-node/proxy/stats/summary";
 const REVIEWS: &str = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
@@ -46,6 +52,12 @@ fn reviews(allowed: bool) -> Exchange {
     Exchange::new("POST", REVIEWS, 201, json!({ "status": { "allowed": allowed } }))
 }
 
+/// The defaults of Brokers, whose `clusterDefault` holds these lines.
+fn br_defaults(lines: &str) -> Exchange {
+    let text = format!("clusterDefault:\n  {lines}\n");
+    get(&format!("{EVENTING_CONFIG}/config-br-defaults"), json!({ "data": { "default-br-config": text } }))
+}
+
 /// What a healthy cluster answers.
 fn healthy() -> Vec<Exchange> {
     let mut version = recorded("version");
@@ -53,6 +65,15 @@ fn healthy() -> Vec<Exchange> {
     version.headers.push(("date".to_owned(), crate::collect::clock::http_date(now)));
     let controllers: Vec<Value> =
         ["activator", "autoscaler", "controller", "webhook"].map(|n| deployment(n, 1)).into();
+    let brokers_parts: Vec<Value> = [
+        "eventing-controller",
+        "eventing-webhook",
+        "mt-broker-controller",
+        "mt-broker-ingress",
+        "mt-broker-filter",
+    ]
+    .map(|name| deployment(name, 1))
+    .into();
     let mut unknown_host = Exchange::new("GET", "/", 404, Value::String(String::new()));
     unknown_host.headers.push(("server".to_owned(), "envoy".to_owned()));
     vec![
@@ -80,6 +101,18 @@ fn healthy() -> Vec<Exchange> {
         ),
         recorded("buildinfo"),
         recorded("targets"),
+        get("/apis/eventing.knative.dev", json!({ "versions": [{ "version": "v1" }] })),
+        get(EVENTING, json!({ "items": brokers_parts })),
+        br_defaults(
+            "brokerClass: MTChannelBasedBroker\n  name: config-br-default-channel\n  namespace: knative-eventing",
+        ),
+        get(&format!("{EVENTING_CONFIG}/config-br-default-channel"), json!({ "data": {} })),
+        get(
+            &format!("{EVENTING_CONFIG}/config-features"),
+            json!({ "data": { "transport-encryption": "Disabled" } }),
+        ),
+        get("/api/v1/namespaces/knative-eventing/services/broker-ingress", json!({})),
+        get(BROKERS, json!({ "items": [] })),
     ]
 }
 
@@ -89,11 +122,23 @@ fn wishes() -> Wishes {
         cpu_cores: 0.5,
         replicas: 2,
         image: None,
+        events: None,
+        storage: false,
     }
 }
 
 /// Examines the cluster with some answers instead of the healthy ones.
 async fn examined(instead: Vec<Exchange>, wishes: &Wishes) -> Vec<Finding> {
+    with_storage(instead, wishes, None, Err("no key".to_owned())).await
+}
+
+/// The same with an object storage.
+async fn with_storage(
+    instead: Vec<Exchange>,
+    wishes: &Wishes,
+    object_store: Option<ObjectStore>,
+    keys: Result<KeyPair, String>,
+) -> Vec<Finding> {
     let replaced =
         |healthy: &Exchange| instead.iter().any(|e| e.path == healthy.path && e.method == healthy.method);
     let script: Vec<Exchange> =
@@ -103,6 +148,7 @@ async fn examined(instead: Vec<Exchange>, wishes: &Wishes) -> Vec<Finding> {
         ingress: Some(server.url()),
         gateway: Some(server.url()),
         prometheus: Some(server.url()),
+        object_store,
         ..ClusterChoice::default()
     };
     let login = Login { user: "admin".to_owned(), password: Secret::new("not to be printed") };
@@ -115,13 +161,16 @@ async fn examined(instead: Vec<Exchange>, wishes: &Wishes) -> Vec<Finding> {
         run: RunLabel::new("doctor"),
     };
     let clock_pause = Duration::ZERO;
-    let patient = Patient { cluster: &cluster, wishes, http: Http::new(), clock_pause };
+    let patient = Patient { cluster: &cluster, wishes, http: Http::new(), keys, clock_pause };
     examine_patient(&patient, |_| ()).await
 }
 
 /// The one finding that is neither OK nor skipped, as `VERDICT check: says -> remedy`.
 async fn complaint(instead: Vec<Exchange>) -> String {
-    let findings = examined(instead, &wishes()).await;
+    complaints(&examined(instead, &wishes()).await)
+}
+
+fn complaints(findings: &[Finding]) -> String {
     let bad: Vec<String> = findings
         .iter()
         .filter(|f| matches!(f.verdict, Verdict::Warn | Verdict::Fail))
@@ -299,4 +348,122 @@ async fn a_clock_that_is_off_by_minutes_is_said() {
     let findings = examined(vec![version], &wishes()).await;
     let clock = findings.iter().find(|f| f.check == "clock").unwrap();
     assert_eq!(clock.verdict, Verdict::Warn, "{clock:?}");
+}
+
+/// What is said of eventing for a class, from a line on.
+async fn eventing(class: BrokerClass, instead: Vec<Exchange>) -> String {
+    let only = Wishes { platforms: Vec::new(), events: Some(class), ..wishes() };
+    let findings = examined(instead, &only).await;
+    let first = findings.iter().position(|f| f.check == "Knative Eventing").unwrap();
+    let line = |f: &Finding| {
+        let remedy = f.remedy.as_ref().map(|remedy| format!(" -> {remedy}")).unwrap_or_default();
+        format!("{} {}: {}{remedy}", f.verdict.word(), f.check, f.says)
+    };
+    findings[first..].iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn eventing_is_examined_part_by_part_where_events_are_asked_for() {
+    let broker = json!({ "metadata": { "name": "event-logger" }, "status": {} });
+    let strict = json!({ "data": { "transport-encryption": "Strict" } });
+    let kafka: Vec<Value> =
+        ["eventing-controller", "eventing-webhook", "kafka-controller", "kafka-webhook-eventing"]
+            .map(|name| deployment(name, 1))
+            .into();
+    let kafka_config =
+        json!({ "data": { "default.topic.replication.factor": "3", "bootstrap.servers": "" } });
+    let kafka_config = get(&format!("{EVENTING_CONFIG}/kafka-broker-config"), kafka_config);
+    let no_ingress = "/api/v1/namespaces/knative-eventing/services/kafka-broker-ingress";
+    let channel = BrokerClass::Channel;
+    let mut text = String::new();
+    for (name, class, instead) in [
+        ("healthy", channel, vec![]),
+        ("not installed", channel, vec![refused("/apis/eventing.knative.dev", 404, "NotFound")]),
+        (
+            "core alone",
+            channel,
+            vec![get(EVENTING, json!({ "items": [deployment("eventing-controller", 1)] }))],
+        ),
+        ("another default", channel, vec![br_defaults("brokerClass: Kafka")]),
+        (
+            "no defaults",
+            channel,
+            vec![refused(&format!("{EVENTING_CONFIG}/config-br-defaults"), 404, "NotFound")],
+        ),
+        ("https alone", channel, vec![get(&format!("{EVENTING_CONFIG}/config-features"), strict)]),
+        ("no address", channel, vec![get(BROKERS, json!({ "items": [broker] }))]),
+        (
+            "kafka half there",
+            BrokerClass::Kafka,
+            vec![
+                get(EVENTING, json!({ "items": kafka })),
+                kafka_config,
+                refused(no_ingress, 404, "NotFound"),
+            ],
+        ),
+    ] {
+        _ = writeln!(text, "[{name}]\n{}", eventing(class, instead).await);
+    }
+    insta::assert_snapshot!(text);
+}
+
+/// A storage with a bucket, its address and its key.
+async fn storage() -> (Server, ObjectStore, KeyPair) {
+    let credentials = Credentials::random();
+    let keys = KeyPair {
+        access_key: Secret::new(&credentials.access_key),
+        secret_key: Secret::new(&credentials.secret_key),
+    };
+    let store = std::sync::Arc::new(Store::new(&["inputs".into()], 1 << 20));
+    let server = Server::start(credentials, store).await.unwrap();
+    let choice = ObjectStore {
+        endpoint: "http://minio.minio.svc:9000".into(),
+        endpoint_from_here: Some(format!("http://{}", server.address())),
+        bucket: "inputs".into(),
+        ..ObjectStore::default()
+    };
+    (server, choice, keys)
+}
+
+#[tokio::test]
+async fn a_storage_is_asked_to_take_give_back_and_remove_an_object_and_each_refusal_has_its_remedy() {
+    let (_server, choice, keys) = storage().await;
+    let wishes = Wishes { platforms: Vec::new(), storage: true, ..wishes() };
+    let of = async |choice: Option<ObjectStore>, keys: Result<KeyPair, String>| {
+        let findings = with_storage(Vec::new(), &wishes, choice, keys).await;
+        let of_storage = findings.into_iter().filter(|f| f.check.contains("storage"));
+        of_storage.collect::<Vec<_>>()
+    };
+    let good = of(Some(choice.clone()), Ok(keys.clone())).await;
+    assert!(good.iter().all(|finding| finding.verdict == Verdict::Ok), "{good:?}");
+    assert!(good[0].says.contains("minio.minio.svc"), "{good:?}");
+    assert!(!format!("{good:?}").contains(keys.secret_key.reveal()));
+    let here = choice.from_here();
+    let bucket = crate::bucket::Bucket::new(here, choice.region(), "inputs", &keys).unwrap();
+    assert_eq!(bucket.keys_below("testbed").await.unwrap(), Vec::<String>::new(), "nothing stays behind");
+
+    let wrong = KeyPair { secret_key: Secret::new("of somebody else"), ..keys.clone() };
+    let unknown = KeyPair { access_key: Secret::new("nobody"), ..keys.clone() };
+    let closed = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap();
+    let gone = ObjectStore { endpoint_from_here: Some(format!("http://{closed}")), ..choice.clone() };
+    let other = ObjectStore { bucket: "outputs".into(), ..choice.clone() };
+    for (choice, keys, part) in [
+        (None, Ok(keys.clone()), "no object storage is named -> give --s3-endpoint"),
+        (Some(choice.clone()), Err("no key".to_owned()), "storage key: no key -> export AWS_ACCESS_KEY_ID"),
+        (Some(choice.clone()), Ok(wrong), "refuses (SignatureDoesNotMatch)"),
+        (Some(choice), Ok(unknown), "refuses (InvalidAccessKeyId)"),
+        (Some(gone), Ok(keys.clone()), "does not answer"),
+        (Some(other), Ok(keys), "there is no bucket outputs (runs make none"),
+    ] {
+        let said = complaints(&of(choice, keys).await);
+        assert!(said.contains(part), "{said}");
+        assert!(said.starts_with("FAIL"), "{said}");
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_asks_for_is_not_examined() {
+    let findings = examined(Vec::new(), &wishes()).await;
+    let is_more = |f: &&Finding| ["Eventing", "Broker", "storage"].iter().any(|word| f.check.contains(word));
+    assert_eq!(findings.iter().find(is_more), None);
 }

@@ -152,11 +152,7 @@ fn revision_problems(list: &mut Checks, e: &Experiment, on_knative: bool) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::parse;
-
-    fn message(text: &str) -> String {
-        parse(text, "x.toml").unwrap_err().to_string()
-    }
+    use super::super::{parse, testing::message};
 
     #[test]
     fn urls_of_the_endpoint_may_come_from_flags_after_the_file() {

@@ -98,12 +98,7 @@ pub(super) fn missing(list: &mut Checks, e: &Experiment) {
 
 #[cfg(test)]
 mod tests {
-    use crate::experiment::{parse, validate};
-
-    fn message(text: &str) -> String {
-        let checked = parse(text, "x.toml").and_then(|e| validate(&e));
-        checked.map_or_else(|error| error.to_string(), |()| "accepted".into())
-    }
+    use crate::experiment::testing::message;
 
     #[test]
     fn events_that_make_no_sense_are_named_with_the_remedy() {

@@ -275,11 +275,7 @@ fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::platforms::PlatformKind;
-
-    fn message(text: &str) -> String {
-        parse(text, "x.toml").unwrap_err().to_string()
-    }
+    use crate::{experiment::testing::message, platforms::PlatformKind};
 
     #[test]
     fn an_empty_file_is_the_default_experiment() {

@@ -16,6 +16,8 @@ mod slo;
 mod stopping;
 mod storage;
 mod subjects;
+#[cfg(test)]
+mod testing;
 mod thresholds;
 mod variants;
 mod vary;
@@ -43,6 +45,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::drive::ConnectionPolicy;
 use crate::platforms::{PlatformKind, ReplicaBounds, RevisionShare, cluster::ClusterChoice};
+
+/// In place of a model's or picture set's name: the first that is found.
+pub const AUTO: &str = "auto";
 
 /// A validated plan: platforms x variants x load points x trials.
 ///

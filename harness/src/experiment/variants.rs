@@ -187,12 +187,7 @@ pub(super) fn missing(list: &mut Checks, e: &Experiment) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::experiment::{parse, validate};
-
-    fn message(text: &str) -> String {
-        let checked = parse(text, "x.toml").and_then(|e| validate(&e));
-        checked.map_or_else(|error| error.to_string(), |()| "accepted".into())
-    }
+    use crate::experiment::testing::message;
 
     #[test]
     fn a_variant_that_makes_no_sense_is_named_with_its_place_and_the_remedy() {

@@ -176,6 +176,7 @@ impl Histograms {
 
 #[cfg(test)]
 mod tests {
+    use base64::{Engine as _, prelude::BASE64_STANDARD};
     use hdrhistogram::serialization::{
         Deserializer,
         interval_log::{IntervalLogIterator, LogEntry},
@@ -248,7 +249,7 @@ mod tests {
         let mut read = Vec::new();
         for entry in IntervalLogIterator::new(log.as_bytes()) {
             if let LogEntry::Interval(interval) = entry.unwrap() {
-                let bytes = base64(interval.encoded_histogram());
+                let bytes = BASE64_STANDARD.decode(interval.encoded_histogram()).unwrap();
                 let histogram: Histogram<u64> =
                     Deserializer::new().deserialize(&mut bytes.as_slice()).unwrap();
                 read.push((interval.start_timestamp().as_secs(), histogram.len(), histogram.max()));
@@ -268,23 +269,5 @@ mod tests {
         }
         assert_eq!(histograms.parts.len(), 200);
         assert!(Histograms::new(hour).whole.is_empty());
-    }
-
-    /// Standard base64, as the log has it.
-    fn base64(text: &str) -> Vec<u8> {
-        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-        let mut bits = 0_u32;
-        let mut held = 0;
-        let mut out = Vec::new();
-        for digit in text.bytes().filter(|b| *b != b'=') {
-            bits = bits << 6 | DIGITS.iter().position(|d| *d == digit).unwrap() as u32;
-            held += 6;
-            if held >= 8 {
-                held -= 8;
-                out.push((bits >> held) as u8);
-                bits &= (1 << held) - 1;
-            }
-        }
-        out
     }
 }

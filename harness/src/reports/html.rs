@@ -93,7 +93,7 @@ fn spelt_table(table: &Table) -> Markup {
         // Wide tables scroll in their box, which therefore must be reachable by keyboard.
         div.scroll tabindex="0" role="region" aria-label=(table.caption) {
             table.numeric[table.numeric] {
-                caption { (table.caption) @if table.rows.is_empty() { " Nothing is known." } }
+                caption { (table.caption) @if table.rows.is_empty() { " There are none." } }
                 thead { tr { @for column in &table.columns { th scope="col" { (column) } } } }
                 tbody {
                     @for row in &table.rows {

@@ -51,7 +51,7 @@ fn lines<T>(items: &[T], line: impl Fn(&T) -> String) -> String {
 
 fn spelt_table(table: &Table) -> String {
     if table.rows.is_empty() {
-        return format!("{} Nothing is known.", escaped(&table.caption));
+        return format!("{} There are none.", escaped(&table.caption));
     }
     let row = |entries: Vec<String>| format!("| {} |", entries.join(" | "));
     let rule = |i: usize| if table.numeric && i > 0 { "---:" } else { "---" }.to_owned();

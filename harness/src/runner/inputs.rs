@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::prepare::Prepared;
 use crate::{
-    bucket::{Bucket, KeyPair},
+    bucket::{Bucket, KeyPair, folder_of},
     drive::Payload,
     experiment::{Experiment, Site, Via},
     platforms::twin::s3::{REGION, S3Process},
@@ -19,8 +19,6 @@ use crate::{
 
 /// Media type by which our function knows a reference; the same stands in `function/README.md`.
 pub const REFERENCE: &str = "application/vnd.testbed.reference+json";
-/// Above all runs' folders in a bucket.
-pub const FOLDER: &str = "testbed";
 /// Bucket of the twin's storage.
 const TWIN_BUCKET: &str = "testbed";
 
@@ -31,12 +29,6 @@ pub struct StoredInputs {
     folder: String,
     /// The twin's storage; it and all that is in it ends with this.
     process: Option<S3Process>,
-}
-
-/// The folder of a run in its bucket.
-pub fn folder_of(run: &str) -> String {
-    // Names of runs are names of folders: they hold no slash, and are neither '.' nor '..'.
-    format!("{FOLDER}/{run}")
 }
 
 /// Uploads the payloads and notes what is to be sent instead, where the experiment wants that.

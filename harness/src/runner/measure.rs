@@ -18,6 +18,7 @@ use super::{
     verdict,
 };
 use crate::{
+    annotate::Annotator,
     collect::{
         clock::unix_now_ns,
         prometheus::Collector,
@@ -57,6 +58,8 @@ pub struct Run<'a> {
     pub source: &'a Source,
     /// The broker and the logger of its events, if there are any.
     pub(super) eventing: Option<&'a Eventing>,
+    /// Shows the cells in Grafana, if that is wanted.
+    pub annotator: Option<&'a Annotator<'a>>,
     /// Subjects whose answers were checked before their cells.
     pub asked: Mutex<BTreeSet<String>>,
 }
@@ -163,6 +166,10 @@ impl Run<'_> {
             if let Err(error) = self.folder.write_timeline(&id, &timeline) {
                 progress.say(&format!("error: the time line of {id} is lost: {error}"));
             }
+        }
+        // Not between the cells of a deployment: those follow each other as planned.
+        if let Some(annotator) = self.annotator {
+            annotator.cells(self.folder, self.experiment, cells, &|line| progress.say(line)).await;
         }
         progress.advance(super::budget::deploy_estimate(self.experiment.on));
     }

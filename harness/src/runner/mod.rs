@@ -39,10 +39,11 @@ pub use resume::Left;
 
 use crate::{
     analyse::itself,
+    annotate::{Annotator, Grafana},
     collect::{environment::Machine, prometheus::Collector, versions},
     drive::{self, shapes::Files},
     experiment::{
-        self, Arrivals, Cell, Experiment, FunctionChoice, LoadPlace, Site, Subject, label_subjects,
+        self, AUTO, Arrivals, Cell, Experiment, FunctionChoice, LoadPlace, Site, Subject, label_subjects,
     },
     interrupt::Interrupt,
     platforms::{
@@ -52,7 +53,7 @@ use crate::{
     },
     screen::note,
     store::{RunFolder, RunLock, StoreError},
-    workloads::caption,
+    workloads::{Kind, caption},
 };
 use budget::Budget;
 use eventing::Eventing;
@@ -60,9 +61,6 @@ use inputs::StoredInputs;
 use load_from::Source;
 use prepare::{Prepared, Sources, prepare};
 use progress::Progress;
-
-/// In place of a model's or picture set's name: the first that is found.
-pub(crate) const AUTO: &str = "auto";
 
 /// How a run is carried out; nothing in it changes what is measured.
 #[derive(Debug, Clone)]
@@ -79,6 +77,8 @@ pub struct Options {
     pub live: bool,
     /// The gateway's login, if flags or environment gave one.
     pub login: Option<Login>,
+    /// Where each cell is to be shown as a span.
+    pub grafana: Option<Grafana>,
 }
 
 /// Why there is no run.
@@ -222,6 +222,7 @@ async fn carry_out(
         }
     };
     progress.begin(budget::cells_estimate(&experiment, &cells));
+    let annotator = options.grafana.as_ref().map(Annotator::new);
     let run = measure::Run {
         experiment: &experiment,
         prepared: &prepared,
@@ -233,12 +234,18 @@ async fn carry_out(
         asked: Mutex::new(asked),
         source: &source,
         eventing: eventing.as_ref(),
+        annotator: annotator.as_ref(),
     };
     run.all(&cells, &mut progress).await;
     if let Err(error) = source.end().await {
         progress.say(&format!("error: {error}"));
     }
     if let Err(error) = leave().await {
+        progress.say(&format!("error: {error}"));
+    }
+    if let Some(annotator) = &annotator
+        && let Err(error) = annotator.finish(&folder).await
+    {
         progress.say(&format!("error: {error}"));
     }
     progress.now("writing the report");
@@ -457,7 +464,15 @@ pub fn generator_core(experiment: &Experiment) -> Option<usize> {
     }
 }
 
-/// Subjects answer each picture, and show what they can serve; the slowest sets the rates. All of
+/// What the function is sent, in a word.
+fn input_word(experiment: &Experiment) -> &'static str {
+    match (&experiment.function.own, experiment.function.workload.parse::<Kind>()) {
+        (None, Ok(kind)) => kind.input(),
+        _ => "payload",
+    }
+}
+
+/// Subjects answer each input, and show what they can serve; the slowest sets the rates. All of
 /// them, where a load point asks for a share of that; one, where only the right answers are not known;
 /// else none: removing a pilot's deployment takes half a minute on a cluster. Returns the labels of
 /// those that were asked.
@@ -490,7 +505,8 @@ async fn pilot_all(
         let capacity = tried?;
         removed?;
         progress.say(&format!(
-            "pilot: {label} answers every picture as expected and serves about {capacity:.0} requests/s"
+            "pilot: {label} answers every {} as expected and serves about {capacity:.0} requests/s",
+            input_word(experiment)
         ));
         prepared.facts["pilot_rps"][&label] = capacity.into();
         slowest = Some(slowest.map_or(capacity, |s| s.min(capacity)));

@@ -1,4 +1,4 @@
-//! The pilot: before anything is measured, each subject answers every picture once and shows
+//! The pilot: before anything is measured, each subject answers every input once and shows
 //! roughly what it can serve. It fixes the rate of load points that ask for a share of it.
 
 use std::{
@@ -30,7 +30,7 @@ pub const WARMUP: Duration = Duration::from_millis(500);
 /// What a deployed function answers to each payload now: its top class, or the text of a user's own.
 ///
 /// # Errors
-/// If a picture gets no usable answer.
+/// If an input gets no usable answer.
 pub async fn ask_each(
     endpoint: &Endpoint,
     method: &hyper::Method,

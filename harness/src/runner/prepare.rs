@@ -11,8 +11,9 @@ use super::{
     spec,
 };
 use crate::{
+    downloads,
     drive::{Payload, shapes::Files},
-    experiment::{Experiment, LoadPoint, Site, Subject},
+    experiment::{AUTO, Experiment, LoadPoint, Site, Subject},
     platforms::FunctionSpec,
     workloads::Kind,
 };
@@ -188,8 +189,8 @@ fn model(
     notices: &mut Vec<String>,
     say: &dyn Fn(&str),
 ) -> anyhow::Result<FoundModel> {
-    let wanted = (experiment.function.model != super::AUTO).then(|| experiment.function.model.clone());
-    let mut progress = super::progress::download_lines(say);
+    let wanted = (experiment.function.model != AUTO).then(|| experiment.function.model.clone());
+    let mut progress = downloads::lines(say);
     let found = match find_model(manifest, wanted.as_deref(), places, &mut progress) {
         // Only the twin's demonstration may go on without real weights, and says so.
         Err(error) if error.is_absence() && wanted.is_none() && experiment.on == Site::Twin => {
@@ -220,11 +221,11 @@ fn pictures(
 ) -> anyhow::Result<FoundPictures> {
     let wanted = match experiment.function.pictures.as_str() {
         // Generated weights have expected answers for the drawn pictures alone.
-        super::AUTO if model.model.generated => Some(DRAWN_PICTURES.to_string()),
-        super::AUTO => None,
+        AUTO if model.model.generated => Some(DRAWN_PICTURES.to_string()),
+        AUTO => None,
         name => Some(name.to_string()),
     };
-    let mut progress = super::progress::download_lines(say);
+    let mut progress = downloads::lines(say);
     let found = match find_pictures(manifest, wanted.as_deref(), places, &mut progress) {
         // As with the weights: only the twin's demonstration may go on without, and says so.
         Err(error) if error.is_absence() && wanted.is_none() && experiment.on == Site::Twin => {

@@ -2,13 +2,9 @@
 //! lines elsewhere.
 
 use crate::screen::note;
-use std::{
-    io::IsTerminal as _,
-    time::{Duration, Instant},
-};
+use std::{io::IsTerminal as _, time::Duration};
 
 use indicatif::{ProgressBar, ProgressStyle};
-use models::Progress as Download;
 
 use super::live::{self, Live, Pace, Watch};
 
@@ -124,19 +120,6 @@ impl Progress {
         self.screen = Screen::No;
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
-        }
-    }
-}
-
-/// Shows a download as a line every few seconds.
-pub fn download_lines(say: &dyn Fn(&str)) -> impl FnMut(Download<'_>) {
-    let mut last: Option<Instant> = None;
-    move |download: Download<'_>| {
-        if last.is_none_or(|at| at.elapsed() >= Duration::from_secs(3)) {
-            last = Some(Instant::now());
-            let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-            let (done, total) = (mib(download.done_bytes), mib(download.total_bytes));
-            say(&format!("downloading {}: {done:.1} of {total:.1} MiB", download.file));
         }
     }
 }

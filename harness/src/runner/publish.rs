@@ -70,6 +70,8 @@ pub fn publish(folder: &RunFolder) -> Result<Finished, RunError> {
     if let Some(stopped) = folder.read_stopped().context("cannot read the run's stopped.json")? {
         notices.push(stopped.notice(&experiment));
     }
+    let annotated = folder.read_annotated().context("cannot read the run's annotations.json")?;
+    notices.extend(annotated.and_then(|annotated| annotated.notice(&folder.path().display().to_string())));
     let facts = analyse::RunFacts { run_id: folder.id(), notices };
     let mut summary = analyse::run(&experiment, &planned, cells, facts);
     let by_itself = analyse::itself::HarnessItself::of(&environment);

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use super::kept;
 use crate::{
-    experiment::{Experiment, FunctionChoice, ObjectStore, Site, Subject, Via},
+    experiment::{AUTO, Experiment, FunctionChoice, ObjectStore, Site, Subject, Via},
     platforms::{FunctionSpec, Image, PlatformKind},
     workloads::{Kind, null},
 };
@@ -87,7 +87,7 @@ fn our_path(function: &FunctionChoice) -> String {
 fn our_environment(e: &Experiment) -> BTreeMap<String, String> {
     let mut env = BTreeMap::from(resources_in_environment(&e.function));
     // Else the one that the image has.
-    if e.function.model != super::AUTO {
+    if e.function.model != AUTO {
         env.insert("MODEL".to_owned(), e.function.model.clone());
     }
     if let Some(store) = storage(e) {

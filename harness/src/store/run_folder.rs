@@ -16,6 +16,7 @@ use super::{
 };
 use crate::{
     analyse::{events::CellEvents, rows::Rows, summary::Summary},
+    annotate::Annotated,
     collect::{series::CellSeries, timeline::Timeline},
     experiment::{Cell, Experiment, Stopped},
     outcome::ProcedureOutcome,
@@ -29,6 +30,7 @@ const SUMMARY: &str = "summary.json";
 pub(super) const CELLS: &str = "cells";
 const DEPLOYMENTS: &str = "deployments";
 const STOPPED: &str = "stopped.json";
+const ANNOTATED: &str = "annotations.json";
 /// In a cell's folder.
 const EVENTS: &str = "events.json";
 
@@ -128,6 +130,23 @@ impl RunFolder {
     /// When that makes no sense.
     pub fn read_stopped(&self) -> Result<Option<Stopped>, StoreError> {
         let path = self.path.join(STOPPED);
+        if path.exists() { files::read_json(&path).map(Some) } else { Ok(None) }
+    }
+
+    /// Notes what of the run is shown in Grafana.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn write_annotated(&self, annotated: &Annotated) -> Result<(), StoreError> {
+        files::write_json(&self.path.join(ANNOTATED), annotated)
+    }
+
+    /// What of the run is shown in Grafana; none: nobody asked for that.
+    ///
+    /// # Errors
+    /// When that makes no sense.
+    pub fn read_annotated(&self) -> Result<Option<Annotated>, StoreError> {
+        let path = self.path.join(ANNOTATED);
         if path.exists() { files::read_json(&path).map(Some) } else { Ok(None) }
     }
 

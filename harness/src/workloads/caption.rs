@@ -12,16 +12,16 @@ use serde_json::json;
 
 use super::{JudgeSpec, Requests, Size};
 use crate::{
+    downloads,
     drive::{Judge, Judgement, Payload, answer::StatusJudge},
-    experiment::{Experiment, Site},
+    experiment::{AUTO, Experiment, Site},
     record::Outcome,
-    runner::{AUTO, progress},
 };
 
 /// Its name, as `WORKLOAD` and experiment files spell it.
 pub const NAME: &str = "caption";
 /// The captioner that the project brings with it.
-const OWN_MODEL: &str = "scenes-captioner";
+pub const OWN_MODEL: &str = "scenes-captioner";
 /// Name of the pictures that our own code draws.
 const DRAWN_PICTURES: &str = "drawn";
 
@@ -86,7 +86,7 @@ pub fn requests(experiment: &Experiment, places: &Places, say: &dyn Fn(&str)) ->
 /// If it cannot be had; the message names the remedy.
 pub fn model(wanted: Option<&str>, places: &Places, say: &dyn Fn(&str)) -> Result<FoundFolder, LocateError> {
     let manifest = Manifest::builtin()?;
-    let mut progress = progress::download_lines(say);
+    let mut progress = downloads::lines(say);
     let found =
         match (find_folder(&manifest, NAME, wanted, places, &mut progress), manifest.folder(OWN_MODEL)) {
             (Err(error), Ok(own)) if error.is_absence() && wanted.is_none_or(|name| name == OWN_MODEL) => {
@@ -146,7 +146,7 @@ fn pictures(
         return drawn_scenes(experiment.function.size);
     }
     let manifest = Manifest::builtin()?;
-    let mut progress = progress::download_lines(say);
+    let mut progress = downloads::lines(say);
     let found = match find_pictures(&manifest, wanted, places, &mut progress) {
         // Only the twin's demonstration may go on without, and says so.
         Err(error) if error.is_absence() && wanted.is_none() && experiment.on == Site::Twin => {

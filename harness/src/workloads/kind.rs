@@ -98,6 +98,17 @@ impl Kind {
         }
     }
 
+    /// What one of its inputs is called.
+    pub fn input(self) -> &'static str {
+        match self {
+            Self::Classify | Self::Caption => "picture",
+            Self::Pdf => "document",
+            Self::GradeC | Self::GradePython => "program",
+            Self::Logger => "event",
+            Self::Null => "body",
+        }
+    }
+
     /// Whether it runs programs that callers send.
     pub fn runs_strangers_code(self) -> bool {
         matches!(self, Self::GradeC | Self::GradePython)

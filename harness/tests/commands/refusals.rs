@@ -94,6 +94,9 @@ fn a_plan_that_a_platform_cannot_carry_out_is_refused_before_the_cluster_is_aske
         ("deploy endpoint --image r.example/f:1", "harness invoke URL"),
         ("deploy knative --image r.example/f:1 --gateway http://u:p@h/", "user name or password"),
         ("invoke http://127.0.0.1:1/ --cold", "--cold needs a platform"),
+        ("invoke knative --workload poem", "there is no workload 'poem'"),
+        ("doctor --events Rabbit", "MTChannelBasedBroker, Kafka"),
+        ("annotate no/such/run --grafana grafana:3000", "write for example http://10.0.0.1:3000"),
     ] {
         let ran = on(&server, arguments);
         assert_eq!(ran.code, 2, "{arguments}: {}", ran.err);

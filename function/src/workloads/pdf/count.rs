@@ -25,6 +25,13 @@ const TAIL_BYTES: usize = 1024;
 /// # Errors
 /// If it is no whole PDF.
 pub fn pages(pdf: &[u8]) -> Result<u32, CountError> {
+    let (table, root) = page_tree(pdf)?;
+    let count = table.object(root).and_then(|root| root.integer_of(b"/Count"));
+    count.and_then(|count| u32::try_from(count).ok()).ok_or(CountError::NoPageTree)
+}
+
+/// The table of objects, and the number of the page tree's root.
+pub(super) fn page_tree(pdf: &[u8]) -> Result<(Table<'_>, usize), CountError> {
     if !pdf.starts_with(b"%PDF-") {
         return Err(CountError::NoPdf);
     }
@@ -33,11 +40,9 @@ pub fn pages(pdf: &[u8]) -> Result<u32, CountError> {
     let start = find_last(&tail[..end], b"startxref").ok_or(CountError::NoEnd)?;
     let table = integer(&mut Tokens(&tail[start + b"startxref".len()..end])).ok_or(CountError::NoEnd)?;
     let table = Table::at(pdf, table).ok_or(CountError::NoEnd)?;
-    let count = || {
-        let catalogue = table.object(table.trailer.integer_of(b"/Root")?)?;
-        table.object(catalogue.integer_of(b"/Pages")?)?.integer_of(b"/Count")
-    };
-    count().and_then(|count| u32::try_from(count).ok()).ok_or(CountError::NoPageTree)
+    let root = || table.object(table.trailer.integer_of(b"/Root")?)?.integer_of(b"/Pages");
+    let root = root().ok_or(CountError::NoPageTree)?;
+    Ok((table, root))
 }
 
 fn find_last(bytes: &[u8], text: &[u8]) -> Option<usize> {
@@ -45,7 +50,7 @@ fn find_last(bytes: &[u8], text: &[u8]) -> Option<usize> {
 }
 
 /// A cross-reference table and the trailer behind it.
-struct Table<'a> {
+pub(super) struct Table<'a> {
     pdf: &'a [u8],
     /// Number of the first object, and the entries of 20 bytes each.
     sections: Vec<(usize, &'a [u8])>,
@@ -75,7 +80,7 @@ impl<'a> Table<'a> {
     }
 
     /// The dictionary of an object.
-    fn object(&self, wanted: usize) -> Option<Dictionary<'a>> {
+    pub(super) fn object(&self, wanted: usize) -> Option<Dictionary<'a>> {
         let entry = self.sections.iter().find_map(|(first, entries)| {
             let start = wanted.checked_sub(*first)?.checked_mul(Self::ENTRY_BYTES)?;
             entries.get(start..start.checked_add(Self::ENTRY_BYTES)?)
@@ -88,18 +93,30 @@ impl<'a> Table<'a> {
 }
 
 /// Text that begins with a dictionary.
-struct Dictionary<'a>(&'a [u8]);
+pub(super) struct Dictionary<'a>(&'a [u8]);
 
-impl Dictionary<'_> {
+impl<'a> Dictionary<'a> {
     /// The integer, or the number of the object, that stands under a key. A name that is a value
     /// cannot be mistaken for the key: another key follows it, and no number.
     fn integer_of(&self, key: &[u8]) -> Option<usize> {
+        self.value_of(key, |first, _| number(first))
+    }
+
+    /// The tokens of the array that stands under a key; it has no arrays in it.
+    pub(super) fn array_of(&self, key: &[u8]) -> Option<Vec<&'a [u8]>> {
+        self.value_of(key, |first, rest| {
+            (first == b"[").then(|| Tokens(rest).take_while(|token| *token != b"]").collect())
+        })
+    }
+
+    /// What `read` makes of the first token after a key and of what follows that.
+    fn value_of<T>(&self, key: &[u8], read: impl Fn(&'a [u8], &'a [u8]) -> Option<T>) -> Option<T> {
         let mut tokens = Tokens(self.0);
         let mut depth = 0_usize;
         let mut is_key = false;
         loop {
             let token = tokens.next()?;
-            if is_key && let Some(value) = number(token) {
+            if is_key && let Some(value) = read(token, tokens.0) {
                 return Some(value);
             }
             match token {

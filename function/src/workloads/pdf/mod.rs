@@ -7,6 +7,7 @@ pub mod chromium;
 pub mod count;
 pub mod native;
 pub mod page;
+pub mod paper;
 pub mod settings;
 
 use std::time::Duration;
@@ -90,16 +91,21 @@ impl Pdf {
                 self.limits.pdf_bytes
             )));
         }
-        let pages = count::pages(&pdf).map_err(|error| {
-            WorkloadError::Internal(format!(
-                "the {} renderer made no whole PDF: {error}",
-                self.renderer.name()
-            ))
-        })?;
+        let broken = |error| {
+            let name = self.renderer.name();
+            WorkloadError::Internal(format!("the {name} renderer made no whole PDF: {error}"))
+        };
+        let pages = count::pages(&pdf).map_err(broken)?;
         if pages > self.limits.pages {
             return Err(WorkloadError::TooLarge(format!(
                 "the PDF has {pages} pages; the limit is {} (PDF_MAX_PAGES)",
                 self.limits.pages
+            )));
+        }
+        if let Some([width, height]) = paper::other_than_a4(&pdf).map_err(broken)? {
+            return Err(WorkloadError::Unsupported(format!(
+                "the page asks for paper of {width:.0} by {height:.0} mm, and paper is A4 here; leave the size out of \
+                 its @page rule"
             )));
         }
         watch.lap("count");

@@ -15,7 +15,13 @@ impl Renderer for Made {
     }
 
     fn render(&self, page: &Page, _limits: &Limits) -> Result<Vec<u8>, WorkloadError> {
-        Ok(pdf_of(&["<</Pages 2 0 R>>", &format!("<</Count {}>>", page.html)]))
+        // So many pages, or one on paper of so many points.
+        let (count, paper) = page.html.split_once(' ').unwrap_or((&page.html, "595 842"));
+        Ok(pdf_of(&[
+            "<</Pages 2 0 R>>",
+            &format!("<</Count {count}/MediaBox[0 0 {paper}]/Kids[3 0 R]>>"),
+            "<<>>",
+        ]))
     }
 }
 
@@ -44,6 +50,13 @@ fn a_pdf_beyond_its_limits_is_refused_with_the_setting() {
     };
     assert!(refusal("4", 1000).contains("4 pages; the limit is 3 (PDF_MAX_PAGES)"));
     assert!(refusal("2", 100).contains("(PDF_MAX_BYTES)"));
+}
+
+#[test]
+fn a_page_that_names_other_paper_than_a4_is_refused() {
+    assert!(answer("1 842 595", 1000).is_ok(), "across");
+    let Err(WorkloadError::Unsupported(text)) = answer("1 612 792", 1000) else { panic!("letter is taken") };
+    assert!(text.contains("paper of 216 by 279 mm") && text.contains("@page"), "{text}");
 }
 
 #[test]

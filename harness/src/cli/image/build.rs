@@ -9,12 +9,13 @@ use models::{Manifest, Places, find_model};
 
 use super::CliError;
 use crate::{
+    downloads,
     image::{
         Build, Credentials, Image, ModelFile, Program, RegistryOptions, base, build,
         output::{self, Format},
         reference::Reference,
     },
-    runner::{function_binary, progress},
+    runner::function_binary,
     workloads::{Kind, caption, grade},
 };
 
@@ -77,6 +78,15 @@ impl BuildArgs {
         "env",
     ];
 
+    /// The image's name where nobody gives one.
+    pub(super) fn usual_name(&self) -> String {
+        let what = match self.of {
+            Program::Function => &self.workload,
+            Program::Harness => self.of.name(),
+        };
+        format!("{what}:latest")
+    }
+
     /// Finds all parts, and builds.
     pub(super) async fn image(&self, say: &dyn Fn(&str)) -> Result<Image, CliError> {
         let created_s = source_date_epoch(std::env::var("SOURCE_DATE_EPOCH").ok().as_deref())?;
@@ -137,8 +147,7 @@ impl BuildArgs {
                 licence: found.licence.unwrap_or_else(|| "NOASSERTION".into()),
             });
         }
-        let found =
-            find_model(&manifest, self.model.as_deref(), &places, &mut progress::download_lines(say))?;
+        let found = find_model(&manifest, self.model.as_deref(), &places, &mut downloads::lines(say))?;
         if found.model.generated {
             say("the model's weights are generated: its cost is right, its answers are meaningless");
         }
@@ -228,6 +237,23 @@ mod tests {
         for wrong in ["-1", "yesterday", "999999999999999"] {
             assert!(source_date_epoch(Some(wrong)).is_err(), "{wrong}");
         }
+    }
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: BuildArgs,
+    }
+
+    #[test]
+    fn an_image_is_named_after_its_workload_or_its_program() {
+        let name = |flags: &str| {
+            let line: Line = clap::Parser::parse_from(["x"].into_iter().chain(flags.split_whitespace()));
+            line.args.usual_name()
+        };
+        assert_eq!(name(""), "classify:latest");
+        assert_eq!(name("--workload pdf"), "pdf:latest");
+        assert_eq!(name("--of harness"), "harness:latest");
     }
 
     #[test]

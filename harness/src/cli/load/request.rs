@@ -195,7 +195,7 @@ impl Request {
 }
 
 /// Whether nothing follows the host.
-fn names_no_path(url: &str) -> bool {
+pub(in crate::cli) fn names_no_path(url: &str) -> bool {
     url.parse::<hyper::Uri>().is_ok_and(|uri| uri.path() == "/" && uri.query().is_none())
 }
 

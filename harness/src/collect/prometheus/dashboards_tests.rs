@@ -65,7 +65,11 @@ fn panels_have_places_of_their_own_and_take_the_chosen_datasource() {
                 assert_eq!(target["datasource"]["uid"], "${datasource}", "{name}, {title}");
             }
         }
-        assert_eq!(dashboard["annotations"]["list"][0]["target"]["tags"][0], "serverless-testbed", "{name}");
+        let spans = &dashboard["annotations"]["list"][0]["target"];
+        assert_eq!(spans["tags"], serde_json::json!([crate::annotate::TESTBED, "$run"]), "{name}");
+        assert_eq!(spans["matchAny"], false, "{name}: both tags, or every run's spans are shown");
+        let variables = list(&dashboard["templating"], "list");
+        assert!(variables.iter().any(|variable| variable["name"] == "run"), "{name}");
     }
 }
 

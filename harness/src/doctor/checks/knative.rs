@@ -27,25 +27,35 @@ const INGRESSES: [(&str, &str, &str); 3] = [
 
 pub(super) async fn serving(p: &Patient<'_>) -> Said {
     let remedy = "install Knative Serving and a networking layer; cluster-setup/README.md says how";
-    match p.cluster.api.get_path("/apis/serving.knative.dev").await {
-        Ok(group) => {
-            let versions = group["versions"].as_array().into_iter().flatten();
+    served(p, "serving.knative.dev", remedy).await
+}
+
+/// Whether a group of the API is served as v1.
+pub(super) async fn served(p: &Patient<'_>, group: &str, remedy: &str) -> Said {
+    match p.cluster.api.get_path(&format!("/apis/{group}")).await {
+        Ok(found) => {
+            let versions = found["versions"].as_array().into_iter().flatten();
             let versions: Vec<&str> = versions.filter_map(|v| v["version"].as_str()).collect();
             if versions.contains(&"v1") {
-                ok("serving.knative.dev/v1 is served")
+                ok(format!("{group}/v1 is served"))
             } else {
-                fail(format!("serving.knative.dev is served as {} only", versions.join(", ")), remedy)
+                fail(format!("{group} is served as {} only", versions.join(", ")), remedy)
             }
         }
         Err(error) if error.code() == Some(404) => {
-            fail("there is no serving.knative.dev on this cluster", remedy)
+            fail(format!("there is no {group} on this cluster"), remedy)
         }
         Err(error) => fail(error.to_string(), remedy),
     }
 }
 
 pub(super) async fn controllers(p: &Patient<'_>) -> Said {
-    let deployments = match p.cluster.api.list(&DEPLOYMENTS, Some(SERVING), &Selection::default()).await {
+    ready(p, SERVING, &NEEDED).await
+}
+
+/// Whether Deployments of Knative's own have pods.
+pub(super) async fn ready(p: &Patient<'_>, namespace: &str, needed: &[&str]) -> Said {
+    let deployments = match p.cluster.api.list(&DEPLOYMENTS, Some(namespace), &Selection::default()).await {
         Ok(listed) => listed.items,
         Err(error) => return skipped(error.to_string()),
     };
@@ -53,7 +63,7 @@ pub(super) async fn controllers(p: &Patient<'_>) -> Said {
         let found = deployments.iter().find(|d| d["metadata"]["name"] == name)?;
         Some(found["status"]["availableReplicas"].as_u64().unwrap_or(0))
     };
-    let troubles: Vec<String> = NEEDED
+    let troubles: Vec<String> = needed
         .iter()
         .filter_map(|name| match available(name) {
             None => Some(format!("{name} is not there")),
@@ -62,11 +72,11 @@ pub(super) async fn controllers(p: &Patient<'_>) -> Said {
         })
         .collect();
     if troubles.is_empty() {
-        return ok(format!("{} are ready", NEEDED.join(", ")));
+        return ok(format!("{} are ready", needed.join(", ")));
     }
     fail(
         troubles.join("; "),
-        format!("kubectl -n {SERVING} get pods; kubectl -n {SERVING} describe pod NAME"),
+        format!("kubectl -n {namespace} get pods; kubectl -n {namespace} describe pod NAME"),
     )
 }
 
@@ -153,9 +163,20 @@ async fn route(p: &Patient<'_>) -> Result<(String, Route), Said> {
 }
 
 async fn config(p: &Patient<'_>, name: &str) -> Result<serde_json::Map<String, Value>, Said> {
-    match p.cluster.api.get(&CONFIG_MAPS, Some(SERVING), name).await {
-        Ok(Some(found)) => Ok(found["data"].as_object().cloned().unwrap_or_default()),
-        Ok(None) => Err(fail(format!("there is no {name} in {SERVING}"), "install Knative Serving again")),
+    match config_in(p, SERVING, name).await? {
+        Some(data) => Ok(data),
+        None => Err(fail(format!("there is no {name} in {SERVING}"), "install Knative Serving again")),
+    }
+}
+
+/// The data of a ConfigMap; none if it is not there.
+pub(super) async fn config_in(
+    p: &Patient<'_>,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<serde_json::Map<String, Value>>, Said> {
+    match p.cluster.api.get(&CONFIG_MAPS, Some(namespace), name).await {
+        Ok(found) => Ok(found.map(|found| found["data"].as_object().cloned().unwrap_or_default())),
         Err(error) => Err(skipped(error.to_string())),
     }
 }

@@ -1,12 +1,14 @@
 //! The checks, in order.
 
 mod cluster;
+mod eventing;
 mod image;
 mod knative;
 mod openfaas;
 mod prometheus;
 mod rights;
 mod room;
+mod storage;
 
 use super::{Check, Part};
 
@@ -14,7 +16,7 @@ use super::{Check, Part};
 pub(super) const ROOT: &str = "API server";
 
 /// Every check. The first of each part is its root.
-pub(super) const ALL: [Check; 22] = [
+pub(super) const ALL: [Check; 29] = [
     Check { name: ROOT, part: Part::Cluster, run: |p| Box::pin(cluster::server(p)) },
     Check { name: "rights", part: Part::Cluster, run: |p| Box::pin(rights::rights(p)) },
     Check { name: "namespace", part: Part::Cluster, run: |p| Box::pin(cluster::namespace(p)) },
@@ -37,4 +39,11 @@ pub(super) const ALL: [Check; 22] = [
     Check { name: "OpenFaaS sidecars", part: Part::OpenFaas, run: |p| Box::pin(openfaas::sidecars(p)) },
     Check { name: "Prometheus", part: Part::Prometheus, run: |p| Box::pin(prometheus::server(p)) },
     Check { name: "Prometheus targets", part: Part::Prometheus, run: |p| Box::pin(prometheus::targets(p)) },
+    Check { name: "Knative Eventing", part: Part::Eventing, run: |p| Box::pin(eventing::installed(p)) },
+    Check { name: "Eventing parts", part: Part::Eventing, run: |p| Box::pin(eventing::controllers(p)) },
+    Check { name: "Broker class", part: Part::Eventing, run: |p| Box::pin(eventing::class(p)) },
+    Check { name: "Broker address", part: Part::Eventing, run: |p| Box::pin(eventing::address(p)) },
+    Check { name: "object storage", part: Part::Storage, run: |p| Box::pin(storage::server(p)) },
+    Check { name: "storage key", part: Part::Storage, run: |p| Box::pin(storage::key(p)) },
+    Check { name: "storage bucket", part: Part::Storage, run: |p| Box::pin(storage::bucket(p)) },
 ];

@@ -64,19 +64,24 @@ fn is_used(p: &Patient<'_>, right: &Right) -> bool {
     if KNATIVE.contains(&right.group) {
         return asked(PlatformKind::Knative);
     }
+    if right.group == "eventing.knative.dev" {
+        return p.wishes.events.is_some();
+    }
     match right.scope {
         Scope::Cluster | Scope::Monitoring => true,
         Scope::KnativeServing => asked(PlatformKind::Knative),
+        Scope::KnativeEventing => p.wishes.events.is_some(),
         Scope::Functions | Scope::Gateway => asked(PlatformKind::OpenFaas),
         Scope::Testbed if WHATEVER_IS_DEPLOYED.contains(&right.resource) => true,
-        Scope::Testbed => asked(PlatformKind::Deployment),
+        // The logger of events is a plain Deployment.
+        Scope::Testbed => asked(PlatformKind::Deployment) || p.wishes.events.is_some(),
     }
 }
 
 fn is_optional(right: &Right) -> bool {
     OPTIONAL.contains(&right.resource)
         || right.group == "metrics.k8s.io"
-        || matches!(right.scope, Scope::Functions | Scope::Monitoring)
+        || matches!(right.scope, Scope::Functions | Scope::Monitoring | Scope::KnativeEventing)
 }
 
 /// The namespace that a scope stands for here; none: the whole cluster.
@@ -85,7 +90,9 @@ fn namespace<'a>(p: &'a Patient<'_>, scope: Scope) -> Option<&'a str> {
         Scope::Testbed => Some(p.cluster.namespace()),
         Scope::Functions => Some(p.cluster.functions_namespace()),
         Scope::Gateway => Some(p.cluster.gateway_namespace()),
-        Scope::Cluster | Scope::KnativeServing | Scope::Monitoring => scope.default_namespace(),
+        Scope::Cluster | Scope::KnativeServing | Scope::KnativeEventing | Scope::Monitoring => {
+            scope.default_namespace()
+        }
     }
 }
 

@@ -17,6 +17,8 @@ pub enum Scope {
     Gateway,
     /// In the namespace of Knative's own parts.
     KnativeServing,
+    /// In the namespace of Knative Eventing's own parts.
+    KnativeEventing,
     /// In the namespace of Prometheus.
     Monitoring,
 }
@@ -30,6 +32,7 @@ impl Scope {
             Self::Functions => Some("openfaas-fn"),
             Self::Gateway => Some("openfaas"),
             Self::KnativeServing => Some("knative-serving"),
+            Self::KnativeEventing => Some("knative-eventing"),
             Self::Monitoring => Some("monitoring"),
         }
     }
@@ -116,7 +119,7 @@ const BROKERS: (&str, &str) = ("eventing.knative.dev", "brokers");
 const TRIGGERS: (&str, &str) = ("eventing.knative.dev", "triggers");
 const POD_AUTOSCALERS: (&str, &str) = ("autoscaling.internal.knative.dev", "podautoscalers");
 
-use Scope::{Cluster, Functions, Gateway, KnativeServing, Monitoring, Testbed};
+use Scope::{Cluster, Functions, Gateway, KnativeEventing, KnativeServing, Monitoring, Testbed};
 
 const LINES: &[Line] = &[
     line(Cluster, LIST, NODES, "addresses of node ports, placement, versions, pressure"),
@@ -150,6 +153,7 @@ const LINES: &[Line] = &[
     named(line(Gateway, GET, SECRETS, "login of the gateway, where the user gives none"), "basic-auth"),
     line(Gateway, FORWARD, POD_FORWARD, "the gateway's API, where it has no address outside"),
     line(KnativeServing, GET, CONFIG_MAPS, "settings of autoscaler, network, domain, tags, metrics"),
+    line(KnativeEventing, GET, CONFIG_MAPS, "class and settings of brokers (`doctor --events`)"),
     line(Monitoring, FORWARD, POD_FORWARD, "Prometheus, where it has no address outside"),
 ];
 

@@ -20,6 +20,7 @@ use hyper_util::rt::TokioIo;
 use tokio::{net::TcpListener, sync::watch, task::JoinHandle};
 
 use super::gateway::{Gateway, GatewayError, told};
+use crate::drive::Payload;
 
 /// Calls that the Community Edition's queue holds, in memory.
 pub const QUEUE_ITEMS: usize = 10;
@@ -217,8 +218,8 @@ async fn receive(
     Ok(answer)
 }
 
-/// Calls a function asynchronously, once with each body, and waits for the call-backs. In the
-/// order of the bodies.
+/// Calls a function asynchronously, once with each payload, and waits for the call-backs. In the
+/// order of the payloads.
 ///
 /// # Errors
 /// If the queue cannot hold them, the edition has no queue, or the gateway does not answer. What
@@ -227,33 +228,33 @@ pub async fn call(
     gateway: &Gateway,
     receiver: &Receiver,
     function: &str,
-    bodies: &[Bytes],
+    payloads: &[Payload],
     plan: AsyncPlan,
 ) -> Result<Vec<AsyncCall>, AsyncError> {
-    check(bodies, plan)?;
+    check(payloads, plan)?;
     let zero = Instant::now();
     let caller = Caller { gateway, receiver, function, plan, zero };
     let caller = &caller;
-    let mut calls = stream::iter(bodies).map(|body| caller.one(body.clone())).buffered(plan.in_flight);
-    let mut done = Vec::with_capacity(bodies.len());
+    let mut calls = stream::iter(payloads).map(|payload| caller.one(payload)).buffered(plan.in_flight);
+    let mut done = Vec::with_capacity(payloads.len());
     while let Some(call) = calls.next().await {
         done.push(call?);
     }
     Ok(done)
 }
 
-fn check(bodies: &[Bytes], plan: AsyncPlan) -> Result<(), AsyncError> {
+fn check(payloads: &[Payload], plan: AsyncPlan) -> Result<(), AsyncError> {
     if !(1..=QUEUE_ITEMS).contains(&plan.in_flight) {
         return Err(AsyncError::Limit {
             limit: format!("{} calls under way; the Community Edition queues {QUEUE_ITEMS}", plan.in_flight),
             remedy: "let 1 to 10 be under way at once",
         });
     }
-    match bodies.iter().find(|body| body.len() > QUEUE_BODY_BYTES) {
+    match payloads.iter().map(|payload| payload.body.len()).find(|bytes| *bytes > QUEUE_BODY_BYTES) {
         None => Ok(()),
-        Some(body) => Err(AsyncError::Limit {
-            limit: format!("a body of {} bytes; the Community Edition queues {QUEUE_BODY_BYTES}", body.len()),
-            remedy: "send smaller pictures, or call the function synchronously",
+        Some(bytes) => Err(AsyncError::Limit {
+            limit: format!("a body of {bytes} bytes; the Community Edition queues {QUEUE_BODY_BYTES}"),
+            remedy: "send a smaller body, or call the function synchronously",
         }),
     }
 }
@@ -267,7 +268,7 @@ struct Caller<'a> {
 }
 
 impl Caller<'_> {
-    async fn one(&self, body: Bytes) -> Result<AsyncCall, AsyncError> {
+    async fn one(&self, payload: &Payload) -> Result<AsyncCall, AsyncError> {
         let own_id = format!("testbed-{:032x}", rand::random::<u128>());
         let url = format!("{}/async-function/{}", self.gateway.url(), self.function);
         let request = self
@@ -276,8 +277,9 @@ impl Caller<'_> {
             .post(url)
             .header("x-callback-url", self.receiver.url())
             .header("x-call-id", &own_id)
+            .header("content-type", &payload.content_type)
             .timeout(SUBMIT_LIMIT)
-            .body(body);
+            .body(payload.body.clone());
         let submitted = Instant::now();
         // Not asked again: a call that was queued would be made twice.
         let answer = request.send().await.map_err(|error| self.gateway.unreachable(&error))?;
@@ -365,15 +367,19 @@ mod tests {
         url
     }
 
+    fn payload(text: &'static str) -> Payload {
+        Payload { name: text.into(), content_type: "text/plain".into(), body: text.into() }
+    }
+
     #[tokio::test]
     async fn calls_are_measured_from_submission_to_call_back_whichever_answer_comes_first() {
         let gateway = gateway_at(&queueing_gateway().await);
-        let bodies = ["one", "first", "three", "four"].map(Bytes::from);
+        let bodies = ["one", "first", "three", "four"].map(payload);
         let plan = AsyncPlan { in_flight: 3, ..AsyncPlan::default() };
         let calls = call(&gateway, &receiver().await, "rec-fn", &bodies, plan).await.unwrap();
         for (call, body) in calls.iter().zip(&bodies) {
             let back = call.called_back.as_ref().unwrap();
-            assert_eq!(back.body, format!("answer to {}", String::from_utf8_lossy(body)));
+            assert_eq!(back.body, format!("answer to {}", String::from_utf8_lossy(&body.body)));
             assert_eq!((call.status, back.function_status), (202, Some(200)));
             assert_eq!(back.function_duration, Some(Duration::from_millis(250)));
             assert_eq!(call.submitted + call.latency().unwrap(), back.at);
@@ -388,7 +394,7 @@ mod tests {
     async fn a_call_without_a_call_back_is_kept_as_one() {
         let gateway = gateway_at(&queueing_gateway().await);
         let plan = AsyncPlan { call_back_limit: Duration::from_millis(200), ..AsyncPlan::default() };
-        let bodies = ["never", "two"].map(Bytes::from);
+        let bodies = ["never", "two"].map(payload);
         let calls = call(&gateway, &receiver().await, "rec-fn", &bodies, plan).await.unwrap();
         assert_eq!(calls[0].status, 202);
         assert_eq!(calls[0].latency(), None);
@@ -399,7 +405,7 @@ mod tests {
     async fn an_edition_without_a_queue_says_so() {
         for recording in ["openfaas/err-async", "openfaas/async-ready"] {
             let server = Replay::start([Exchange::recorded(recording).at("/async-function/rec-fn")]).await;
-            let bodies = [Bytes::from_static(b"{}")];
+            let bodies = [payload("{}")];
             let (gateway, receiver) = (gateway_at(&server.url()), receiver().await);
             let outcome = call(&gateway, &receiver, "rec-fn", &bodies, AsyncPlan::default()).await;
             let said = outcome.unwrap_err().to_string();
@@ -414,13 +420,13 @@ mod tests {
     async fn more_than_the_queue_holds_is_refused_before_anything_is_sent() {
         let server = Replay::start([]).await;
         let (gateway, receiver) = (gateway_at(&server.url()), receiver().await);
-        let large = [Bytes::from(vec![0; QUEUE_BODY_BYTES + 1])];
+        let large = [Payload { body: vec![0; QUEUE_BODY_BYTES + 1].into(), ..payload("") }];
         let many = AsyncPlan { in_flight: QUEUE_ITEMS + 1, ..AsyncPlan::default() };
         let too_many = call(&gateway, &receiver, "rec-fn", &[], many).await.unwrap_err();
         let too_large = call(&gateway, &receiver, "rec-fn", &large, AsyncPlan::default()).await.unwrap_err();
         insta::assert_snapshot!(format!("{too_many}\n{too_large}"), @r#"
         openfaas cannot do this: 11 calls under way; the Community Edition queues 10; let 1 to 10 be under way at once
-        openfaas cannot do this: a body of 262145 bytes; the Community Edition queues 262144; send smaller pictures, or call the function synchronously
+        openfaas cannot do this: a body of 262145 bytes; the Community Edition queues 262144; send a smaller body, or call the function synchronously
         "#);
         assert!(server.calls().is_empty());
     }

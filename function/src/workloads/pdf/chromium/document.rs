@@ -18,6 +18,8 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(10);
 
 /// A4 (ISO 216) in inches, as the protocol wants it: 210 mm by 297 mm.
 const A4_INCHES: (f64, f64) = (210.0 / 25.4, 297.0 / 25.4);
+/// Margins of a page that names none, as those of the native renderer: 20 mm.
+const MARGIN_INCHES: f64 = 20.0 / 25.4;
 
 /// Bytes of the PDF in one message.
 const CHUNK_BYTES: usize = 4 << 20;
@@ -158,6 +160,12 @@ impl<'a> Document<'a> {
             &json!({
                 "paperWidth": A4_INCHES.0,
                 "paperHeight": A4_INCHES.1,
+                "marginTop": MARGIN_INCHES,
+                "marginBottom": MARGIN_INCHES,
+                "marginLeft": MARGIN_INCHES,
+                "marginRight": MARGIN_INCHES,
+                // Else a page that names other paper would be shrunk to A4; so it shows, and is refused.
+                "preferCSSPageSize": true,
                 "printBackground": true,
                 // One more than allowed, so that it shows.
                 "pageRanges": format!("1-{}", limits.pages.saturating_add(1)),

@@ -50,7 +50,7 @@ pub fn about() -> Map<String, Value> {
     Map::from_iter([("engine".to_owned(), json!("fullbleed 2.5")), ("fonts".to_owned(), json!(fonts))])
 }
 
-/// Renders on A4 unless the page names another size.
+/// Renders on A4 unless the page names another size, which is refused where pages are counted.
 ///
 /// # Errors
 /// If an asset is broken, or the engine fails.
