@@ -95,6 +95,33 @@ fn no_object_is_made_twice_but_namespaces() {
 }
 
 #[test]
+fn every_object_lies_in_a_namespace_that_is_there_by_then() {
+    let folder = folder();
+    let parts = all_parts(&folder);
+    let made_by = |name: &str| {
+        let part = parts.iter().find(|part| part.name == name).unwrap();
+        let objects =
+            objects(std::slice::from_ref(part)).into_iter().map(|(_, object)| Reference::of(object));
+        let of_files = objects.filter(Reference::is_namespace).map(|of| of.name);
+        part.namespaces.iter().cloned().chain(of_files).collect::<BTreeSet<String>>()
+    };
+    for component in folder.components.all() {
+        let mut under = vec![component];
+        let mut there = BTreeSet::from(["kube-system".to_owned()]);
+        while let Some(next) = under.pop() {
+            there.extend(made_by(&next.name));
+            under.extend(next.needs.iter().map(|need| folder.components.get(need).unwrap()));
+        }
+        let part = parts.iter().find(|part| part.name == component.name).unwrap();
+        for (_, object) in objects(std::slice::from_ref(part)) {
+            let of = Reference::of(object);
+            let is_there = of.namespace.as_ref().is_none_or(|namespace| there.contains(namespace));
+            assert!(is_there, "{}: nothing that it needs makes the namespace of {of}", component.name);
+        }
+    }
+}
+
+#[test]
 fn no_two_patches_have_the_same_owner() {
     let folder = folder();
     let mut seen = BTreeSet::new();

@@ -106,7 +106,10 @@ pub async fn standing(
 ) -> Result<(Standing, Option<String>), SetupError> {
     let Some(record) = record else { return strangers(site, part).await };
     if !record.done {
-        return Ok((Standing::Differs, Some("setting it up did not end, or what it stands on was changed; `up` goes on".to_owned())));
+        return Ok((
+            Standing::Differs,
+            Some("setting it up did not end, or what it stands on was changed; `up` goes on".to_owned()),
+        ));
     }
     if record.hash != part.hash {
         let reason = "set up from other files or versions; `up` brings it up to date";
