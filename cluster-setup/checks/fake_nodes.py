@@ -112,10 +112,10 @@ class FakeNodes:
 
 def need_nodes():
     """Skips, by name, where the machine does not let us make a mount namespace."""
-    options = ["--mount"] if os.getuid() == 0 else ["--mount", "--map-root-user"]
+    options = ["--mount", "--net"] + ([] if os.getuid() == 0 else ["--map-root-user"])
     try:
         tried = subprocess.run(["unshare", *options, "mount", "--bind", "/usr", "/usr"], capture_output=True, check=False)
     except FileNotFoundError:
         raise unittest.SkipTest("unshare is not installed (Debian package util-linux)") from None
     if tried.returncode != 0:
-        raise unittest.SkipTest("this machine allows no mount namespace: " + tried.stderr.decode().strip())
+        raise unittest.SkipTest("this machine allows no mount or network namespace: " + tried.stderr.decode().strip())

@@ -72,7 +72,7 @@ prepare() { on "$1" "as_root $INSTALL_DIR/kubeadm/node.sh"; }
 
 control_plane() {
   local host options=$LAN_OPTION
-  host=$("${SSH[@]}" -G "$1" | awk '$1 == "hostname" { print $2 }')
+  host=$("${SSH[@]}" -T -G "$1" | awk '$1 == "hostname" { print $2 }')
   if [ ${#WORKERS[@]} -eq 0 ]; then options="$options --schedulable"; fi
   on "$1" "as_root $INSTALL_DIR/kubeadm/control-plane.sh $options --san $host"
 }
@@ -111,7 +111,7 @@ all_ready() {
 FIRST_LINE='# Written by cluster.sh: administrator of the testbed cluster. Keep it secret.'
 fetch_kubeconfig() {
   local host text
-  host=$("${SSH[@]}" -G "$1" | awk '$1 == "hostname" { print $2 }')
+  host=$("${SSH[@]}" -T -G "$1" | awk '$1 == "hostname" { print $2 }')
   if [[ $host == *:* ]]; then host="[$host]"; fi
   text=$(on "$1" "as_root cat $ADMIN_CONF" | sed -n '/^apiVersion:/,$p')
   [[ $text == *"server: https://"* ]] || fail "the control plane's $ADMIN_CONF names no server"

@@ -78,17 +78,21 @@ cgroupDriver: systemd
 EOF
 }
 
-init() {
+free_subnets() {
   local subnet
+  for subnet in "$POD_SUBNET" "$SERVICE_SUBNET"; do
+    $DRY_RUN || [ -z "$(ip -4 -o addr show to "$subnet")" ] ||
+      fail "an address of this machine lies in $subnet, which pods and services are to have: change POD_SUBNET or SERVICE_SUBNET in control-plane.sh"
+  done
+}
+
+init() {
   [ ! -e "$STATE_DIR/joined" ] || fail "this machine is a worker of a cluster; reset.sh it first"
   if [ -e "$STATE_DIR/initialised" ]; then
     step "control plane: there already"
   else
+    if [ ! -e "$STATE_DIR/begun" ]; then free_subnets; fi
     make_way
-    for subnet in "$POD_SUBNET" "$SERVICE_SUBNET"; do
-      $DRY_RUN || [ -z "$(ip -4 -o addr show to "$subnet")" ] ||
-        fail "an address of this machine lies in $subnet, which pods and services are to have: change POD_SUBNET or SERVICE_SUBNET in control-plane.sh"
-    done
     step "kubeadm init at $ADDRESS"
     configuration | write_file /etc/testbed/kubeadm-init.yaml 600
     # The token of the first day would stand in the log; joining makes its own.

@@ -64,7 +64,7 @@ each() {
 last_words() {
   local log
   log=$(log_of "$1")
-  { grep -E '^(error|E|fatal|ssh|sudo)[: ]|Permission denied|Could not resolve|Connection (refused|timed out)|Host key verification' "$log" | tail -n 1 | grep . || tail -n 1 "$log"; } | cut -c 1-300
+  { grep -v 'unable to resolve host' "$log" | grep -E '^(error|E|fatal|ssh|sudo)[: ]|Permission denied|Could not resolve|Connection (refused|timed out)|Host key verification' | tail -n 1 | grep . || tail -n 1 "$log"; } | cut -c 1-300
 }
 
 # Puts this folder's scripts and versions.toml into INSTALL_DIR of NODE, owned by root.

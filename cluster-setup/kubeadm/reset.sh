@@ -26,18 +26,16 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-# What kubeadm reset leaves: the network's interfaces, rules and files.
+# What kubeadm reset leaves of Calico and kube-proxy: the tunnel, rules and files. Nobody else's interfaces are touched.
 network_away() {
-  local interface tool
+  local tool rules ours='KUBE-|cali[-:]'
   step "the network between pods"
-  for interface in vxlan.calico cni0 kube-ipvs0; do
-    if $DRY_RUN || ip link show "$interface" >/dev/null 2>&1; then run ip link delete "$interface"; fi
-  done
   run modprobe --remove --quiet ipip || true   # takes tunl0 with it; others may still use the module
   for tool in iptables ip6tables; do
     command -v "$tool-save" >/dev/null || continue
     if $DRY_RUN; then echo "would drop: the rules of Kubernetes and Calico from $tool"; continue; fi
-    "$tool-save" | grep -v -E 'KUBE-|cali[-:]' | "$tool-restore"
+    rules=$("$tool-save")
+    if grep -qE "$ours" <<<"$rules"; then grep -vE "$ours" <<<"$rules" | "$tool-restore"; fi
   done
   run rm -rf /etc/cni/net.d /var/lib/cni /var/lib/calico /var/log/calico /var/run/calico
 }

@@ -131,6 +131,30 @@ fn a_profile_has_what_its_components_need() {
     }
 }
 
+/// Namespaces that are there once a component and what it needs are set up.
+fn namespaces(components: &[Value], name: &Value) -> BTreeSet<String> {
+    let component = components.iter().find(|component| component["name"] == *name).unwrap();
+    let own = component["namespace"].as_str().into_iter().chain(words(&component["namespaces"]));
+    let needed = list(&component["needs"]).flat_map(|need| namespaces(components, need));
+    own.map(str::to_owned).chain(needed).collect()
+}
+
+#[test]
+fn every_object_is_put_into_a_namespace_that_is_there_by_then() {
+    let components = components();
+    let mut wrong = BTreeSet::new();
+    for (component, step) in steps(&components) {
+        let there = namespaces(&components, &component["name"]);
+        for file in words(&step["files"]).into_iter().chain(step["patch"]["file"].as_str()) {
+            let objects = objects(file);
+            let used = objects.iter().filter_map(|object| object["metadata"]["namespace"].as_str());
+            let missing = used.filter(|namespace| !there.contains(*namespace));
+            wrong.extend(missing.map(|namespace| format!("{}: {file}: {namespace}", component["name"])));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
 #[test]
 fn a_part_is_of_the_object_that_its_step_names() {
     let components = components();

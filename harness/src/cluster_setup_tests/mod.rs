@@ -62,7 +62,7 @@ fn manifests() -> Vec<String> {
             let path = format!("{place}/{name}");
             if entry.file_type().unwrap().is_dir() {
                 open.push(path);
-            } else if name.ends_with(".yaml") && name != VALUES {
+            } else if name != VALUES && Path::new(&name).extension().is_some_and(|ending| ending == "yaml") {
                 found.push(path);
             }
         }

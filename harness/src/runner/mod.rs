@@ -237,16 +237,11 @@ async fn carry_out(
         annotator: annotator.as_ref(),
     };
     run.all(&cells, &mut progress).await;
-    if let Err(error) = source.end().await {
-        progress.say(&format!("error: {error}"));
-    }
-    if let Err(error) = leave().await {
-        progress.say(&format!("error: {error}"));
-    }
-    if let Some(annotator) = &annotator
-        && let Err(error) = annotator.finish(&folder).await
-    {
-        progress.say(&format!("error: {error}"));
+    let ended = source.end().await.map_err(|error| error.to_string());
+    for ended in [ended, leave().await, show_rest(annotator.as_ref(), &folder).await] {
+        if let Err(error) = ended {
+            progress.say(&format!("error: {error}"));
+        }
     }
     progress.now("writing the report");
     let mut finished = publish::publish(&folder).map_err(|error| {
@@ -259,6 +254,12 @@ async fn carry_out(
     finished.interrupted = interrupt.is_raised();
     progress.finish();
     Ok(finished)
+}
+
+/// Sends the annotations that Grafana does not have yet.
+async fn show_rest(annotator: Option<&Annotator<'_>>, folder: &RunFolder) -> Result<(), String> {
+    let Some(annotator) = annotator else { return Ok(()) };
+    annotator.finish(folder).await.map_err(|error| error.to_string())
 }
 
 /// What must be known of a run before it begins, as far as the experiment alone says it.

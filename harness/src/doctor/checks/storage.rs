@@ -78,10 +78,7 @@ pub(super) async fn key(p: &Patient<'_>) -> Said {
 }
 
 pub(super) async fn bucket(p: &Patient<'_>) -> Said {
-    let (store, bucket) = match bucket_of(p) {
-        Ok(found) => found,
-        Err(_) => return skipped("see storage key"),
-    };
+    let Ok((store, bucket)) = bucket_of(p) else { return skipped("see storage key") };
     match probe(&bucket).await {
         Ok(()) => ok(format!("{} takes an object, gives it back and removes it", store.bucket)),
         Err(error) if is_missing(&error) => fail(

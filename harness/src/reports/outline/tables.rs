@@ -178,8 +178,27 @@ pub(super) fn trials(document: &Document) -> Table {
     let caption = "Every cell, in the order in which they ran. VALID and INVALID speak of the instrument, never of \
                    the platform. Late: how far behind its plan the generator sent. Generator CPU: how busy its \
                    threads were.";
+    let caption = [Some(caption.to_owned()), load_workers(document)]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<_>>()
+        .join(" ");
     let columns = columns.map(str::to_owned).into();
-    Table { caption: caption.to_owned(), columns, rows, numeric: true }
+    Table { caption, columns, rows, numeric: true }
+}
+
+/// How many generators drove the load, and how well their clocks were known; none where it was one.
+fn load_workers(document: &Document) -> Option<String> {
+    let audits = document.cells.iter().filter_map(|cell| cell.meta.audit.as_ref());
+    let workers: Vec<_> = audits.flat_map(|audit| &audit.workers).collect();
+    let most = workers.iter().map(|worker| worker.number).max()?;
+    let uncertain_ms =
+        workers.iter().map(|worker| worker.clock_error_ms + worker.clock_drift_ms.unwrap_or(0.0).abs());
+    Some(format!(
+        "The load came from {most} workers, and their records were merged one by one; their clocks were known within {} \
+         ms at worst.",
+        format::number(uncertain_ms.fold(0.0, f64::max))
+    ))
 }
 
 /// The row of a cell without a measurement.
