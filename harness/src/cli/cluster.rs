@@ -14,9 +14,9 @@ use crate::{
     setup::{
         SetupError, Site,
         base::{self, Base},
-        components::Profile,
         download::Cache,
         folder::Folder,
+        profile::Profile,
         progress::Progress,
     },
 };
@@ -106,8 +106,8 @@ async fn connect(
                 .to_owned(),
         ),
         (error, Some(program @ ("kind" | "minikube"))) => CliError::Failed(anyhow::anyhow!(
-            "the cluster of {program} cannot be used ({error}); throw it away with \
-             `harness cluster down --profile {}` and begin anew",
+            "the cluster of {program} cannot be used ({error}); `harness cluster up --profile {0}` makes one, and \
+             `harness cluster down --profile {0}` throws one away that does not answer",
             base.profile
         )),
         (error, _) => error.into(),

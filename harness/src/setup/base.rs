@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use super::{SetupError, components::Profile, program::Call};
+use super::{SetupError, profile::Profile, program::Call};
 
 /// Name of clusters that kind and minikube make for us.
 pub const NAME: &str = "testbed";

@@ -1,47 +1,10 @@
 //! `components.toml`: what a cluster can be given, in which order, and on which profiles. Pure.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::SetupError;
-
-/// Where a cluster comes from.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, clap::ValueEnum,
-)]
-#[serde(rename_all = "kebab-case")]
-pub enum Profile {
-    /// Nodes of CloudLab, reserved with our profile.
-    Cloudlab,
-    /// Debian or Ubuntu machines over SSH, made a cluster with kubeadm.
-    Kubeadm,
-    /// Containers of this machine's Docker (kind).
-    Kind,
-    /// One machine's minikube.
-    Minikube,
-    /// A cluster that is there: that of the kubeconfig.
-    Existing,
-}
-
-impl Profile {
-    /// Its name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Cloudlab => "cloudlab",
-            Self::Kubeadm => "kubeadm",
-            Self::Kind => "kind",
-            Self::Minikube => "minikube",
-            Self::Existing => "existing",
-        }
-    }
-}
-
-impl fmt::Display for Profile {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
+use super::{SetupError, profile::Profile};
 
 /// All components, in the order of the file.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

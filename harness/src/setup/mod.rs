@@ -17,6 +17,7 @@ pub mod folder;
 pub mod helm;
 pub mod objects;
 pub mod plan;
+pub mod profile;
 pub mod program;
 pub mod progress;
 #[cfg(test)]

@@ -7,12 +7,13 @@ use serde_json::Value;
 
 use super::{
     base::Base,
-    components::{Profile, Step},
+    components::Step,
     download::Cache,
     dry_run,
     folder::Folder,
     objects::Reference,
     plan::{self, Action, Part},
+    profile::Profile,
     select::{self, Wishes},
     variables::Given,
 };

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 
 use super::{
     SetupError,
-    components::{Component, Components, Profile},
+    components::{Component, Components},
+    profile::Profile,
 };
 
 /// What the user asks for.

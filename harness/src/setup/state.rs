@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{SetupError, components::Profile, objects::Reference, variables::Given};
+use super::{SetupError, objects::Reference, profile::Profile, variables::Given};
 use crate::platforms::cluster::{Api, api::FIELD_MANAGER, resources::CONFIG_MAPS};
 
 /// Where the record is.

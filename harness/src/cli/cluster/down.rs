@@ -14,9 +14,9 @@ use crate::{
     screen::{note, out},
     setup::{
         base::Base,
-        components::Profile,
         down,
         folder::Folder,
+        profile::Profile,
         program::{self, Call},
         state::State,
     },

@@ -11,9 +11,9 @@ use crate::{
     screen::{out, show},
     setup::{
         SetupError,
-        components::Profile,
         folder::Folder,
         plan,
+        profile::Profile,
         select::{self, Wishes},
         state::State,
         status::{self, Line, Standing},

@@ -7,11 +7,12 @@ use crate::{
     setup::{
         SetupError,
         base::{Access, Base, NAME},
-        components::{Component, Profile, Step},
+        components::{Component, Step},
         download::Cache,
         dry_run,
         folder::Folder,
         plan::{self, Part},
+        profile::Profile,
         program::{self, Call},
         select::{self, Wishes},
         state::{Choice, State},
