@@ -61,10 +61,10 @@ impl<'a> Annotator<'a> {
     /// Sends what did not get there, and notes in the run's folder what still did not: its report says so.
     ///
     /// # Errors
-    /// If the note cannot be written.
+    /// If the folder cannot be read or written.
     pub async fn finish(&self, folder: &RunFolder) -> Result<(), StoreError> {
         let sent = self.so_far(|so_far| so_far.sent.clone());
-        send_missing(self.grafana, folder, &sent).await.map(drop)
+        folder.write_annotated(&send_missing(self.grafana, folder, &sent).await?.annotated)
     }
 }
 
@@ -77,12 +77,11 @@ pub struct Sent {
     pub annotated: Annotated,
 }
 
-/// Sends the annotations of a run's cells that Grafana does not have yet, and notes in the run's folder
-/// how things stand: what Grafana does not take is missing there, with the reason. `known` are cells that
-/// are there.
+/// Sends the annotations of a run's cells that Grafana does not have yet, and says how things stand: what
+/// Grafana does not take is missing, with the reason. `known` are cells that are there.
 ///
 /// # Errors
-/// If the folder cannot be read or written.
+/// If the folder cannot be read.
 pub async fn send_missing(
     grafana: &Grafana,
     folder: &RunFolder,
@@ -113,7 +112,6 @@ pub async fn send_missing(
     };
     let why = send().await.err().map(|error| error.to_string());
     let annotated = Annotated { grafana: grafana.url().to_owned(), shown, missing: all - shown, why };
-    folder.write_annotated(&annotated)?;
     Ok(Sent { new, annotated })
 }
 

@@ -45,6 +45,8 @@ pub fn run(args: &Args) -> Result<Exit, CliError> {
             "{missing} cells have no annotation in Grafana: {why}"
         )));
     }
+    // A Grafana that failed now takes nothing away from what an earlier call noted.
+    folder.write_annotated(&sent.annotated).map_err(anyhow::Error::from)?;
     match args.output {
         Output::Text => {
             let cells = sent.annotated.shown;

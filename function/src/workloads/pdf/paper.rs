@@ -71,8 +71,8 @@ mod tests {
             other_than_a4(&pdf_of(&[CATALOGUE, tree, "<</Type/Page>>", below, across, last]))
         };
         assert_eq!(of("<</Type/Page>>"), Ok(None));
-        let letter = of("<</Type/Page/MediaBox [0 0 612 792]>>").unwrap().unwrap();
-        assert_eq!(letter.map(f64::round), [216.0, 279.0]);
+        let [width, height] = of("<</Type/Page/MediaBox [0 0 612 792]>>").unwrap().unwrap();
+        assert_eq!(format!("{width:.0} by {height:.0}"), "216 by 279");
         assert!(of("<</Type/Page/MediaBox [10 10 595 842]>>").unwrap().is_some(), "from corner to corner");
     }
 
