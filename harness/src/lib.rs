@@ -32,6 +32,7 @@ pub mod scaling;
 mod schema_check;
 mod screen;
 pub mod secret;
+pub mod setup;
 pub mod store;
 mod words;
 pub mod workloads;

@@ -12,7 +12,7 @@ use ureq::http::{Response, StatusCode, header};
 use ureq::{Agent, Body};
 
 use crate::error::LocateError;
-use crate::places::{Item, sha256_of};
+use crate::places::{Item, Kind, sha256_of};
 
 /// How far a download is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,6 +229,22 @@ impl Fetcher {
             status => Err(Fault::Source(format!("status {status}"))),
         }
     }
+}
+
+/// Downloads a file that no manifest describes, unless it is in `directory` already; never half of
+/// it. Its contents are for the caller to check.
+///
+/// # Errors
+/// If the source does not give it.
+pub fn fetch_file(
+    url: &str,
+    directory: &Path,
+    file: &str,
+    progress: &mut dyn FnMut(Progress<'_>),
+) -> Result<PathBuf, LocateError> {
+    let urls = [url.to_owned()];
+    let item = Item { kind: Kind::Model, folder: None, file, urls: &urls, contents: None };
+    Fetcher::default().fetch(&item, directory, progress)
 }
 
 /// A source that was reached and fell silent may answer yet; one that cannot be reached is given up at

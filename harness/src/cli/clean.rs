@@ -96,10 +96,7 @@ impl RemovalArgs {
     /// # Errors
     /// If the user would have to be asked and cannot be.
     pub(super) fn check_terminal(&self, is_terminal: bool) -> Result<(), CliError> {
-        if is_terminal || self.yes || self.dry_run {
-            return Ok(());
-        }
-        Err(CliError::Usage("this is no terminal to ask on; say --yes, or look first with --dry-run".into()))
+        must_be_able_to_ask(is_terminal || self.yes || self.dry_run)
     }
 
     /// Says what is there, asks, removes it and says what is left.
@@ -155,8 +152,19 @@ fn summary(outcome: &Outcome) -> String {
     lines.join("\n") + "\n"
 }
 
+/// Refuses to remove anything that nobody can be asked about.
+///
+/// # Errors
+/// If that is so.
+pub(super) fn must_be_able_to_ask(is_able: bool) -> Result<(), CliError> {
+    if is_able {
+        return Ok(());
+    }
+    Err(CliError::Usage("this is no terminal to ask on; say --yes, or look first with --dry-run".into()))
+}
+
 /// Asks on the terminal; anything but y or yes is no.
-fn ask(question: &str) -> std::io::Result<bool> {
+pub(super) fn ask(question: &str) -> std::io::Result<bool> {
     screen::write_note(format_args!("{question} [y/N] "));
     std::io::stderr().flush()?;
     let mut line = String::new();

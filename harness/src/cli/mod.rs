@@ -3,6 +3,7 @@
 mod annotate;
 mod calibrate;
 mod clean;
+mod cluster;
 mod cluster_args;
 mod compare;
 mod connection_args;
@@ -102,6 +103,7 @@ impl From<crate::runner::RunError> for CliError {
   harness compare --image REGISTRY/function@sha256:DIGEST     on the cluster of the current context
   harness deploy knative --image REGISTRY/function@sha256:DIGEST
   harness clean --all --dry-run
+  harness cluster up --profile kind
   harness load http://127.0.0.1:8080/predict --body cat.jpg --rate 20 --duration 30s
   harness report runs/NAME
   harness diff runs/MONDAY runs/TUESDAY
@@ -142,6 +144,8 @@ enum Command {
     Diff(diff::Args),
     /// Drive load at any HTTP endpoint and say what it did.
     Load(load::Args),
+    /// Set up a cluster to compare on, show how it is, take it down.
+    Cluster(cluster::Args),
     /// Check whether everything is there that a comparison on a cluster needs.
     Doctor(doctor::Args),
     /// List, fetch, verify and find models and pictures.
@@ -193,6 +197,7 @@ pub fn main() -> ExitCode {
         Command::Annotate(args) => annotate::run(&args),
         Command::Diff(args) => diff::run(&args),
         Command::Load(args) => load::run(args),
+        Command::Cluster(args) => cluster::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Models(args) => models::run(args),
         Command::Image(args) => image::run(args),

@@ -5,6 +5,7 @@ mod api_server;
 mod cleaning;
 mod exporting;
 mod refusals;
+mod setting_up;
 mod showing;
 
 use std::process::{Command, Output};

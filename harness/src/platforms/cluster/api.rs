@@ -174,6 +174,9 @@ pub struct Api {
     client: kube::Client,
     patience: Patience,
     calls: Arc<Mutex<BTreeSet<Call>>>,
+    /// Whether the caller needs an administrator's rights anyway, beyond the table of rights.
+    #[cfg_attr(not(test), expect(dead_code, reason = "the table is compared in tests alone"))]
+    as_administrator: bool,
 }
 
 impl std::fmt::Debug for Api {
@@ -185,7 +188,13 @@ impl std::fmt::Debug for Api {
 impl Api {
     /// Wraps a client.
     pub fn new(client: kube::Client, patience: Patience) -> Self {
-        Self { client, patience, calls: Arc::default() }
+        Self { client, patience, calls: Arc::default(), as_administrator: false }
+    }
+
+    /// The same server, asked by what only an administrator can do: setting up the cluster itself.
+    #[must_use]
+    pub fn as_administrator(&self) -> Self {
+        Self { as_administrator: true, ..self.clone() }
     }
 
     /// The same server, asked with another patience.
@@ -212,7 +221,10 @@ impl Api {
         let call = Call { verb, group: group.to_owned(), resource: resource.to_owned() };
         // Every test that makes a call checks that the manifest of rights covers it.
         #[cfg(test)]
-        assert!(super::rights::covers(&call), "{call:?} is not in platforms/cluster/rights.rs");
+        assert!(
+            self.as_administrator || super::rights::covers(&call),
+            "{call:?} is not in platforms/cluster/rights.rs"
+        );
         if let Ok(mut calls) = self.calls.lock() {
             calls.insert(call);
         }
@@ -271,7 +283,22 @@ impl Api {
         namespace: Option<&str>,
         object: &Value,
     ) -> Result<Value, ApiError> {
-        self.apply_with(resource, namespace, object, &[]).await
+        self.apply_with(resource, namespace, object, FIELD_MANAGER, &[]).await
+    }
+
+    /// The same as another owner of fields: what an earlier apply of this owner set and this object
+    /// leaves out is taken back.
+    ///
+    /// # Errors
+    /// A refusal of the server or of an admission webhook.
+    pub async fn apply_as(
+        &self,
+        manager: &str,
+        resource: &Resource,
+        namespace: Option<&str>,
+        object: &Value,
+    ) -> Result<Value, ApiError> {
+        self.apply_with(resource, namespace, object, manager, &[]).await
     }
 
     /// What [`Api::apply`] would answer, without doing it.
@@ -284,7 +311,8 @@ impl Api {
         namespace: Option<&str>,
         object: &Value,
     ) -> Result<Value, ApiError> {
-        self.apply_with(resource, namespace, object, &[("dryRun", "All".to_owned())]).await
+        let dry_run = [("dryRun", "All".to_owned())];
+        self.apply_with(resource, namespace, object, FIELD_MANAGER, &dry_run).await
     }
 
     async fn apply_with(
@@ -292,13 +320,14 @@ impl Api {
         resource: &Resource,
         namespace: Option<&str>,
         object: &Value,
+        manager: &str,
         more: &[(&'static str, String)],
     ) -> Result<Value, ApiError> {
         // An apply that makes the object needs both rights.
         self.note("patch", resource.group, resource.plural);
         self.note("create", resource.group, resource.plural);
         let name = object["metadata"]["name"].as_str().unwrap_or_default();
-        let mut query = vec![("fieldManager", FIELD_MANAGER.to_owned()), ("force", "true".to_owned())];
+        let mut query = vec![("fieldManager", manager.to_owned()), ("force", "true".to_owned())];
         query.extend_from_slice(more);
         let path = with_query(format!("{}/{name}", resource.path(namespace)), &query);
         let mut question = Question::new(Method::PATCH, path, format!("apply {} {name}", resource.kind));

@@ -1,17 +1,18 @@
 //! Applying a function's manifests: retries of what passes, and refusals in words that name the
 //! remedy.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
 use super::{Api, ApiError, api::Selection, labels::MANAGED_BY, pods, resources::Resource};
 use crate::platforms::{PlatformError, PlatformKind};
 
-/// Attempts for a conflict or a webhook that is just being restarted.
-const ATTEMPTS: u32 = 6;
-/// First pause between them; each next one is twice as long.
+/// How long a conflict, or a webhook that is just being restarted, is asked again.
+const PASSING: Duration = Duration::from_secs(6);
+/// First pause between attempts; each next one is twice as long, up to the longest.
 const PAUSE: Duration = Duration::from_millis(200);
+const LONGEST_PAUSE: Duration = Duration::from_secs(4);
 /// How long pods of an earlier deployment may take to go.
 pub const GONE_LIMIT: Duration = Duration::from_mins(6);
 
@@ -25,17 +26,29 @@ pub async fn apply(
     namespace: &str,
     object: &Value,
 ) -> Result<Value, ApiError> {
+    again_within(PASSING, move || api.apply(resource, Some(namespace), object)).await
+}
+
+/// Asks until it is answered, or refused for another reason than a conflict (409) or a webhook that
+/// does not answer, or the time is up.
+///
+/// # Errors
+/// What the server refuses in the end.
+pub async fn again_within<T, F>(limit: Duration, ask: impl Fn() -> F) -> Result<T, ApiError>
+where
+    F: Future<Output = Result<T, ApiError>>,
+{
+    let started = Instant::now();
     let mut pause = PAUSE;
-    for _ in 1..ATTEMPTS {
-        match api.apply(resource, Some(namespace), object).await {
-            Err(error) if passes(&error) => {
+    loop {
+        match ask().await {
+            Err(error) if passes(&error) && started.elapsed() + pause <= limit => {
                 tokio::time::sleep(pause).await;
-                pause *= 2;
+                pause = (pause * 2).min(LONGEST_PAUSE);
             }
             answer => return answer,
         }
     }
-    api.apply(resource, Some(namespace), object).await
 }
 
 fn passes(error: &ApiError) -> bool {

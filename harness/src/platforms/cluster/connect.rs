@@ -1,6 +1,6 @@
 //! Finds the cluster of the current context and asks it whether it is there.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use kube::config::{Config, KubeConfigOptions, Kubeconfig};
 
@@ -43,7 +43,20 @@ impl Cluster {
         login: Option<Login>,
         run: RunLabel,
     ) -> Result<Self, ClusterError> {
-        let (config, context) = config(choice.context.as_deref()).await?;
+        Self::connect_by(None, choice, login, run).await
+    }
+
+    /// The same by another kubeconfig than the environment's.
+    ///
+    /// # Errors
+    /// If it cannot be used, or the cluster does not answer.
+    pub async fn connect_by(
+        kubeconfig: Option<&Path>,
+        choice: ClusterChoice,
+        login: Option<Login>,
+        run: RunLabel,
+    ) -> Result<Self, ClusterError> {
+        let (config, context) = config(kubeconfig, choice.context.as_deref()).await?;
         let server = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         crate::crypto::choose_provider();
         let client =
@@ -57,15 +70,15 @@ impl Cluster {
     }
 }
 
-async fn config(context: Option<&str>) -> Result<(Config, String), ClusterError> {
+async fn config(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<(Config, String), ClusterError> {
     let bad = |error: &dyn std::fmt::Display| ClusterError::Config(error.to_string());
-    if crate::platforms::kubeconfig_path().is_none() {
+    if kubeconfig.is_none() && crate::platforms::kubeconfig_path().is_none() {
         if std::env::var_os("KUBERNETES_SERVICE_HOST").is_some() {
             return Config::incluster().map(|c| (c, "in-cluster".to_owned())).map_err(|e| bad(&e));
         }
         return Err(ClusterError::None);
     }
-    let file = Kubeconfig::read().map_err(|e| bad(&e))?;
+    let file = kubeconfig.map_or_else(Kubeconfig::read, Kubeconfig::read_from).map_err(|e| bad(&e))?;
     let name = context.map(str::to_owned).or_else(|| file.current_context.clone());
     let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
     let config = Config::from_custom_kubeconfig(file, &options).await.map_err(|e| bad(&e))?;

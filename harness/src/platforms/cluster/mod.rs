@@ -1,7 +1,8 @@
 //! A Kubernetes cluster as every platform on it sees it: the API, names and labels, pods.
 //!
 //! Map: `api` talks to the API server, with bounded retries; `follow` keeps a watch alive;
-//! `resources` names what is asked for; `pods` reads pod states and finds causes; `labels` marks
+//! `resources` names what is asked for, `kinds` asks the server for
+//! the rest; `pods` reads pod states and finds causes; `labels` marks
 //! whatever a run creates; `connect` finds the cluster; `rights` lists what it must allow.
 
 pub mod answer;
@@ -10,6 +11,7 @@ pub mod applying;
 mod connect;
 pub mod effective;
 pub mod follow;
+pub mod kinds;
 pub mod labels;
 pub mod namespace;
 pub mod pods;

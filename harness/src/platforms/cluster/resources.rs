@@ -64,6 +64,13 @@ pub const TRIGGERS: Resource = resource("eventing.knative.dev", "v1", "triggers"
 pub const POD_METRICS: Resource = resource("metrics.k8s.io", "v1beta1", "pods", "PodMetrics");
 
 impl Resource {
+    /// A kind that the API server named itself. The texts live as long as the program: make each
+    /// kind once.
+    pub fn named_by_server(group: &str, version: &str, plural: &str, kind: &str) -> Self {
+        let keep = |text: &str| -> &'static str { Box::leak(text.to_owned().into_boxed_str()) };
+        resource(keep(group), keep(version), keep(plural), keep(kind))
+    }
+
     /// `v1`, or `apps/v1`.
     pub fn api_version(&self) -> String {
         if self.group.is_empty() {
