@@ -80,8 +80,7 @@ def dashboard(uid, title, description, panels, variables=()):
         # Of the runs whose name is in `run`; an empty tag asks for nothing.
         "target": {"type": "tags", "tags": ["serverless-testbed", "$run"], "matchAny": False, "limit": 500},
     }]
-    data = {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus", "refresh": 1,
-            "current": {}}
+    data = {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus", "refresh": 1}
     run = {"name": "run", "label": "Run (empty: all)", "type": "textbox", "query": "", "current": {"text": "", "value": ""}}
     return {
         "uid": uid, "title": title, "description": description, "tags": ["serverless-testbed"], "timezone": "utc",
