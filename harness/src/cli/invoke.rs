@@ -34,6 +34,9 @@ use crate::{
 /// Lines of an answer that are shown.
 const LINES: usize = 10;
 
+/// How many characters of a line of it: a compiler's text may be one line of JSON.
+const CHARACTERS: usize = 500;
+
 /// Arguments.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -329,8 +332,14 @@ fn shown(body: &[u8]) -> String {
     let Ok(text) = std::str::from_utf8(body) else { return format!("  ({} bytes, no text)\n", body.len()) };
     let mut out = String::new();
     for line in text.lines().take(LINES) {
+        let more = line.chars().count().saturating_sub(CHARACTERS);
+        let cut: String = line.chars().take(CHARACTERS).collect();
         // Writing to a String cannot fail.
-        _ = writeln!(out, "  {line}");
+        _ = if more == 0 {
+            writeln!(out, "  {line}")
+        } else {
+            writeln!(out, "  {cut} ... ({more} more characters)")
+        };
     }
     let more = text.lines().count().saturating_sub(LINES);
     if more > 0 {
@@ -381,6 +390,8 @@ mod tests {
         assert_eq!(shown(body), "  1. tabby (71.3 %)\n  2. lynx (2.0 %)\n");
         assert_eq!(shown(b"404 page not found\n"), "  404 page not found\n");
         assert_eq!(shown(&[0xff, 0xfe]), "  (2 bytes, no text)\n");
+        let wide = "x".repeat(CHARACTERS + 7);
+        assert!(shown(wide.as_bytes()).ends_with("x ... (7 more characters)\n"));
         let long = (0..12).map(|i| i.to_string()).collect::<Vec<_>>().join("\n");
         assert!(shown(long.as_bytes()).ends_with("  9\n  (2 more lines)\n"));
     }
