@@ -84,6 +84,7 @@ pub(super) enum Line {
 
 impl Row {
     /// As a line, without its end.
+    #[cfg(any(feature = "goose", test))]
     pub(super) fn line(&self) -> String {
         let Self { elapsed_ms, response_us, status, user, body_bytes, end } = self;
         let end = match end {
